@@ -1,0 +1,92 @@
+//! Every capacity of the wire and of both state machines, each with its reason.
+//!
+//! A limit that cuts something is never silent: a cut field sets its bit in `truncated`, a container
+//! beyond the table is counted as hidden, an event that the queue cannot hold becomes part of a gap.
+
+/// Containers of one host that are reported. A board with 512 MB of memory runs a few dozen; 1,024 leaves
+/// room for hosts that never prune. What lies beyond is counted as hidden.
+pub const CONTAINERS: usize = 1024;
+
+/// Events that wait for an acknowledgement: a day of a quiet host, some minutes of a restart loop. A power of
+/// two, and twice the engine's own ring of 256, so that a replay never pushes out what waits.
+pub const QUEUED_EVENTS: usize = 512;
+
+/// Bytes of those events. A plain event takes 100 to 200 bytes; one with a compose project's labels some 600.
+pub const QUEUED_BYTES: usize = 96 * 1024;
+
+/// Events that the engine keeps for replay (`eventsLimit` in its source). More than this without the one we
+/// look for proves that the engine no longer has it.
+pub const ENGINE_RING: usize = 256;
+
+/// One message either way. Small enough for a slow link to finish inside the time limit, and large enough
+/// that fifty containers fit in one.
+pub const MESSAGE: usize = 64 * 1024;
+
+/// The part of a message that readings may take; the rest is for events, so that neither starves the other.
+pub const READINGS: usize = 32 * 1024;
+
+/// The part of a message that events may take.
+pub const EVENTS_IN_MESSAGE: usize = 28 * 1024;
+
+/// One record. A container whose every field is cut to its limit still fits.
+pub const RECORD: usize = 16 * 1024;
+
+/// One event's record; attributes beyond it are cut.
+pub const EVENT: usize = 4 * 1024;
+
+/// A container's name. Docker sets no limit; DNS labels, which names become, have 63.
+pub const NAME: usize = 128;
+
+/// An image reference: registry, path and digest of common registries fit.
+pub const IMAGE: usize = 256;
+
+/// A command line, for recognising a container and not for running it again.
+pub const COMMAND: usize = 256;
+
+/// Labels of one container. Compose sets about ten, Traefik setups some thirty.
+pub const LABELS: usize = 48;
+
+/// A label's key.
+pub const LABEL_KEY: usize = 128;
+
+/// A label's value.
+pub const LABEL_VALUE: usize = 256;
+
+/// Bytes of all labels of one container together.
+pub const LABELS_BYTES: usize = 6 * 1024;
+
+/// Published and exposed ports of one container. A published range counts each port.
+pub const PORTS: usize = 48;
+
+/// Networks that one container is attached to.
+pub const NETWORKS: usize = 16;
+
+/// Mounts of one container.
+pub const MOUNTS: usize = 24;
+
+/// A mount's source or destination, a network's name.
+pub const PATH: usize = 192;
+
+/// Attributes of one event: Docker repeats all labels of the container there.
+pub const ATTRIBUTES: usize = 48;
+
+/// Bytes of all attributes of one event together.
+pub const ATTRIBUTES_BYTES: usize = 3 * 1024;
+
+/// An event's action; the longest of Docker's is `health_status: unhealthy`.
+pub const ACTION: usize = 40;
+
+/// A host's name.
+pub const HOST_NAME: usize = 64;
+
+/// A short fact about a host or engine: a version, a kernel release.
+pub const FACT: usize = 64;
+
+/// Kinds of records that a server can name as understood.
+pub const KINDS: usize = 64;
+
+/// Runs of an agent that the server remembers, so that a hello that was delayed in the network is recognised.
+pub const RUNS: usize = 4;
+
+/// Identities of stored events that the server remembers of a host, beyond the sequence itself.
+pub const RECENT: usize = 256;

@@ -1,0 +1,330 @@
+//! The objects of the API. The command line prints the same ones with `--format json`.
+//!
+//! Times are RFC 3339 in UTC, or null.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// A list, or a page of one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    /// In the order of the list.
+    pub items: Vec<T>,
+    /// What to give as `cursor` for the next page; null at the end.
+    pub next: Option<String>,
+}
+
+/// A host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Host {
+    /// 16 hexadecimal digits.
+    pub id: String,
+    /// Unique among hosts.
+    pub name: String,
+    /// `active`, `reconnecting`, `disconnected` or `removed`.
+    pub state: String,
+    /// When it entered that state.
+    pub since: String,
+    /// From its join token.
+    pub labels: BTreeMap<String, String>,
+    /// When it was last heard.
+    pub last_seen: Option<String>,
+    /// Seconds between its reports.
+    pub interval: f64,
+    /// Its engine.
+    pub engine: Engine,
+    /// The version of its agent.
+    pub agent_version: Option<String>,
+    /// Such as `linux`.
+    pub os: Option<String>,
+    /// Such as `aarch64`.
+    pub arch: Option<String>,
+    /// The kernel's release.
+    pub kernel: Option<String>,
+    /// How many containers it has.
+    pub containers: ContainerCounts,
+    /// Containers beyond the limit of what is reported.
+    pub hidden: u32,
+    /// Events that its agent had to drop.
+    pub events_dropped: u64,
+    /// Another agent uses its credential: the card was copied.
+    pub conflict: bool,
+}
+
+/// A host's Docker engine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Engine {
+    /// `ok`, `not_answering`, `absent`; null if it was never heard of.
+    pub state: Option<String>,
+    /// When it entered that state.
+    pub since: Option<String>,
+    /// The engine's version.
+    pub version: Option<String>,
+    /// The API version in use.
+    pub api_version: Option<String>,
+}
+
+/// How many containers a host has that have ever started.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ContainerCounts {
+    /// Running, paused or restarting.
+    pub running: u32,
+    /// All others.
+    pub stopped: u32,
+    /// Both.
+    pub total: u32,
+}
+
+/// A container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Container {
+    /// 64 hexadecimal digits. Several hosts can have the same.
+    pub id: String,
+    /// Without a slash in front.
+    pub name: String,
+    /// The host's name.
+    pub host: String,
+    /// The host's id.
+    pub host_id: String,
+    /// As the engine lists it.
+    pub image: String,
+    /// What that meant at its creation: `sha256:` and 64 hexadecimal digits.
+    pub image_id: Option<String>,
+    /// As the engine lists it.
+    pub command: String,
+    /// `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`.
+    pub state: String,
+    /// `starting`, `healthy`, `unhealthy`; null without a health check.
+    pub health: Option<String>,
+    /// Of the last run; null while it runs and if it never did.
+    pub exit_code: Option<i32>,
+    /// Whether the last run ended for lack of memory.
+    pub oom_killed: bool,
+    /// How often its restart policy started it again.
+    pub restart_count: u32,
+    /// By the host's clock.
+    pub created_at: Option<String>,
+    /// By the host's clock.
+    pub started_at: Option<String>,
+    /// By the host's clock.
+    pub finished_at: Option<String>,
+    /// As set at its creation.
+    pub labels: BTreeMap<String, String>,
+    /// Published and exposed ports.
+    pub ports: Vec<Port>,
+    /// Networks that it is on.
+    pub networks: Vec<Network>,
+    /// Volumes and directories.
+    pub mounts: Vec<Mount>,
+    /// Fields that a limit cut.
+    pub truncated: Vec<String>,
+    /// Its host or engine has not been heard lately: this is what was last known.
+    pub stale: bool,
+    /// When the host last said so.
+    pub as_of: Option<String>,
+}
+
+/// A port of a container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Port {
+    /// In the container.
+    pub private: u16,
+    /// On the host; null if it is only exposed.
+    pub public: Option<u16>,
+    /// The host's address; null if it is only exposed.
+    pub address: Option<String>,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
+}
+
+/// A container's place on one network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Network {
+    /// The network's name.
+    pub name: String,
+    /// Null while the container does not run.
+    pub ipv4: Option<String>,
+    /// Null if it has none.
+    pub ipv6: Option<String>,
+}
+
+/// A volume or directory in a container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Mount {
+    /// `bind`, `volume` or `tmpfs`.
+    pub kind: String,
+    /// A volume's name, else the host's path.
+    pub source: String,
+    /// In the container.
+    pub destination: String,
+    /// Whether the container may write to it.
+    pub writable: bool,
+}
+
+/// An event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Event {
+    /// Grows with every event of the fleet.
+    pub id: u64,
+    /// By the host's clock.
+    pub time: Option<String>,
+    /// When the server had it.
+    pub received_at: String,
+    /// The host's name.
+    pub host: String,
+    /// The host's id.
+    pub host_id: String,
+    /// What it is about: `container`, `network`, `host`, or `gap`.
+    #[serde(rename = "type")]
+    pub subject: String,
+    /// The container's name, if it is about one and the name is known.
+    pub container: Option<String>,
+    /// The container's full id, if it is about one.
+    pub container_id: Option<String>,
+    /// Docker's name of it; `gap` where events are missing; `host_...` for what became of the host.
+    pub action: String,
+    /// As Docker sent them; for a gap `cause`, `count`, `from`, `to`.
+    pub attributes: BTreeMap<String, Option<String>>,
+    /// With `seq`, its place in the host's order; null for what the server itself noticed.
+    pub epoch: Option<u64>,
+    /// With `epoch`, its place in the host's order.
+    pub seq: Option<u64>,
+    /// The engine did not say it: it was concluded from a list, or is about the host itself.
+    pub derived: bool,
+    /// Fields that a limit cut.
+    pub truncated: Vec<String>,
+}
+
+/// A join token as lists show it: never the token itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JoinToken {
+    /// Shows nothing of the token.
+    pub id: String,
+    /// When it was made.
+    pub created_at: String,
+    /// When it ends.
+    pub expires_at: String,
+    /// How many hosts may still join with it; null: any number.
+    pub uses_left: Option<u32>,
+    /// How many have.
+    pub used: u32,
+    /// Given to hosts that join with it.
+    pub labels: BTreeMap<String, String>,
+    /// Given to the host that joins with it.
+    pub name: Option<String>,
+}
+
+/// Asks for a join token.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NewJoinToken {
+    /// For how long, in seconds; a day if left out.
+    #[serde(default)]
+    pub ttl: Option<u64>,
+    /// For how many hosts; any number if left out.
+    #[serde(default)]
+    pub uses: Option<u32>,
+    /// To give to hosts that join with it.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// To give to the host that joins with it.
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// A join token at its making: the only time that it is shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MadeJoinToken {
+    /// As lists show it.
+    #[serde(flatten)]
+    pub token: JoinToken,
+    /// `muster://TOKEN@HOST:PORT?pin=sha256:...`
+    pub join: String,
+    /// The line to run on the host.
+    pub command: String,
+}
+
+/// An API token as lists show it: never the token itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ApiToken {
+    /// Shows nothing of the token.
+    pub id: String,
+    /// What it is for.
+    pub name: String,
+    /// `admin` or `viewer`.
+    pub role: String,
+    /// When it was made.
+    pub created_at: String,
+}
+
+/// Asks for an API token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NewApiToken {
+    /// `admin` or `viewer`.
+    pub role: String,
+    /// What it is for.
+    #[serde(default)]
+    pub name: String,
+}
+
+/// An API token at its making: the only time that it is shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MadeApiToken {
+    /// As lists show it.
+    #[serde(flatten)]
+    pub about: ApiToken,
+    /// What to give as `Authorization: Bearer`.
+    pub token: String,
+}
+
+/// Changes a host.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ChangeHost {
+    /// Its new name.
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// How the server does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Healthz {
+    /// `ok` or `failing`.
+    pub status: String,
+    /// What is wrong, in one line; null if nothing is.
+    pub problem: Option<String>,
+    /// The server's version.
+    pub version: String,
+}
+
+/// An error, as RFC 9457 has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// What kind of thing happened.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened and what to do: one line.
+    pub detail: String,
+    /// For 409 on a container's id: the containers that it could mean, as `HOST/NAME`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<String>,
+}
+
+/// A change, as `/api/v1/stream` sends it: `event:` is the kind, `data:` the object.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", content = "object", rename_all = "snake_case")]
+pub enum Change {
+    /// A host is new or changed, `removed` too.
+    Host(Host),
+    /// A container is new or changed.
+    Container(Container),
+    /// A container is gone.
+    ContainerGone {
+        /// The host's id.
+        host_id: String,
+        /// The container's id.
+        id: String,
+    },
+    /// An event is new.
+    Event(Event),
+}

@@ -1,0 +1,6 @@
+//! The server of a Muster fleet, and its operator's command line.
+#![forbid(unsafe_code)]
+
+pub mod api;
+pub mod fleet;
+pub mod store;

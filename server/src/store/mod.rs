@@ -1,0 +1,97 @@
+//! What survives a restart, behind one narrow interface.
+//!
+//! A store keeps rows that it does not interpret beyond their keys. One commit is atomic and durable: when it
+//! has returned, a power cut loses nothing of it. Calls block; the caller gives them a thread.
+
+mod rows;
+
+pub use rows::*;
+
+use muster_protocol::id::{EngineId, HostId};
+
+/// What a store can do.
+pub trait Store: Send + Sync + 'static {
+    /// Everything but the events, once, at start.
+    fn load(&self) -> Result<Snapshot, StoreError>;
+
+    /// Makes all of `writes` durable, or none of them.
+    fn commit(&self, writes: &[Write]) -> Result<(), StoreError>;
+
+    /// Events with `id > after`, oldest first, at most `limit` (0: none), for which `keep` says yes. `keep` is asked in the
+    /// order of ids; it may answer [`Keep::Stop`] to end the page early.
+    fn events(
+        &self,
+        after: u64,
+        limit: usize,
+        keep: &mut dyn FnMut(&EventRow) -> Keep,
+    ) -> Result<Vec<EventRow>, StoreError>;
+
+    /// The id of the newest event; 0 if there is none.
+    fn newest_event(&self) -> Result<u64, StoreError>;
+}
+
+/// What becomes of an event in [`Store::events`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// It belongs to the page.
+    Yes,
+    /// It does not.
+    No,
+    /// Neither it nor any later one does.
+    Stop,
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// A host is new or changed.
+    Host(HostRow),
+    /// A stream's place is new or changed.
+    Stream(StreamRow),
+    /// A container is new or changed.
+    Container(ContainerRow),
+    /// A container is gone.
+    ContainerGone(HostId, EngineId),
+    /// Every container of a host is gone.
+    ContainersGone(HostId),
+    /// An event is new.
+    Event(EventRow),
+    /// A join token is new or changed.
+    JoinToken(JoinTokenRow),
+    /// A join token is gone.
+    JoinTokenGone(String),
+    /// An API token is new or changed.
+    ApiToken(ApiTokenRow),
+    /// An API token is gone.
+    ApiTokenGone(String),
+}
+
+/// Everything but the events.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Snapshot {
+    /// All hosts, removed ones too.
+    pub hosts: Vec<HostRow>,
+    /// All streams.
+    pub streams: Vec<StreamRow>,
+    /// All containers.
+    pub containers: Vec<ContainerRow>,
+    /// All join tokens.
+    pub join_tokens: Vec<JoinTokenRow>,
+    /// All API tokens.
+    pub api_tokens: Vec<ApiTokenRow>,
+}
+
+/// The store could not do it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreError {
+    /// What was tried, and what the system said: one line.
+    pub message: String,
+}
+
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for StoreError {}

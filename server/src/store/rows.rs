@@ -1,0 +1,182 @@
+//! The rows of a store. Times are milliseconds since 1970 by the server's clock unless a field says otherwise.
+
+use muster_protocol::id::{EngineId, EventIdentity, Fingerprint, HostId, RunId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HostRow {
+    /// Its key.
+    pub id: HostId,
+    /// Unique among hosts that are not removed.
+    pub name: String,
+    /// From the join token.
+    pub labels: BTreeMap<String, String>,
+    /// SHA-256 of its credential.
+    pub credential: [u8; 32],
+    /// Of its board.
+    pub fingerprint: Fingerprint,
+    /// When it joined.
+    pub joined_ms: i64,
+    /// [`crate::fleet`]'s host state as the API's word.
+    pub state: String,
+    /// When it entered that state.
+    pub since_ms: i64,
+    /// When it was last heard; written with other changes only.
+    pub last_seen_ms: Option<i64>,
+    /// What it announced, in milliseconds.
+    pub interval_ms: u32,
+    /// What its agent said of itself.
+    pub facts: HostFacts,
+    /// What was last known of its engine.
+    pub engine: EngineRow,
+    /// Containers beyond the limit.
+    pub hidden: u32,
+    /// Events that its agent had to drop, over all of its lives.
+    pub events_dropped: u64,
+    /// Another agent uses its credential.
+    pub conflict: bool,
+}
+
+/// What an agent says of itself at hello.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct HostFacts {
+    /// The agent's version.
+    pub agent_version: String,
+    /// Such as `linux`.
+    pub os: String,
+    /// Such as `aarch64`.
+    pub arch: String,
+    /// The kernel's release.
+    pub kernel: String,
+}
+
+/// What was last known of a host's engine.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct EngineRow {
+    /// [`muster_protocol::batch::EngineState`] as a number; 0 if never heard.
+    pub state: u8,
+    /// When it entered that state, if it was ever heard.
+    pub since_ms: Option<i64>,
+    /// The engine's version.
+    pub version: String,
+    /// The API version in use.
+    pub api_version: String,
+}
+
+/// A stream's place: what the mirror must not forget.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StreamRow {
+    /// Its key, with `stream`.
+    pub host: HostId,
+    /// [`muster_protocol::hello::Stream`] as a number.
+    pub stream: u8,
+    /// The newest epoch.
+    pub epoch: u64,
+    /// What of it is stored.
+    pub acknowledged: u64,
+    /// The last event of the engine that is stored.
+    pub last_event: Option<EventIdentity>,
+    /// The newest runs and the epoch of each, oldest first.
+    pub runs: Vec<(RunId, u64)>,
+    /// Whether a whole list was ever taken: before it, containers are imported and not events.
+    pub imported: bool,
+}
+
+/// A container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContainerRow {
+    /// Its key, with `id`.
+    pub host: HostId,
+    /// The engine's id: several hosts can have the same.
+    pub id: EngineId,
+    /// The epoch of the reading that `body` is from.
+    pub epoch: u64,
+    /// The number of that reading.
+    pub seq: u64,
+    /// What the events say of it: opaque to the store.
+    pub story: Vec<u8>,
+    /// The encoded [`muster_protocol::container::Container`]; empty if only events were heard of it.
+    pub body: Vec<u8>,
+    /// When that reading came.
+    pub as_of_ms: i64,
+}
+
+/// An event. Ids grow by one, fleet-wide, in the order in which events were stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventRow {
+    /// Its key.
+    pub id: u64,
+    /// When it came.
+    pub received_ms: i64,
+    /// Whose it is.
+    pub host: HostId,
+    /// Its place in the host's order; 0 for what the server itself noticed.
+    pub epoch: u64,
+    /// Its place in the host's order.
+    pub seq: u64,
+    /// What it says.
+    pub body: EventBody,
+}
+
+/// What an event says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum EventBody {
+    /// The encoded [`muster_protocol::event::Event`].
+    Engine(Vec<u8>),
+    /// The encoded [`muster_protocol::event::Gap`].
+    Gap(Vec<u8>),
+    /// What only a list showed, in the engine's words.
+    Derived {
+        /// The container.
+        container: EngineId,
+        /// Docker's name of what must have happened.
+        action: String,
+        /// As Docker would have sent them, as far as they are known.
+        attributes: BTreeMap<String, String>,
+    },
+    /// What became of the host itself.
+    Host {
+        /// Such as `host_disconnected`.
+        action: String,
+        /// Details.
+        attributes: BTreeMap<String, String>,
+    },
+}
+
+/// A join token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JoinTokenRow {
+    /// Its key: made from the token, and shows nothing of it.
+    pub id: String,
+    /// SHA-256 of the token.
+    pub hash: [u8; 32],
+    /// When it was made.
+    pub created_ms: i64,
+    /// When it ends.
+    pub expires_ms: i64,
+    /// How many hosts may still join with it; `None`: any number.
+    pub uses_left: Option<u32>,
+    /// How many have.
+    pub used: u32,
+    /// Given to hosts that join with it.
+    pub labels: BTreeMap<String, String>,
+    /// Given to the host that joins with it.
+    pub name: Option<String>,
+}
+
+/// An API token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ApiTokenRow {
+    /// Its key: made from the token, and shows nothing of it.
+    pub id: String,
+    /// SHA-256 of the token.
+    pub hash: [u8; 32],
+    /// `admin` or `viewer`.
+    pub role: String,
+    /// What it is for.
+    pub name: String,
+    /// When it was made.
+    pub created_ms: i64,
+}
