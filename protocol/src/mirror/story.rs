@@ -34,7 +34,7 @@ pub mod what {
     pub const RENAMED: u8 = 1 << 1;
     /// Its health changed.
     pub const HEALTH: u8 = 1 << 2;
-    /// Besides [`STARTED`]: it had been started before.
+    /// Besides [`STARTED`]: it had been started before, so that run has ended.
     pub const AGAIN: u8 = 1 << 3;
 }
 
@@ -78,7 +78,7 @@ impl Story {
             "start" | "restart" => (Some(Chapter::Running), what::STARTED | what::AGAIN),
             "unpause" => (Some(Chapter::Running), 0),
             "pause" => (Some(Chapter::Paused), 0),
-            "die" | "stop" => (Some(Chapter::Ended), 0),
+            "die" | "stop" => (Some(Chapter::Ended), what::AGAIN),
             "destroy" => (Some(Chapter::Removed), 0),
             "rename" => (None, what::RENAMED),
             action if action.starts_with("health_status") => (None, what::HEALTH),

@@ -94,7 +94,7 @@ impl Agent {
         broken: Option<Break>,
         random: &mut Random,
     ) {
-        let Some(mut reading) = self.listing.take() else { return };
+        let Some(reading) = self.listing.take() else { return };
         if !self.reporter.is_current(reading) {
             return;
         }
@@ -104,29 +104,40 @@ impl Agent {
             if let Some(id) = snapshot.keys().next().copied().filter(|_| random.one_in(2)) {
                 self.dirty.insert(id);
             }
-            readings.late = Some(snapshot);
+            readings.late = Some((engine.tick, snapshot));
             return;
         }
         if readings.late.is_some() {
             return;
         }
-        self.put_list(&mut reading, &snapshot, readings, random);
+        self.put_list(reading, engine.tick, &snapshot, readings, random);
+        if broken == Some(Break::BelieveAtOnce)
+            && let Some(again) = self.reporter.begin_reading()
+        {
+            self.put_list(again, engine.tick, &snapshot, readings, random);
+            let both = self.parts.drain(..).flatten().collect();
+            self.parts.push_back(both);
+        }
     }
 
-    pub fn number_late(&mut self, readings: &mut Readings, random: &mut Random) {
-        let Some(snapshot) = readings.late.take() else { return };
-        let Some(mut reading) = self.reporter.begin_reading() else { return };
-        self.put_list(&mut reading, &snapshot, readings, random);
+    /// For [`Break::NumberAfterReading`].
+    pub fn number_late(&mut self, readings: &mut Readings, random: &mut Random, broken: Option<Break>) {
+        let Some((tick, snapshot)) = readings.late.take() else { return };
+        assert!(broken == Some(Break::NumberAfterReading));
+        let Some(reading) = self.reporter.begin_reading() else { return };
+        self.put_list(reading, tick, &snapshot, readings, random);
     }
 
     fn put_list(
         &mut self,
-        reading: &mut Reading,
+        reading: Reading,
+        tick: u64,
         snapshot: &std::collections::BTreeMap<EngineId, crate::engine::Truth>,
         readings: &mut Readings,
         random: &mut Random,
     ) {
         let at = (reading.epoch, reading.seq);
+        readings.ticks.insert(at, tick);
         let mut part = vec![0; limits::READINGS];
         let mut writer = Writer::records(&mut part);
         for (id, truth) in snapshot {
@@ -151,6 +162,7 @@ impl Agent {
         let mut part = vec![0; limits::RECORD];
         let mut writer = Writer::records(&mut part);
         let at = (reading.epoch, reading.seq);
+        readings.ticks.insert(at, engine.tick);
         match engine.containers.get(&id) {
             Some(truth) => {
                 let body = Engine::encode(id, truth);

@@ -36,6 +36,8 @@ pub struct Engine {
     pub happened: BTreeMap<(EngineId, String), usize>,
     pub clock: i64,
     pub next_id: u8,
+    /// Grows with everything that happens.
+    pub tick: u64,
     /// Lives of the engine process.
     pub life: u32,
 }
@@ -43,6 +45,7 @@ pub struct Engine {
 impl Engine {
     /// Something happens to some container.
     pub fn act(&mut self, random: &mut Random) {
+        self.tick += 1;
         self.clock += 1 + random.below(1000) as i64;
         if random.one_in(40) {
             self.clock = random.below(1 << 40) as i64; // The clock is set, in either direction.
@@ -138,6 +141,7 @@ impl Engine {
     /// The engine is killed and comes back: what ran has ended, and what was to be told is not.
     pub fn crash(&mut self) {
         self.ring.clear();
+        self.tick += 1;
         self.life += 1;
         let running: Vec<_> = self.containers.iter().filter(|(_, it)| it.state.is_up()).map(|(id, _)| *id).collect();
         for id in running {

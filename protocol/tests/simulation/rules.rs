@@ -7,7 +7,11 @@ use muster_protocol::id::{EngineId, EventIdentity};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// After every message: what is shown is what was read under the number that it claims, and numbers only grow.
-pub fn view(server: &Server, readings: &Readings, newest: &mut BTreeMap<EngineId, (u64, u64)>) -> Result<(), String> {
+pub fn view(
+    server: &Server,
+    readings: &Readings,
+    newest: &mut BTreeMap<EngineId, ((u64, u64), u64)>,
+) -> Result<(), String> {
     for (id, held) in server.mirror.held() {
         if held.touched == (0, 0) && !held.exists() {
             continue; // Only events were heard of it.
@@ -19,10 +23,11 @@ pub fn view(server: &Server, readings: &Readings, newest: &mut BTreeMap<EngineId
             return Err(format!("rule 1: {id:?} is not what {:?} read", held.touched));
         }
         let known = newest.entry(*id).or_default();
-        if held.touched < *known {
-            return Err(format!("rule 2: {id:?} goes back from {known:?} to {:?}", held.touched));
+        let now = (held.touched, readings.ticks.get(&held.touched).copied().unwrap_or(known.1));
+        if now.0 < known.0 || now.1 < known.1 {
+            return Err(format!("rule 2: {id:?} goes back from {known:?} to {now:?}"));
         }
-        *known = held.touched;
+        *known = now;
     }
     let Some(at) = server.completed else { return Ok(()) };
     let listed = readings.lists.get(&at).ok_or("rule 1: a list that was never made took effect")?;

@@ -36,8 +36,10 @@ impl Random {
 pub struct Readings {
     pub made: HashMap<((u64, u64), EngineId), Option<Vec<u8>>>,
     pub lists: HashMap<(u64, u64), BTreeSet<EngineId>>,
+    /// The engine's tick when it was asked.
+    pub ticks: HashMap<(u64, u64), u64>,
     /// For [`Break::NumberAfterReading`].
-    pub late: Option<BTreeMap<EngineId, Truth>>,
+    pub late: Option<(u64, BTreeMap<EngineId, Truth>)>,
 }
 
 /// What a test breaks on purpose.
@@ -92,7 +94,7 @@ pub struct World {
     answers: Vec<(u64, Vec<u8>)>,
     next_request: u64,
     readings: Readings,
-    newest: BTreeMap<EngineId, (u64, u64)>,
+    newest: BTreeMap<EngineId, ((u64, u64), u64)>,
     indices: HashMap<EventIdentity, usize>,
     /// The first event that an agent could have heard.
     first_heard: Option<usize>,
@@ -164,9 +166,9 @@ impl World {
                 }
             }
             60..72 => self.agent_sends(),
-            72..84 => self.deliver_request()?,
-            84..90 => self.deliver_answer(),
-            90 => {
+            72..82 => self.deliver_request()?,
+            82..88 => self.deliver_answer(),
+            88..91 => {
                 if let Some(agent) = &mut self.agent {
                     agent.give_up();
                 }
@@ -234,15 +236,13 @@ impl World {
 
     fn begin_list(&mut self) {
         // Events come within less than the time between two lists.
-        while self.broken != Some(Break::BelieveAtOnce) && self.heard < self.due && !self.engine.untold.is_empty() {
+        while self.heard < self.due && !self.engine.untold.is_empty() {
             self.tell_one();
             self.heard += 1;
         }
         let Some(agent) = &mut self.agent else { return };
-        if self.broken != Some(Break::BelieveAtOnce) {
-            while agent.stream.as_ref().is_some_and(|open| !open.wire.is_empty()) {
-                agent.hear_one();
-            }
+        while agent.stream.as_ref().is_some_and(|open| !open.wire.is_empty()) {
+            agent.hear_one();
         }
         agent.begin_list();
     }
@@ -250,7 +250,7 @@ impl World {
     fn finish_list(&mut self) {
         let Some(agent) = &mut self.agent else { return };
         if self.readings.late.is_some() {
-            agent.number_late(&mut self.readings, &mut self.random);
+            agent.number_late(&mut self.readings, &mut self.random, self.broken);
         }
         agent.finish_list(&self.engine, &mut self.readings, self.broken, &mut self.random);
         self.heard = 0;
