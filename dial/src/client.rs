@@ -14,7 +14,8 @@ use ureq::{Agent, AsSendBody, Body};
 
 pub use ureq::http::Method;
 
-/// Largest head of an answer, in bytes. The server's own are some hundred.
+/// Largest head of an answer, in bytes. The server's own are some hundred. With small buffers it is half of one:
+/// a head that fills its buffer looks like a lost connection to ureq.
 const ANSWER_HEAD: usize = 8 * 1024;
 /// The least that buffers are useful with: the head of a request must fit in half of one.
 const LEAST_BUFFER: usize = 2 * 1024;
@@ -98,7 +99,7 @@ impl Client {
             .user_agent(AutoHeaderValue::None)
             .accept(AutoHeaderValue::None)
             .accept_encoding(AutoHeaderValue::None)
-            .max_response_header_size(ANSWER_HEAD.min(buffer))
+            .max_response_header_size(ANSWER_HEAD.min(buffer / 2))
             .input_buffer_size(buffer)
             .output_buffer_size(buffer)
             .max_idle_connections(KEPT)
@@ -117,7 +118,7 @@ impl Client {
         &self.address
     }
 
-    /// Connections opened so far.
+    /// Connections begun so far, failed ones included.
     pub fn connections(&self) -> u64 {
         self.opened.load(Ordering::Relaxed)
     }

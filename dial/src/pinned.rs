@@ -34,7 +34,7 @@ const SESSIONS: usize = 2;
 /// Opens pinned TLS connections for one agent of ureq.
 pub(crate) struct PinnedConnector {
     tls: Arc<ClientConfig>,
-    /// Connections opened so far: whether a request went over a kept one can be told from it.
+    /// Connections begun so far: whether a request went over a kept one can be told from it.
     opened: Arc<AtomicU64>,
 }
 
@@ -69,6 +69,7 @@ impl Connector<()> for PinnedConnector {
     type Out = PinnedTransport;
 
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<PinnedTransport>, Error> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
         let tcp = TcpConnector::default();
         let Some(tcp) = Connector::<()>::connect(&tcp, details, None)? else { return Ok(None) };
         let connection = ClientConnection::new(self.tls.clone(), server_name(details)).map_err(tls_error)?;
@@ -76,7 +77,6 @@ impl Connector<()> for PinnedConnector {
         sock.set_timeout(left_of(details));
         let mut stream = StreamOwned::new(connection, sock);
         stream.conn.complete_io(&mut stream.sock).map_err(handshake_error)?;
-        self.opened.fetch_add(1, Ordering::Relaxed);
         let buffers = LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
         Ok(Some(PinnedTransport { stream, buffers: JoiningBuffers { buffers, held: 0 } }))
     }
