@@ -82,6 +82,17 @@ impl FleetKey {
         Ok(FleetKey { certificate: certificate.into(), params, pin, key })
     }
 
+    /// One that is kept nowhere.
+    #[cfg(test)]
+    pub(crate) fn ephemeral() -> FleetKey {
+        FleetKey::with(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key")).expect("a certificate")
+    }
+
+    /// The fleet's own certificate, which signs those that are served.
+    pub fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
+    }
+
     /// What clients pin.
     pub fn pin(&self) -> Pin {
         self.pin
