@@ -4,3 +4,4 @@
 pub mod api;
 pub mod fleet;
 pub mod store;
+pub mod time;

@@ -1,2 +1,3 @@
 //! `muster`
+#![forbid(unsafe_code)]
 fn main() {}

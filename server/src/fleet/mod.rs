@@ -1,5 +1,7 @@
 //! The fleet as the server knows it: hosts, their mirrors, their liveness, and every change of them.
 
+pub mod feed;
+
 use crate::api::types;
 use crate::store::StoreError;
 
@@ -88,6 +90,30 @@ impl Fleet {
     }
     /// What keeps the store from working now, if anything.
     pub fn problem(&self) -> Option<String> {
+        todo!()
+    }
+    /// Join tokens that have not ended, oldest first.
+    pub fn join_tokens(&self) -> Vec<types::JoinToken> {
+        todo!()
+    }
+    pub async fn make_join_token(&self, new: types::NewJoinToken) -> Result<types::MadeJoinToken, Refusal> {
+        todo!()
+    }
+    pub async fn revoke_join_token(&self, id: &str) -> Result<(), Refusal> {
+        todo!()
+    }
+    /// API tokens, oldest first.
+    pub fn api_tokens(&self) -> Vec<types::ApiToken> {
+        todo!()
+    }
+    pub async fn make_api_token(&self, new: types::NewApiToken) -> Result<types::MadeApiToken, Refusal> {
+        todo!()
+    }
+    pub async fn revoke_api_token(&self, id: &str) -> Result<(), Refusal> {
+        todo!()
+    }
+    /// Every change, for those who watch.
+    pub fn feed(&self) -> &feed::Feed {
         todo!()
     }
 }
