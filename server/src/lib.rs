@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod cli;
 pub mod fleet;
+pub mod serve;
 pub mod store;
 pub mod time;

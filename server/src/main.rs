@@ -1,3 +1,8 @@
 //! `muster`
 #![forbid(unsafe_code)]
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    muster::cli::main(std::env::args_os())
+}

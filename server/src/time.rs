@@ -280,7 +280,9 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused_with_a_hint() {
-        for text in ["", "yesterday", "2026-13-01", "2026-02-30T00:00:00Z", "10", "10x", "2026-11-22T25:00:00Z", "1.2.3", "é"] {
+        for text in
+            ["", "yesterday", "2026-13-01", "2026-02-30T00:00:00Z", "10", "10x", "2026-11-22T25:00:00Z", "1.2.3", "é"]
+        {
             match parse_when(text, 0) {
                 Err(why) => assert!(why.contains("RFC 3339"), "{why}"),
                 Ok(ms) => assert_eq!((text, ms), ("10", 10_000)),
@@ -290,7 +292,9 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, ms) in [("90s", 90_000), ("24h", 86_400_000), ("1h30m", 5_400_000), ("7d", 604_800_000), ("1.5s", 1500), ("0", 0)] {
+        for (text, ms) in
+            [("90s", 90_000), ("24h", 86_400_000), ("1h30m", 5_400_000), ("7d", 604_800_000), ("1.5s", 1500), ("0", 0)]
+        {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
         for text in ["", "5", "h", "1h30", "-1h", "1.2.3s", "9999999999999d", "1 h"] {

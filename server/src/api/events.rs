@@ -34,8 +34,7 @@ pub const SUBJECTS: [&str; 4] = ["container", "network", "host", "gap"];
     responses((status = 200, description = "A page of events", body = Page<Event>)),
 )]
 pub async fn list(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
-    let known =
-        ["since", "until", "after", "host", "container", "action", "type", "label", "cursor", "limit"];
+    let known = ["since", "until", "after", "host", "container", "action", "type", "label", "cursor", "limit"];
     let query = Query::new(request.query, &known)?;
     let select = select(&query, time::now_ms())?;
     let paging: Paging<1> = Paging::read(&query, "events")?;
@@ -91,13 +90,15 @@ mod tests {
     fn times_and_places_are_read() {
         let (select, after) = read("since=10m&until=5&after=7&type=gap").expect("a selection");
         assert_eq!((select.since_ms, select.until_ms, after), (Some(400_000), Some(5_000), 7));
-        let cursor = Paging::<1>::read(&Query::new(&[], &[]).expect("nothing"), "events").expect("paging").cursor(["9"]);
+        let cursor =
+            Paging::<1>::read(&Query::new(&[], &[]).expect("nothing"), "events").expect("paging").cursor(["9"]);
         assert_eq!(read(&format!("cursor={cursor}")).expect("a place").1, 9);
     }
 
     #[test]
     fn wrong_ones_are_named() {
-        let cursor = Paging::<1>::read(&Query::new(&[], &[]).expect("nothing"), "events").expect("paging").cursor(["x"]);
+        let cursor =
+            Paging::<1>::read(&Query::new(&[], &[]).expect("nothing"), "events").expect("paging").cursor(["x"]);
         for (wrong, part) in [
             ("since=sometime", "since: 'sometime' is not a time"),
             ("after=-1", "after"),

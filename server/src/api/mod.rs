@@ -19,6 +19,7 @@ mod stream;
 mod tokens;
 pub mod types;
 
+pub use events::SUBJECTS as EVENT_SUBJECTS;
 pub use router::answer;
 pub use stream::EventStream;
 

@@ -110,9 +110,24 @@ mod tests {
             assert!(schemas.contains_key(name), "{name} is missing");
         }
         for name in [
-            "Host", "Engine", "ContainerCounts", "Container", "Port", "Network", "Mount", "Event", "JoinToken",
-            "NewJoinToken", "MadeJoinToken", "ApiToken", "NewApiToken", "MadeApiToken", "ChangeHost", "Healthz",
-            "Problem", "Change",
+            "Host",
+            "Engine",
+            "ContainerCounts",
+            "Container",
+            "Port",
+            "Network",
+            "Mount",
+            "Event",
+            "JoinToken",
+            "NewJoinToken",
+            "MadeJoinToken",
+            "ApiToken",
+            "NewApiToken",
+            "MadeApiToken",
+            "ChangeHost",
+            "Healthz",
+            "Problem",
+            "Change",
         ] {
             assert!(schemas.contains_key(name), "{name} is missing");
         }

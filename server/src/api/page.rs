@@ -74,8 +74,9 @@ impl<const N: usize> Paging<N> {
 }
 
 fn read_cursor<const N: usize>(list: &str, cursor: &str) -> Option<[String; N]> {
-    let digits: Vec<u8> = cursor.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
-    if digits.len() % 2 != 0 {
+    let digits: Vec<u8> =
+        cursor.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     let plain = String::from_utf8(digits.chunks(2).map(|pair| pair[0] * 16 + pair[1]).collect()).ok()?;

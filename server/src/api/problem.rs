@@ -42,7 +42,8 @@ pub fn read_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         return Err(problem(413, format!("the body is longer than {} bytes", super::BODY)));
     }
     serde_json::from_slice(body).map_err(|error| {
-        let detail = format!("the body is not the JSON object that is expected here: {error}; see /api/v1/openapi.json");
+        let detail =
+            format!("the body is not the JSON object that is expected here: {error}; see /api/v1/openapi.json");
         problem(if error.is_data() { 422 } else { 400 }, detail)
     })
 }

@@ -104,9 +104,7 @@ impl<'a> Query<'a> {
         let values = self.all(key);
         match values.iter().find(|value| !words.contains(&value.as_str())) {
             None => Ok(values),
-            Some(other) => {
-                Err(problem(400, format!("{key}={}: give one of {}", shown(other), words.join(", "))))
-            }
+            Some(other) => Err(problem(400, format!("{key}={}: give one of {}", shown(other), words.join(", ")))),
         }
     }
 }

@@ -48,12 +48,7 @@ pub fn container(name: &str, state: &str) -> Container {
         started_at: Some("2026-11-22T09:57:00.000Z".into()),
         finished_at: None,
         labels: [("tier".to_string(), "front".to_string()), ("team".to_string(), "web".to_string())].into(),
-        ports: vec![Port {
-            private: 80,
-            public: Some(8080),
-            address: Some("0.0.0.0".into()),
-            protocol: "tcp".into(),
-        }],
+        ports: vec![Port { private: 80, public: Some(8080), address: Some("0.0.0.0".into()), protocol: "tcp".into() }],
         networks: Vec::new(),
         mounts: Vec::new(),
         truncated: Vec::new(),
