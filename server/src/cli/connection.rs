@@ -40,21 +40,29 @@ pub struct ServerFile {
     pub pin: String,
 }
 
-/// Flags that say which server.
+/// Flags that say which server. An empty one counts as not given: so an environment variable can be switched off.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Which server")]
 pub struct Target {
     /// The server's directory: on its own machine, commands find address and token there
-    #[arg(long, global = true, value_name = "DIR", env = "MUSTER_DATA_DIR", default_value = "/var/lib/muster")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "MUSTER_DATA_DIR",
+        default_value = "/var/lib/muster",
+        display_order = 100
+    )]
     pub data_dir: PathBuf,
     /// The server, https://HOST:PORT; needs --pin and --token
-    #[arg(long, global = true, env = "MUSTER_URL", value_parser = read_url)]
-    pub url: Option<Address>,
-    /// The API token
-    #[arg(long, global = true, env = "MUSTER_TOKEN", hide_env_values = true)]
-    pub token: Option<Secret>,
+    #[arg(long, global = true, env = "MUSTER_URL", display_order = 101)]
+    pub url: Option<String>,
     /// What the server is recognised by, sha256:...; several are separated by commas
-    #[arg(long, global = true, value_name = "PIN", env = "MUSTER_PIN", value_delimiter = ',')]
-    pub pin: Vec<Pin>,
+    #[arg(long, global = true, value_name = "PIN", env = "MUSTER_PIN", value_delimiter = ',', display_order = 102)]
+    pub pin: Vec<String>,
+    /// The API token
+    #[arg(long, global = true, env = "MUSTER_TOKEN", hide_env_values = true, display_order = 103)]
+    pub token: Option<Secret>,
 }
 
 /// A token, which `Debug` does not show.
@@ -90,18 +98,23 @@ struct Found {
 impl Target {
     /// From the flags, else from the data directory.
     fn find(&self) -> Result<Found, Failure> {
-        let (address, pins) = match &self.url {
-            Some(_) if self.pin.is_empty() => {
-                let message = "--url without --pin: the server could not be recognised; give --pin or MUSTER_PIN, as `muster serve` prints it";
-                return Err(Failure::new(Exit::Usage, message));
+        let usage = |what: &str, why: &dyn fmt::Display| Failure::new(Exit::Usage, format!("{what}: {why}"));
+        let url = self.url.as_deref().filter(|url| !url.is_empty());
+        let given: Vec<&str> = self.pin.iter().map(|pin| pin.trim()).filter(|pin| !pin.is_empty()).collect();
+        let pins: Result<Vec<Pin>, _> = given.iter().map(|pin| pin.parse()).collect();
+        let pins = pins.map_err(|error| usage("--pin", &error))?;
+        let (address, pins) = match url {
+            Some(_) if pins.is_empty() => {
+                let why = "the server could not be recognised; give --pin or MUSTER_PIN, as `muster serve` prints it";
+                return Err(usage("--url without --pin", &why));
             }
-            Some(address) => (address.clone(), self.pin.clone()),
-            None => self.find_here()?,
+            Some(url) => (read_url(url).map_err(|why| usage("--url", &why))?, pins),
+            None => self.find_here(pins)?,
         };
-        let token = match &self.token {
+        let token = match self.token.as_ref().filter(|token| !token.0.is_empty()) {
             Some(token) => token.clone(),
             // The token of the server that is here is not for another one.
-            None if self.url.is_some() => {
+            None if url.is_some() => {
                 let message = "--url without --token: the server would refuse; give --token or MUSTER_TOKEN, from `muster token create`";
                 return Err(Failure::new(Exit::Refused, message));
             }
@@ -115,18 +128,17 @@ impl Target {
         Ok(Found { address, pins, token })
     }
 
-    fn find_here(&self) -> Result<(Address, Vec<Pin>), Failure> {
+    fn find_here(&self, pins: Vec<Pin>) -> Result<(Address, Vec<Pin>), Failure> {
         let path = self.data_dir.join(SERVER_FILE);
         let advice = "start `muster serve` with this data directory, or set MUSTER_URL, MUSTER_PIN and MUSTER_TOKEN";
         let failed = |why: String| Failure::new(Exit::Unreachable, format!("{}: {why}; {advice}", path.display()));
         let text = read_file(&path).map_err(failed)?;
         let file: ServerFile = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
         let address = read_url(&file.url).map_err(failed)?;
-        let pins = match self.pin.as_slice() {
-            [] => vec![file.pin.parse().map_err(|error| failed(format!("pin: {error}")))?],
-            pins => pins.to_vec(),
-        };
-        Ok((address, pins))
+        match pins.is_empty() {
+            true => Ok((address, vec![file.pin.parse().map_err(|error| failed(format!("pin: {error}")))?])),
+            false => Ok((address, pins)),
+        }
     }
 
     /// Connects to nothing yet.
@@ -322,9 +334,13 @@ mod tests {
         let dir = Dir::new();
         dir.write(ADMIN_TOKEN_FILE, "of the server that is here");
         let mut target = target(&dir.0);
-        target.url = read_url("https://fleet.example:7443/").ok();
+        target.url = Some(String::new());
+        assert_eq!(target.find().map_err(|failure| failure.exit), Err(Exit::Unreachable), "as if it were not given");
+        target.url = Some("https://fleet.example:7443/".into());
         assert_eq!(target.find().map_err(|failure| failure.exit), Err(Exit::Usage));
-        target.pin = vec![PIN.parse().expect("a pin")];
+        target.pin = vec!["sha256:12".into()];
+        assert_eq!(target.find().map_err(|failure| failure.exit), Err(Exit::Usage));
+        target.pin = vec![PIN.into()];
         assert_eq!(target.find().map_err(|failure| failure.exit), Err(Exit::Refused));
         target.token = Some("t".into());
         assert!(!format!("{target:?}").contains("\"t\""));

@@ -31,7 +31,7 @@ use std::process::ExitCode;
 /// Commands other than `serve` ask a server. On its own machine they find it in --data-dir; elsewhere set
 /// MUSTER_URL, MUSTER_PIN (both printed by `muster serve`) and MUSTER_TOKEN (from `muster token create`).
 #[derive(Debug, Parser)]
-#[command(name = "muster", version, after_help = EXIT_CODES, subcommand_required = true, disable_help_subcommand = true)]
+#[command(name = "muster", bin_name = "muster", version, after_help = EXIT_CODES, subcommand_required = true, disable_help_subcommand = true)]
 struct Cli {
     #[command(flatten)]
     target: Target,
