@@ -2,7 +2,11 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod agents;
 pub mod api;
+pub mod cli;
 pub mod fleet;
 pub mod listen;
+pub mod serve;
 pub mod store;
+pub mod time;
