@@ -1,1 +1,26 @@
 //! Who may do what: tokens, and the secrets that they are.
+
+pub mod admin;
+pub mod secret;
+pub mod tokens;
+
+/// It cannot be done: one line, for whoever asked for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessError {
+    /// What happened, and what to do.
+    pub message: String,
+}
+
+impl AccessError {
+    fn new(message: String) -> AccessError {
+        AccessError { message: message.replace(['\n', '\r'], " ") }
+    }
+}
+
+impl std::fmt::Display for AccessError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for AccessError {}

@@ -56,6 +56,7 @@ pub enum Keep {
 
 /// One change.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a commit's writes live for as long as the commit")]
 pub enum Write {
     /// A host is new or changed.
     Host(HostRow),

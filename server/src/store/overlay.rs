@@ -134,3 +134,48 @@ impl StorageBackend for Overlay {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_dir::TestDir;
+    use std::fs;
+
+    #[test]
+    fn changes_stay_in_memory() {
+        let directory = TestDir::new();
+        let path = directory.path().join("file");
+        let bytes: Vec<u8> = (0..10_000_u32).map(|number| number as u8).collect();
+        fs::write(&path, &bytes).expect("written");
+        let overlay = Overlay::new(File::open(&path).expect("opened")).expect("overlay");
+        let mut expected = bytes.clone();
+        // Across borders of blocks, inside one, and over what was changed before.
+        for (offset, length) in [(4_000, 200), (8_191, 2), (100, 1), (4_100, 4_200), (0, 10_000)] {
+            let data = vec![offset as u8 | 1; length];
+            overlay.write(offset as u64, &data).expect("write");
+            expected[offset..offset + length].copy_from_slice(&data);
+            let mut read = vec![0; bytes.len()];
+            overlay.read(0, &mut read).expect("read");
+            assert_eq!(read, expected);
+        }
+        assert_eq!(fs::read(&path).expect("there"), bytes);
+    }
+
+    #[test]
+    fn it_grows_with_zeros_and_ends_where_it_says() {
+        let directory = TestDir::new();
+        let path = directory.path().join("file");
+        fs::write(&path, [7; 5_000]).expect("written");
+        let overlay = Overlay::new(File::open(&path).expect("opened")).expect("overlay");
+        let mut read = vec![1; 10];
+        assert_eq!(overlay.read(4_991, &mut read).map_err(|error| error.kind()), Err(ErrorKind::UnexpectedEof));
+        assert_eq!(overlay.read(u64::MAX, &mut read).map_err(|error| error.kind()), Err(ErrorKind::UnexpectedEof));
+        overlay.set_len(20_000).expect("grown");
+        overlay.read(4_995, &mut read).expect("read");
+        assert_eq!(read, [7, 7, 7, 7, 7, 0, 0, 0, 0, 0]);
+        overlay.write(19_995, &[3; 5]).expect("write");
+        overlay.read(19_990, &mut read).expect("read");
+        assert_eq!(read, [0, 0, 0, 0, 0, 3, 3, 3, 3, 3]);
+        assert_eq!(overlay.len().expect("length"), 20_000);
+    }
+}

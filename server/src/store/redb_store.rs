@@ -13,6 +13,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,9 @@ const VERIFIED_AT_START: u64 = 64 * 1024 * 1024;
 /// busy one too: opening after an error reads the whole file.
 const REST: u32 = 9;
 
+/// The shortest rest: a small file opens in no time, and a full disk does not empty itself faster.
+const SHORTEST_REST: Duration = Duration::from_secs(1);
+
 /// The longest rest.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
@@ -43,6 +47,8 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 pub struct RedbStore {
     file: PathBuf,
     open: RwLock<Open>,
+    /// Since the last commit that succeeded, one failed: the log has said so, and need not say it again.
+    troubled: AtomicBool,
     /// Behind `open`, so that it is given up last.
     _lock: DirectoryLock,
 }
@@ -97,7 +103,12 @@ impl RedbStore {
             }
             Err(error) => return Err(Trouble::from(error).explain("read", &file)),
         }
-        Ok(RedbStore { file, open: RwLock::new(Open::Whole(database, 0)), _lock: lock })
+        Ok(RedbStore {
+            file,
+            open: RwLock::new(Open::Whole(database, 0)),
+            troubled: AtomicBool::new(false),
+            _lock: lock,
+        })
     }
 
     fn shared(&self) -> RwLockReadGuard<'_, Open> {
@@ -134,7 +145,9 @@ impl RedbStore {
         if !matches!(&*open, Open::Whole(_, number) if *number == failed) {
             return;
         }
-        log::error!("{error}");
+        if !self.troubled.swap(true, Ordering::Relaxed) {
+            log::error!("{error}");
+        }
         *open = Open::Closed;
         *open = self.failed(error.clone(), failed);
     }
@@ -143,10 +156,7 @@ impl RedbStore {
     fn failed(&self, error: StoreError, number: u64) -> Open {
         let begun = Instant::now();
         let reader = open_overlay(&self.file);
-        if let Err(error) = &reader {
-            log::error!("{error}");
-        }
-        let rest = begun.elapsed().saturating_mul(REST).min(LONGEST_REST);
+        let rest = begun.elapsed().saturating_mul(REST).clamp(SHORTEST_REST, LONGEST_REST);
         Open::Failed { reader, error, rest_until: Instant::now() + rest, number }
     }
 
@@ -166,7 +176,6 @@ impl RedbStore {
         *open = Open::Closed;
         match open_file(&self.file) {
             Ok(database) => {
-                log::info!("{} is open for writing again", self.file.display());
                 *open = Open::Whole(database, number + 1);
                 Ok(())
             }
@@ -200,13 +209,21 @@ impl Store for RedbStore {
         };
         let result = write(database, writes);
         drop(open);
-        result.map_err(|trouble| {
-            let error = trouble.explain("write", &self.file);
-            if matches!(trouble, Trouble::Database(_)) {
-                self.fail(number, &error);
+        match result {
+            Ok(()) => {
+                if self.troubled.swap(false, Ordering::Relaxed) {
+                    log::info!("{} can be written again", self.file.display());
+                }
+                Ok(())
             }
-            error
-        })
+            Err(trouble) => {
+                let error = trouble.explain("write", &self.file);
+                if matches!(trouble, Trouble::Database(_)) {
+                    self.fail(number, &error);
+                }
+                Err(error)
+            }
+        }
     }
 
     fn events(

@@ -303,6 +303,53 @@ fn a_damaged_container_is_left_out_and_a_damaged_host_is_an_error() {
     assert!(message.contains("the row of a host was written by a newer muster (row version 9)"), "{message}");
 }
 
+/// Commits until the store has rested and is whole again.
+fn commit_when_rested(store: &RedbStore, writes: &[Write]) {
+    let begun = Instant::now();
+    while let Err(error) = store.commit(writes) {
+        assert!(begun.elapsed() < LONGEST_REST * 2, "it does not come back: {error}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn after_an_error_it_reads_on_and_then_writes_again() {
+    let directory = TestDir::new();
+    let store = open(&directory);
+    store.commit(&full()).expect("commit");
+    let state = store.load();
+    let error = line("the disk is on fire".to_owned());
+    store.fail(7, &error);
+    assert!(matches!(&*store.shared(), Open::Whole(_, 0)), "another opening's error is none of this one");
+    store.fail(0, &error);
+    assert_eq!(store.commit(&full()), Err(error), "it rests");
+    assert_eq!((store.load(), store.newest_event()), (state.clone(), Ok(4)));
+    assert_eq!(ids(&store, 0, 10), [1, 2, 3, 4]);
+    assert!(refusal(directory.path()).contains("another muster"), "the directory stays locked");
+    // Closing it well is allowed to write; reading is not.
+    let closed = fs::read(directory.path().join(FILE)).expect("there");
+    assert_eq!((store.load(), ids(&store, 3, 1)), (state, vec![4]));
+    assert_eq!(fs::read(directory.path().join(FILE)).expect("there"), closed);
+    commit_when_rested(&store, &events(5..=6));
+    assert!(matches!(&*store.shared(), Open::Whole(_, 1)));
+    assert_eq!(ids(&store, 0, 10), [1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn a_file_that_has_gone_is_an_error_until_it_is_back() {
+    let directory = TestDir::new();
+    let (file, away) = (directory.path().join(FILE), directory.path().join("away"));
+    let store = open(&directory);
+    store.commit(&full()).expect("commit");
+    fs::rename(&file, &away).expect("moved");
+    store.fail(0, &line("the card was pulled".to_owned()));
+    let message = store.load().expect_err("an error").message;
+    assert!(message.contains("cannot open"), "{message}");
+    fs::rename(&away, &file).expect("moved");
+    commit_when_rested(&store, &events(5..=5));
+    assert_eq!(ids(&store, 3, 10), [4, 5]);
+}
+
 /// Runs one of the tests below in a process of its own, with `before` in front of it.
 fn child(before: &[&str], test: &str, directory: &Path) -> Command {
     let program = std::env::current_exe().expect("this test's file");
@@ -391,7 +438,7 @@ fn child_fills_its_disk() {
     let state = store.load();
     let ballast = directory.join("ballast");
     let mut stored = 4;
-    for round in 0..3 {
+    for round in 0..2 {
         let mut file = File::create(&ballast).expect("ballast");
         while file.write_all(&[1; 4096]).is_ok() {}
         // However much room the file still has inside, this ends it.
@@ -415,12 +462,11 @@ fn child_fills_its_disk() {
             assert!(store.commit(&big).is_err(), "the disk is still full");
             assert_eq!(store.newest_event(), Ok(stored));
         }
+        drop(file);
         fs::remove_file(&ballast).expect("removed");
         // It rests after each failure, and then comes back by itself.
         let next = [Write::Event(samples::event(stored + 1))];
-        while store.commit(&next).is_err() {
-            std::thread::yield_now();
-        }
+        commit_when_rested(&store, &next);
         stored += 1;
         assert_eq!(ids(&store, 0, usize::MAX), (1..=stored).collect::<Vec<_>>());
     }
