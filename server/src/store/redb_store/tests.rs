@@ -336,6 +336,27 @@ fn after_an_error_it_reads_on_and_then_writes_again() {
 }
 
 #[test]
+fn a_file_that_needs_repair_is_read_without_a_write() {
+    let directory = TestDir::new();
+    let store = open(&directory);
+    store.commit(&full()).expect("commit");
+    // As a crash would leave it: nobody closed it.
+    let crashed = directory.path().join("crashed");
+    fs::copy(directory.path().join(FILE), &crashed).expect("copied");
+    fs::set_permissions(&crashed, Permissions::from_mode(0o400)).expect("chmod");
+    let before = fs::read(&crashed).expect("there");
+    let refused = builder().open_read_only(&crashed).err();
+    assert!(matches!(refused, Some(DatabaseError::RepairAborted)), "redb alone would have to write: {refused:?}");
+    let reader = open_overlay(&crashed).expect("a reader");
+    let transaction = reader.begin_read().expect("a transaction");
+    let (snapshot, unreadable) = state::load(&transaction).expect("a snapshot");
+    assert_eq!((Ok(snapshot), unreadable), (store.load(), 0));
+    assert_eq!(history::newest(&transaction).expect("newest"), 4);
+    drop((transaction, reader));
+    assert_eq!(fs::read(&crashed).expect("there"), before);
+}
+
+#[test]
 fn a_file_that_has_gone_is_an_error_until_it_is_back() {
     let directory = TestDir::new();
     let (file, away) = (directory.path().join(FILE), directory.path().join("away"));
