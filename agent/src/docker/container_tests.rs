@@ -1,6 +1,8 @@
 use super::*;
+use crate::docker::inspect::parse_inspect;
 use crate::docker::seeded::Seeded;
 use crate::docker::split::{Found, Splitter};
+use muster_protocol::container::Health;
 use muster_protocol::record::{Kind, Reader, Writer};
 use std::path::PathBuf;
 

@@ -4,9 +4,9 @@
 //! is meant for one thread. Connections are kept for the next call; one that the engine has closed meanwhile is
 //! replaced, unseen by the caller, once.
 
-use super::container::{Details, parse_inspect};
 use super::exchange::Exchange;
 use super::http::Head;
+use super::inspect::{Details, parse_inspect};
 use super::limits::{CALL_TIME, ELEMENT, EVENT_LINE, IDLE_CONNECTIONS, LIST_BYTES, LIST_TIME};
 use super::request::{ApiVersion, Request};
 use super::socket::{Connection, Patience};

@@ -1,9 +1,10 @@
 //! The engine, and all that knows its HTTP, its JSON and its dialects.
 //!
 //! [`engine`] is the face of this folder: it sends the [`request`]s over the [`socket`], reads the answers with
-//! [`http`] and [`split`], and hands out list elements, inspects and event lines. [`container`] and [`event`]
-//! make protocol records of them, with the help of [`dialect`] where engines differ. Everything that reads the
-//! engine's bytes is free of I/O and of clocks, and answers with an error value whatever it is fed.
+//! [`http`] and [`split`], and hands out list elements, inspects and event lines. [`container`],
+//! [`inspect`] and [`event`] make protocol records of them, with the help of [`dialect`] where engines differ.
+//! Everything that reads the engine's bytes is free of I/O and of clocks, and answers with an error value whatever
+//! it is fed.
 
 pub mod container;
 pub mod dialect;
@@ -12,6 +13,7 @@ pub mod error;
 pub mod event;
 pub mod exchange;
 pub mod http;
+pub mod inspect;
 pub mod json;
 pub mod limits;
 pub mod request;
