@@ -2,3 +2,12 @@
 #![forbid(unsafe_code)]
 
 pub mod docker;
+pub mod exit;
+pub mod facts;
+pub mod identity;
+pub mod joining;
+pub mod logging;
+pub mod options;
+pub mod run;
+pub mod state_dir;
+pub mod status;
