@@ -143,9 +143,12 @@ impl Identity {
             let (key, value) = line.split_once('=').ok_or_else(|| wrong("it is not of the form key = value".into()))?;
             let value = value.trim();
             match key.trim() {
-                "version" => version = Some(value.parse::<u32>().map_err(|_| wrong("the version is no number".into()))?),
+                "version" => {
+                    version = Some(value.parse::<u32>().map_err(|_| wrong("the version is no number".into()))?)
+                }
                 "host" => {
-                    let id = HostId::parse(value).ok_or_else(|| wrong("the host is not 16 hexadecimal digits".into()))?;
+                    let id =
+                        HostId::parse(value).ok_or_else(|| wrong("the host is not 16 hexadecimal digits".into()))?;
                     host = Some(id);
                 }
                 "name" => name = Some(one_line(value, limits::HOST_NAME)),
