@@ -83,8 +83,7 @@ impl Identity {
     pub fn load(directory: &Path) -> Result<Option<Identity>, Trouble> {
         let path = directory.join(FILE);
         let text = state_dir::read(&path, FILE_LIMIT).map_err(|error| {
-            let advice = "run this as the user that owns the state directory, or name another with --state-dir";
-            Trouble::new(Exit::Failed, format!("cannot read {}", path.display()), error, advice)
+            Trouble::new(Exit::Failed, format!("cannot read {}", path.display()), error, state_dir::BE_THE_OWNER)
         })?;
         let Some(text) = text else { return Ok(None) };
         close(&path);
@@ -143,9 +142,12 @@ impl Identity {
             let (key, value) = line.split_once('=').ok_or_else(|| wrong("it is not of the form key = value".into()))?;
             let value = value.trim();
             match key.trim() {
-                "version" => version = Some(value.parse::<u32>().map_err(|_| wrong("the version is no number".into()))?),
+                "version" => {
+                    version = Some(value.parse::<u32>().map_err(|_| wrong("the version is no number".into()))?)
+                }
                 "host" => {
-                    let id = HostId::parse(value).ok_or_else(|| wrong("the host is not 16 hexadecimal digits".into()))?;
+                    let id =
+                        HostId::parse(value).ok_or_else(|| wrong("the host is not 16 hexadecimal digits".into()))?;
                     host = Some(id);
                 }
                 "name" => name = Some(one_line(value, limits::HOST_NAME)),

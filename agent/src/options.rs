@@ -343,9 +343,11 @@ fn parse_interval(text: &str) -> Option<Duration> {
 /// The lines of the file, in order.
 fn read_file(path: &Path) -> Result<Vec<(Setting, OsString, Origin)>, Trouble> {
     let text = state_dir::read(path, FILE_LIMIT).map_err(|error| {
-        let is_unfit = error.kind() == std::io::ErrorKind::InvalidData;
-        let exit = if is_unfit { Exit::Usage } else { Exit::Failed };
-        Trouble::new(exit, format!("cannot read {}", path.display()), error, "put it right, or remove it")
+        let (exit, advice) = match error.kind() {
+            std::io::ErrorKind::InvalidData => (Exit::Usage, "put it right, or remove it"),
+            _ => (Exit::Failed, state_dir::BE_THE_OWNER),
+        };
+        Trouble::new(exit, format!("cannot read {}", path.display()), error, advice)
     })?;
     let mut settings = Vec::new();
     for (number, line) in (1..).zip(text.as_deref().unwrap_or_default().lines()) {

@@ -147,7 +147,10 @@ fn the_file_is_held_to_its_form_and_size() {
     let dir = TestDir::new();
     let long = format!("#{}\n", "x".repeat(FILE_LIMIT));
     for (text, part) in [
-        ("intervall = 5s\n", "/agent.conf:1: 'intervall' is not known; write `name = value`; known are docker-host, int"),
+        (
+            "intervall = 5s\n",
+            "/agent.conf:1: 'intervall' is not known; write `name = value`; known are docker-host, int",
+        ),
         ("\nname\n", "/agent.conf:2: there is no ="),
         ("state-dir = /x\n", "cannot be set in it"),
         (STRING, "/agent.conf:1: a value stands where"),
