@@ -1,6 +1,7 @@
 //! The agent: sits on a Docker host and tells a Muster server the truth about its containers.
 #![forbid(unsafe_code)]
 
+mod arguments;
 pub mod docker;
 pub mod exit;
 pub mod facts;
