@@ -83,8 +83,7 @@ impl Identity {
     pub fn load(directory: &Path) -> Result<Option<Identity>, Trouble> {
         let path = directory.join(FILE);
         let text = state_dir::read(&path, FILE_LIMIT).map_err(|error| {
-            let advice = "run this as the user that owns the state directory, or name another with --state-dir";
-            Trouble::new(Exit::Failed, format!("cannot read {}", path.display()), error, advice)
+            Trouble::new(Exit::Failed, format!("cannot read {}", path.display()), error, state_dir::BE_THE_OWNER)
         })?;
         let Some(text) = text else { return Ok(None) };
         close(&path);

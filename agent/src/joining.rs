@@ -352,6 +352,8 @@ fn refused(server: &Address, status: u16, reason: &str, directory: &Path) -> Not
         429 | 500..=599 => (Exit::Unavailable, Again::Soon, "look at the server's log, and repeat the command later"),
         _ => (Exit::Failed, Again::Seldom, "are agent and server of about the same version?"),
     };
+    // The server may know better what to do.
+    let (reason, advice) = reason.split_once("; ").unwrap_or((reason, advice));
     let why = format!("the server refuses ({status}){}{reason}", if reason.is_empty() { "" } else { ": " });
     NotJoined { trouble: Trouble::new(exit, format!("cannot join at {server}"), why, advice), again }
 }
@@ -443,5 +445,13 @@ mod tests {
         let asked = no_answer(vec![(address("a:1"), Failure::TimedOut)], true);
         assert_eq!((asked.trouble.exit, asked.again), (Exit::Unreachable, Again::Soon));
         assert!(asked.trouble.advice.contains("repeat the same command"));
+    }
+
+    #[test]
+    fn the_servers_advice_takes_the_place_of_ours() {
+        let address: Address = "a:1".parse().unwrap();
+        let of = |reason| refused(&address, 403, reason, Path::new("/x")).trouble.to_string();
+        assert_eq!(of("used up; ask Ann"), "cannot join at a:1: the server refuses (403): used up; ask Ann");
+        assert!(of("used up").ends_with("(403): used up; `muster join-command` on the server makes a new join string"));
     }
 }

@@ -4,6 +4,7 @@
 //! `muster-protocol`, [`outbox`] and the reporter's queue hold it, and [`uplink`] sends it.
 #![forbid(unsafe_code)]
 
+mod arguments;
 pub mod census;
 pub mod docker;
 pub mod exit;

@@ -2,7 +2,7 @@
 
 use crate::docker::engine::Engine;
 use crate::docker::error::EngineError;
-use crate::exit::Exit;
+use crate::exit::{Exit, Trouble};
 use crate::identity::Identity;
 use crate::joining::{self, exit_of};
 use muster_dial::{Address, Client, Failure, Settings};
@@ -236,11 +236,11 @@ impl fmt::Display for Status {
 }
 
 /// What to do if this host has not joined; `None` if it has.
-pub fn how_to_join(status: &Status) -> Option<crate::exit::Trouble> {
+pub fn how_to_join(status: &Status) -> Option<Trouble> {
     let state_dir: &Path = &status.state_dir;
     match &status.identity {
         None => Some(joining::not_joined(state_dir)),
-        Some(identity) if identity.host.is_none() => Some(crate::exit::Trouble::new(
+        Some(identity) if identity.host.is_none() => Some(Trouble::new(
             Exit::Failed,
             "this host has not joined",
             "it asked to, and no answer came",
