@@ -1,6 +1,7 @@
 //! The harness keeps its own promises: engines are real, separate, can be hurt, and leave nothing behind.
 
 use muster_tests::engine::Options;
+use muster_tests::truth::docker_events;
 use muster_tests::{Engine, eventually};
 use std::path::Path;
 use std::process::Command;
@@ -68,6 +69,24 @@ fn an_engine_with_a_bridge_has_networks_and_ports() {
     engine.docker(&["network", "connect", "garden", "box"]);
     let networks = engine.inspect("box")["NetworkSettings"]["Networks"].clone();
     assert!(networks["garden"]["IPAddress"].as_str().is_some_and(|address| !address.is_empty()), "{networks}");
+}
+
+#[test]
+fn what_the_engine_said_is_read_word_for_word() {
+    let engine = Engine::start_with_bridge("one");
+    let id = engine.run_with("box", &["-l", "odd=\"a, b=c\""], &["live"]);
+    engine.docker(&["exec", "box", "true"]);
+    engine.docker(&["network", "create", "garden"]);
+    engine.docker(&["rm", "-f", "box"]);
+    let events = docker_events(&engine);
+    let said: Vec<&str> = events.iter().map(|event| event.action.as_str()).collect();
+    for action in ["create", "connect", "start", "kill", "die", "disconnect", "destroy"] {
+        assert!(said.contains(&action), "{said:?}");
+    }
+    assert_eq!(said.len(), 7, "no exec, and no network without a container: {said:?}");
+    assert!(events.iter().all(|event| event.container_id == id));
+    assert!(events[0].time_nano > 1_700_000_000_000_000_000);
+    assert_eq!(events[0].attributes["odd"], "\"a, b=c\"");
 }
 
 #[test]

@@ -10,6 +10,8 @@ pub mod engine;
 pub mod place;
 pub mod process;
 pub mod server;
+pub mod stream;
+pub mod truth;
 pub mod wait;
 
 pub use agent::Agent;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 /// How many lines of a program's log a failing test shows.
@@ -16,7 +16,7 @@ pub struct Process {
     name: String,
     child: Child,
     log: String,
-    lines: Option<mpsc::Receiver<String>>,
+    lines: Option<Mutex<mpsc::Receiver<String>>>,
 }
 
 impl Process {
@@ -40,7 +40,7 @@ impl Process {
                 }
             }
         });
-        process.lines = Some(lines);
+        process.lines = Some(Mutex::new(lines));
         process
     }
 
@@ -54,7 +54,8 @@ impl Process {
 
     /// The next line of its output; `None` if it ended, or if none came within `limit`.
     pub fn line(&mut self, limit: Duration) -> Option<String> {
-        self.lines.as_ref().expect("its output is not read").recv_timeout(limit).ok()
+        let lines = self.lines.as_mut().expect("its output is not read").get_mut();
+        lines.expect("nobody panics with the lock").recv_timeout(limit).ok()
     }
 
     /// Its process id.

@@ -23,8 +23,13 @@ pub struct Server {
 impl Server {
     /// Starts one on a free port of the loopback address.
     pub fn start() -> Server {
+        Server::start_at(0)
+    }
+
+    /// Starts one on a port of the loopback address.
+    pub fn start_at(port: u16) -> Server {
         engine::require();
-        let mut server = Server { place: Place::new(), process: None, port: 0, pin: String::new() };
+        let mut server = Server { place: Place::new(), process: None, port, pin: String::new() };
         server.start_again();
         server
     }
