@@ -105,7 +105,7 @@ clear_leftovers() {
             say "ending what an earlier run left: process $id"
             end "$id"
         fi
-        if [[ $mark == /tmp/muster-try.* ]]; then
+        if [[ $mark == */muster-try.?????? ]]; then
             remove_cgroups "$(basename "$mark")"
             rm -rf "$mark"
         fi
@@ -252,7 +252,9 @@ start_engine() {
     say 'starting a private engine'
     mkdir -p "$here/engine/data"
     # The paths of its sockets must stay short, however long the path of this checkout is.
-    engine=$(mktemp -d /tmp/muster-try.XXXXXX)
+    local base=${TMPDIR:-/tmp}
+    [ ${#base} -le 50 ] || base=/tmp
+    engine=$(mktemp -d "$base/muster-try.XXXXXX")
     socket=$engine/docker.sock
     local group log=$here/engine.log
     group=$(basename "$engine")
