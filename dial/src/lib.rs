@@ -1,2 +1,15 @@
-//! How Muster's clients reach its server: addresses, pins, join strings and pinned TLS for ureq.
+//! How Muster's clients reach its server: [join strings](join_string) say where it is and how it is recognised,
+//! [pinned TLS](pinned) recognises it, the [client](client) asks it.
+//!
+//! Used by the agent and by the command line. It blocks, and needs one thread: no executor.
 #![forbid(unsafe_code)]
+
+pub mod client;
+mod failure;
+pub mod join_string;
+pub mod pinned;
+mod verify;
+
+pub use client::{Client, Settings, Status, Stream};
+pub use failure::Failure;
+pub use join_string::{Address, JoinString, JoinStringError, Pin};

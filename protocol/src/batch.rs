@@ -33,7 +33,7 @@ pub struct Absent {
 pub struct ListEnd {
     /// The reading's number, which each of its containers carried.
     pub seq: u64,
-    /// How many containers carried it.
+    /// How many containers carried it, in records of the kind [`crate::record::Kind::Listed`].
     pub total: u32,
     /// How many more the host has, beyond the limit.
     pub hidden: u32,

@@ -1,5 +1,4 @@
-//! What a Muster agent and server say to each other ([the wire](https://docs.rs/postcard) is specified in
-//! `WIRE.md`), and the two state machines that keep them in step: the [`reporter`] on the host and the
+//! What a Muster agent and server say to each other (specified in `WIRE.md` beside this code), and the two state machines that keep them in step: the [`reporter`] on the host and the
 //! [`mirror`] on the server. Neither does I/O nor reads a clock.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -16,4 +15,8 @@ pub mod hello;
 pub mod id;
 pub mod join;
 pub mod limits;
+#[cfg(feature = "mirror")]
+pub mod mirror;
+mod queue;
 pub mod record;
+pub mod reporter;

@@ -39,11 +39,13 @@ pub enum Kind {
     Answer = 12,
     /// [`crate::batch::Refused`]
     Refused = 13,
+    /// As [`Kind::Container`], as part of a reading of all containers
+    Listed = 14,
 }
 
 impl Kind {
     /// All kinds that this version understands, in the order of their numbers.
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 14] = [
         Kind::Join,
         Kind::Joined,
         Kind::Hello,
@@ -57,6 +59,7 @@ impl Kind {
         Kind::Engine,
         Kind::Answer,
         Kind::Refused,
+        Kind::Listed,
     ];
 
     /// The kind of this number, if this version knows it.

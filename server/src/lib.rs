@@ -1,6 +1,12 @@
 //! The server of a Muster fleet, and its operator's command line.
 #![forbid(unsafe_code)]
 
+pub mod access;
+pub mod agents;
 pub mod api;
+pub mod cli;
 pub mod fleet;
+pub mod listen;
+pub mod serve;
 pub mod store;
+pub mod time;

@@ -1,2 +1,8 @@
 //! `muster`
-fn main() {}
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    muster::cli::main(std::env::args_os())
+}

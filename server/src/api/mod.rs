@@ -1,3 +1,137 @@
-//! The JSON API: see [`types`] for what goes over it.
+//! The JSON API: what a request means, and what is answered. It knows nothing of sockets.
+//!
+//! [`types`] has the objects, [`router`] the table of routes, and one file each resource. [`openapi`] describes them.
 
+mod containers;
+mod events;
+mod healthz;
+mod hosts;
+mod join_tokens;
+pub mod openapi;
+mod page;
+mod problem;
+pub mod query;
+pub mod router;
+#[cfg(test)]
+pub mod samples;
+pub mod select;
+mod stream;
+mod tokens;
 pub mod types;
+
+pub use events::SUBJECTS as EVENT_SUBJECTS;
+pub use router::answer;
+pub use stream::EventStream;
+
+use serde::Serialize;
+
+/// What goes with a token. An agent's credential is none of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// May read.
+    Viewer,
+    /// May read and change.
+    Admin,
+}
+
+impl Role {
+    /// From the API's word.
+    pub fn from_word(word: &str) -> Option<Role> {
+        match word {
+            "viewer" => Some(Role::Viewer),
+            "admin" => Some(Role::Admin),
+            _ => None,
+        }
+    }
+
+    /// The API's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Viewer => "viewer",
+            Role::Admin => "admin",
+        }
+    }
+}
+
+/// A request, after the transport has bounded its size and looked up its token.
+#[derive(Debug, Clone, Copy)]
+pub struct ApiRequest<'a> {
+    /// As it came, such as `GET`.
+    pub method: &'a str,
+    /// As it came, still percent-encoded, without the query.
+    pub path: &'a str,
+    /// Decoded: see [`query::parse`].
+    pub query: &'a [(String, String)],
+    /// All of it. Longer than [`BODY`] is refused.
+    pub body: &'a [u8],
+    /// Of its token; `None` without a valid one.
+    pub role: Option<Role>,
+    /// The header `Last-Event-ID`.
+    pub last_event_id: Option<&'a str>,
+}
+
+/// The longest body that a request can have: a join token's labels at their limits fit.
+pub const BODY: usize = 64 * 1024;
+
+/// What is answered.
+#[derive(Debug)]
+pub struct ApiAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Of the body; empty if there is none.
+    pub content_type: &'static str,
+    /// Further headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Body,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum Body {
+    /// All of it.
+    Bytes(Vec<u8>),
+    /// Server-Sent Events without an end of their own.
+    Stream(EventStream),
+}
+
+const JSON: &str = "application/json";
+const PROBLEM_JSON: &str = "application/problem+json";
+
+impl ApiAnswer {
+    fn json<T: Serialize>(status: u16, object: &T) -> ApiAnswer {
+        ApiAnswer::bytes(status, JSON, object)
+    }
+
+    fn problem(problem: &types::Problem) -> ApiAnswer {
+        ApiAnswer::bytes(problem.status, PROBLEM_JSON, problem)
+    }
+
+    fn bytes<T: Serialize>(status: u16, content_type: &'static str, object: &T) -> ApiAnswer {
+        match serde_json::to_vec(object) {
+            Ok(bytes) => ApiAnswer { status, content_type, headers: Vec::new(), body: Body::Bytes(bytes) }.uncached(),
+            // Our own types always serialise; a later one that does not must not take the server down.
+            Err(error) => {
+                log::error!("an answer could not be serialised: {error}");
+                ApiAnswer { status: 500, content_type: "", headers: Vec::new(), body: Body::Bytes(Vec::new()) }
+            }
+        }
+    }
+
+    fn empty(status: u16) -> ApiAnswer {
+        ApiAnswer { status, content_type: "", headers: Vec::new(), body: Body::Bytes(Vec::new()) }
+    }
+
+    fn header(mut self, name: &'static str, value: impl Into<String>) -> ApiAnswer {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Answers change any moment, and some hold tokens.
+    fn uncached(self) -> ApiAnswer {
+        self.header("cache-control", "no-store")
+    }
+}
+
+/// What a handler gives: an answer, or a problem that becomes one.
+type Handled = Result<ApiAnswer, types::Problem>;

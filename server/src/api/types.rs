@@ -217,6 +217,7 @@ pub struct JoinToken {
 
 /// Asks for a join token.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewJoinToken {
     /// For how long, in seconds; a day if left out.
     #[serde(default)]
@@ -259,6 +260,7 @@ pub struct ApiToken {
 
 /// Asks for an API token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewApiToken {
     /// `admin` or `viewer`.
     pub role: String,
@@ -279,6 +281,7 @@ pub struct MadeApiToken {
 
 /// Changes a host.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ChangeHost {
     /// Its new name.
     #[serde(default)]
@@ -327,4 +330,34 @@ pub enum Change {
     },
     /// An event is new.
     Event(Event),
+}
+
+impl Change {
+    /// The stream's word for it: `host`, `container`, `container_gone` or `event`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Change::Host(_) => "host",
+            Change::Container(_) => "container",
+            Change::ContainerGone { .. } => "container_gone",
+            Change::Event(_) => "event",
+        }
+    }
+
+    /// The object alone, as JSON on one line.
+    pub fn object_json(&self) -> serde_json::Result<Vec<u8>> {
+        match self {
+            Change::Host(host) => serde_json::to_vec(host),
+            Change::Container(container) => serde_json::to_vec(container),
+            Change::ContainerGone { host_id, id } => {
+                serde_json::to_vec(&serde_json::json!({ "host_id": host_id, "id": id }))
+            }
+            Change::Event(event) => serde_json::to_vec(event),
+        }
+    }
+
+    /// From what the stream sent. `None` if it is not an object of that kind, or the kind is unknown.
+    pub fn parse(kind: &str, object: &str) -> Option<Change> {
+        let object: serde_json::Value = serde_json::from_str(object).ok()?;
+        serde_json::from_value(serde_json::json!({ "kind": kind, "object": object })).ok()
+    }
 }

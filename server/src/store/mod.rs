@@ -3,6 +3,7 @@
 //! A store keeps rows that it does not interpret beyond their keys. One commit is atomic and durable: when it
 //! has returned, a power cut loses nothing of it. Calls block; the caller gives them a thread.
 
+pub mod committer;
 mod rows;
 
 pub use rows::*;

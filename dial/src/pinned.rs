@@ -1,0 +1,260 @@
+//! TLS to a pinned server, as a connector of ureq.
+//!
+//! ureq takes no TLS configuration but its own, so this uses its `unversioned` interface, which changes between
+//! minor releases: the workspace names an exact range of versions, and nothing outside this file depends on it.
+
+use crate::failure::{Failure, one_line};
+use crate::join_string::Pin;
+use crate::verify::{PinVerifier, verdict};
+use rustls::client::Resumption;
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
+use rustls::{AlertDescription, ClientConfig, ClientConnection, InvalidMessage, StreamOwned};
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use ureq::Error;
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::time::Duration as Limit;
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, TcpConnector, Transport, TransportAdapter,
+};
+
+/// What agents and the command line ask for by ALPN, and the server answers with its fleet certificate.
+pub const ALPN: &[u8] = b"muster/1";
+
+/// Servers whose TLS sessions are remembered. A client has one server.
+const SESSIONS: usize = 2;
+
+/// Opens pinned TLS connections for one agent of ureq.
+pub(crate) struct PinnedConnector {
+    tls: Arc<ClientConfig>,
+    /// Connections begun so far: whether a request went over a kept one can be told from it.
+    opened: Arc<AtomicU64>,
+}
+
+impl PinnedConnector {
+    /// Accepts servers with one of these pins, and counts connections in `opened`.
+    pub(crate) fn new(pins: Vec<Pin>, opened: Arc<AtomicU64>) -> Result<PinnedConnector, Failure> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = PinVerifier::new(pins, &provider);
+        let mut tls = ClientConfig::builder_with_details(provider, Arc::new(Uptime(Instant::now())))
+            .with_protocol_versions(rustls::ALL_VERSIONS)
+            .map_err(|error| Failure::Tls(one_line(&error)))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![ALPN.to_vec()];
+        tls.resumption = Resumption::in_memory_sessions(SESSIONS);
+        Ok(PinnedConnector { tls: Arc::new(tls), opened })
+    }
+}
+
+/// A clock for the age of session tickets that neither jumps nor starts before 1970.
+#[derive(Debug)]
+struct Uptime(Instant);
+
+impl TimeProvider for Uptime {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(self.0.elapsed()))
+    }
+}
+
+impl Connector<()> for PinnedConnector {
+    type Out = PinnedTransport;
+
+    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<PinnedTransport>, Error> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        let tcp = TcpConnector::default();
+        let Some(tcp) = Connector::<()>::connect(&tcp, details, None)? else { return Ok(None) };
+        let connection = ClientConnection::new(self.tls.clone(), server_name(details)).map_err(tls_error)?;
+        let mut sock = TransportAdapter::new(Box::new(tcp) as Box<dyn Transport>, details.current_time.clone());
+        sock.set_timeout(left_of(details));
+        let mut stream = StreamOwned::new(connection, sock);
+        stream.conn.complete_io(&mut stream.sock).map_err(handshake_error)?;
+        let buffers = LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
+        Ok(Some(PinnedTransport { stream, buffers: JoiningBuffers { buffers, held: 0 } }))
+    }
+}
+
+impl fmt::Debug for PinnedConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PinnedConnector").finish_non_exhaustive()
+    }
+}
+
+/// The name goes into the handshake for proxies that route by it, and is not judged. What is no proper name is
+/// replaced by an address, which is not sent.
+fn server_name(details: &ConnectionDetails) -> ServerName<'static> {
+    let host = details.uri.host().unwrap_or_default();
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    ServerName::try_from(bare.to_string()).unwrap_or(ServerName::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+}
+
+/// What TCP has left of the time for connecting.
+fn left_of(details: &ConnectionDetails) -> NextTimeout {
+    use ureq::unversioned::transport::time::Instant::Exact;
+    let mut timeout = details.timeout;
+    if let (Limit::Exact(limit), Exact(from), Exact(now)) = (timeout.after, details.now, (details.current_time)()) {
+        timeout.after = Limit::Exact(limit.saturating_sub(now.saturating_duration_since(from)));
+    }
+    timeout
+}
+
+/// A TLS stream that sends head and body of a request in one record.
+///
+/// ureq hands them over one by one; each record of its own costs a packet and its acknowledgement. So nothing is
+/// sent until ureq waits for the answer or the buffer is half full.
+pub(crate) struct PinnedTransport {
+    stream: StreamOwned<ClientConnection, TransportAdapter>,
+    buffers: JoiningBuffers,
+}
+
+impl PinnedTransport {
+    fn flush(&mut self, timeout: NextTimeout) -> Result<(), Error> {
+        let held = std::mem::take(&mut self.buffers.held);
+        if held == 0 {
+            return Ok(());
+        }
+        self.stream.sock.set_timeout(timeout);
+        let output = &self.buffers.buffers.output()[..held];
+        self.stream.write_all(output).and_then(|()| self.stream.flush()).map_err(stream_error)
+    }
+}
+
+impl Transport for PinnedTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        self.buffers.held += amount;
+        if self.buffers.held * 2 >= self.buffers.buffers.output().len() { self.flush(timeout) } else { Ok(()) }
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.flush(timeout)?;
+        self.stream.sock.set_timeout(timeout);
+        let amount = self.stream.read(self.buffers.buffers.input_append_buf()).map_err(stream_error)?;
+        self.buffers.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.stream.sock.get_mut().is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for PinnedTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PinnedTransport").field("tcp", self.stream.sock.inner()).finish()
+    }
+}
+
+/// ureq's buffers, with the beginning of the output set aside for what is held back.
+struct JoiningBuffers {
+    buffers: LazyBuffers,
+    /// Bytes of output that ureq has handed over and that are not yet sent. Never more than half of the buffer
+    /// when ureq asks for room.
+    held: usize,
+}
+
+impl Buffers for JoiningBuffers {
+    fn output(&mut self) -> &mut [u8] {
+        &mut self.buffers.output()[self.held..]
+    }
+
+    fn input(&self) -> &[u8] {
+        self.buffers.input()
+    }
+
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        self.buffers.input_append_buf()
+    }
+
+    fn input_appended(&mut self, amount: usize) {
+        self.buffers.input_appended(amount);
+    }
+
+    fn input_consume(&mut self, amount: usize) {
+        self.buffers.input_consume(amount);
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        let (tmp, output) = self.buffers.tmp_and_output();
+        (tmp, &mut output[self.held..])
+    }
+
+    fn can_use_input(&self) -> bool {
+        self.buffers.can_use_input()
+    }
+}
+
+/// Gives ureq a failure of ours.
+fn other(failure: Failure) -> Error {
+    Error::Other(Box::new(failure))
+}
+
+fn tls_error(error: rustls::Error) -> Error {
+    other(verdict(&error).unwrap_or_else(|| {
+        Failure::Tls(match &error {
+            rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+                "what answers there does not speak TLS; is the port right?".to_string()
+            }
+            rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
+                "what answers there is no Muster server (no common application protocol)".to_string()
+            }
+            error => one_line(error),
+        })
+    }))
+}
+
+/// An error of the stream is rustls's, or ureq's (time limits), or the system's.
+fn stream_error(error: io::Error) -> Error {
+    match error.downcast::<rustls::Error>() {
+        Ok(error) => tls_error(error),
+        Err(error) => Error::from(error),
+    }
+}
+
+fn handshake_error(error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::UnexpectedEof && error.get_ref().is_none_or(|inner| !inner.is::<Error>()) {
+        let why = "the connection was closed before TLS was established".to_string();
+        return other(Failure::Unreachable(why));
+    }
+    stream_error(error)
+}
+
+/// Looks names up as ureq does, and leaves addresses alone: ureq would start a thread for them, too.
+#[derive(Debug, Default)]
+pub(crate) struct PlainResolver {
+    names: DefaultResolver,
+}
+
+impl Resolver for PlainResolver {
+    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let host = uri.host().unwrap_or_default();
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        match (bare.parse::<IpAddr>(), uri.port_u16()) {
+            (Ok(ip), Some(port)) => {
+                let mut addresses = self.empty();
+                addresses.push(SocketAddr::new(ip, port));
+                Ok(addresses)
+            }
+            _ => self.names.resolve(uri, config, timeout),
+        }
+    }
+}
+
+/// Kept connections live this long in silence: longer than the longest interval between reports. What has died
+/// meanwhile is noticed when it is used.
+pub(crate) const KEEP_IDLE: Duration = Duration::from_secs(3600);

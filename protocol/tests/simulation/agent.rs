@@ -1,0 +1,255 @@
+//! An agent around the real reporter.
+
+use crate::engine::{Engine, Sent};
+use crate::world::{Break, Random, Readings};
+use muster_protocol::batch::{Absent, Answer, ListEnd, Refused};
+use muster_protocol::event::Cause;
+use muster_protocol::hello::{Hello, Stream, Welcome};
+use muster_protocol::id::EngineId;
+use muster_protocol::limits;
+use muster_protocol::record::{Kind, Reader, Writer};
+use muster_protocol::reporter::{Reading, Reporter};
+use std::collections::{BTreeSet, VecDeque};
+
+/// A stream of events that is open.
+pub struct Open {
+    pub life: u32,
+    /// On its way to the agent.
+    pub wire: VecDeque<Sent>,
+    /// How many of it are the replay.
+    pub replay: usize,
+}
+
+pub struct Agent {
+    pub reporter: Box<Reporter>,
+    pub stream: Option<Open>,
+    last_life: Option<u32>,
+    dirty: BTreeSet<EngineId>,
+    /// A list that was numbered and not read yet.
+    listing: Option<Reading>,
+    /// Records that wait to be sent, in parts.
+    parts: VecDeque<Vec<u8>>,
+    /// The request that is out, by its number.
+    pub waiting: Option<u64>,
+    sent_part: bool,
+    pub lists_begun: u64,
+}
+
+impl Agent {
+    pub fn start(random: &mut Random, highest_epoch: u64) -> Agent {
+        let mut run = [0; 16];
+        run[..8].copy_from_slice(&random.next().to_le_bytes());
+        Agent {
+            reporter: Box::new(Reporter::new(run, highest_epoch)),
+            stream: None,
+            last_life: None,
+            dirty: BTreeSet::new(),
+            listing: None,
+            parts: VecDeque::new(),
+            waiting: None,
+            sent_part: false,
+            lists_begun: 0,
+        }
+    }
+
+    pub fn open_stream(&mut self, engine: &Engine) {
+        let wire: VecDeque<Sent> = engine.ring.iter().flatten().cloned().collect();
+        let cause = if self.last_life == Some(engine.life) { Cause::StreamLost } else { Cause::EngineRestarted };
+        self.last_life = Some(engine.life);
+        self.reporter.stream_opened(cause);
+        self.stream = Some(Open { life: engine.life, replay: wire.len(), wire });
+    }
+
+    pub fn close_stream(&mut self) {
+        self.stream = None;
+        self.reporter.stream_closed();
+    }
+
+    /// The next event reaches the agent; when the replay is through, it goes quiet.
+    pub fn hear_one(&mut self) {
+        let Some(open) = &mut self.stream else { return };
+        if let Some(sent) = open.wire.pop_front() {
+            self.reporter.event(sent.time_nano, &sent.body);
+            let event: muster_protocol::event::Event = postcard::from_bytes(&sent.body).expect("decodes");
+            self.dirty.insert(event.actor);
+            open.replay = open.replay.saturating_sub(1);
+        }
+        if open.replay == 0 && open.wire.is_empty() {
+            self.reporter.replay_ended();
+        }
+    }
+
+    pub fn begin_list(&mut self) {
+        if self.listing.is_none() && self.parts.is_empty() && self.stream.is_some() {
+            self.listing = self.reporter.begin_reading();
+            self.lists_begun += u64::from(self.listing.is_some());
+        }
+    }
+
+    /// Reads the list now, under the number that was taken before.
+    pub fn finish_list(
+        &mut self,
+        engine: &Engine,
+        readings: &mut Readings,
+        broken: Option<Break>,
+        random: &mut Random,
+    ) {
+        let Some(reading) = self.listing.take() else { return };
+        if !self.reporter.is_current(reading) {
+            return;
+        }
+        let snapshot = engine.containers.clone();
+        if broken == Some(Break::NumberAfterReading) {
+            // Something else is read and numbered between this list and its number.
+            if let Some(id) = snapshot.keys().next().copied().filter(|_| random.one_in(2)) {
+                self.dirty.insert(id);
+            }
+            readings.late = Some((engine.tick, snapshot));
+            return;
+        }
+        if readings.late.is_some() {
+            return;
+        }
+        self.put_list(reading, engine.tick, &snapshot, readings, random);
+        if broken == Some(Break::BelieveAtOnce)
+            && let Some(again) = self.reporter.begin_reading()
+        {
+            self.put_list(again, engine.tick, &snapshot, readings, random);
+            let both = self.parts.drain(..).flatten().collect();
+            self.parts.push_back(both);
+        }
+    }
+
+    /// For [`Break::NumberAfterReading`].
+    pub fn number_late(&mut self, readings: &mut Readings, random: &mut Random, broken: Option<Break>) {
+        let Some((tick, snapshot)) = readings.late.take() else { return };
+        assert!(broken == Some(Break::NumberAfterReading));
+        let Some(reading) = self.reporter.begin_reading() else { return };
+        self.put_list(reading, tick, &snapshot, readings, random);
+    }
+
+    fn put_list(
+        &mut self,
+        reading: Reading,
+        tick: u64,
+        snapshot: &std::collections::BTreeMap<EngineId, crate::engine::Truth>,
+        readings: &mut Readings,
+        random: &mut Random,
+    ) {
+        let at = (reading.epoch, reading.seq);
+        readings.ticks.insert(at, tick);
+        let mut part = vec![0; limits::READINGS];
+        let mut writer = Writer::records(&mut part);
+        for (id, truth) in snapshot {
+            let body = Engine::encode(*id, truth);
+            writer.numbered(Kind::Listed, reading.seq, &body).expect("fits");
+            readings.made.insert((at, *id), Some(body));
+            if random.one_in(4) {
+                self.parts.push_back(writer.as_bytes().to_vec());
+                writer = Writer::records(&mut part);
+            }
+        }
+        let end = ListEnd { seq: reading.seq, total: snapshot.len() as u32, hidden: 0 };
+        writer.record(Kind::ListEnd, &end).expect("fits");
+        readings.lists.insert(at, snapshot.keys().copied().collect());
+        self.parts.push_back(writer.as_bytes().to_vec());
+    }
+
+    /// Reads one container that an event was about.
+    pub fn inspect(&mut self, engine: &Engine, readings: &mut Readings) {
+        let Some(id) = self.dirty.pop_first() else { return };
+        let Some(reading) = self.reporter.begin_reading() else { return };
+        let mut part = vec![0; limits::RECORD];
+        let mut writer = Writer::records(&mut part);
+        let at = (reading.epoch, reading.seq);
+        readings.ticks.insert(at, engine.tick);
+        match engine.containers.get(&id) {
+            Some(truth) => {
+                let body = Engine::encode(id, truth);
+                writer.numbered(Kind::Container, reading.seq, &body).expect("fits");
+                readings.made.insert((at, id), Some(body));
+            }
+            None => {
+                writer.record(Kind::Absent, &Absent { seq: reading.seq, id }).expect("fits");
+                readings.made.insert((at, id), None);
+            }
+        }
+        // A small reading may overtake the parts of a list.
+        self.parts.push_front(writer.as_bytes().to_vec());
+        self.sent_part = false;
+    }
+
+    /// What the agent sends now, if anything.
+    pub fn send(&mut self, number: u64) -> Option<Vec<u8>> {
+        if self.waiting.is_some() {
+            return None;
+        }
+        let mut buffer = vec![0; limits::MESSAGE];
+        let mut writer = Writer::message(&mut buffer).expect("fits");
+        if self.reporter.needs_hello() {
+            self.parts.clear();
+            self.listing = None;
+            let hello = Hello {
+                run: self.reporter.run(),
+                stream: Stream::Report as u8,
+                fingerprint: [0; 16],
+                highest_epoch: self.reporter.highest_epoch(),
+                interval_ms: 5000,
+                agent_version: "0",
+                os: "linux",
+                arch: "arm",
+                kernel: "6",
+            };
+            writer.record(Kind::Hello, &hello).expect("fits");
+            self.waiting = Some(number);
+            return Some(writer.as_bytes().to_vec());
+        }
+        let part = self.parts.front().cloned().unwrap_or_default();
+        if part.is_empty() && !self.reporter.has_events() {
+            return None;
+        }
+        let sent = self.reporter.message(&mut writer, None, &part).expect("fits").expect("welcome");
+        self.sent_part = sent.with_readings;
+        self.waiting = Some(number);
+        Some(writer.as_bytes().to_vec())
+    }
+
+    /// An answer came; one to a request that was given up is thrown away, as a closed connection would.
+    pub fn answered(&mut self, number: u64, answer: &[u8]) {
+        if self.waiting != Some(number) {
+            return;
+        }
+        self.waiting = None;
+        let mut reader = Reader::message(answer).expect("a message");
+        let record = reader.next_record().expect("a record").expect("a record");
+        match record.kind {
+            Kind::Welcome => {
+                let welcome: Welcome = record.decode().expect("decodes");
+                self.reporter.welcomed(&welcome);
+                self.parts.clear();
+                self.listing = None;
+            }
+            Kind::Answer => {
+                let answer: Answer = record.decode().expect("decodes");
+                if self.reporter.answered(&answer) && self.sent_part {
+                    self.parts.pop_front();
+                }
+                self.sent_part = false;
+            }
+            Kind::Refused => {
+                let refused: Refused = record.decode().expect("decodes");
+                self.reporter.refused(&refused);
+            }
+            other => panic!("{other:?} in an answer"),
+        }
+    }
+
+    pub fn give_up(&mut self) {
+        self.waiting = None;
+        self.sent_part = false;
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_none() && self.parts.is_empty() && self.listing.is_none() && self.dirty.is_empty()
+    }
+}

@@ -1,0 +1,92 @@
+//! Deterministic histories of one host and its server, with everything that goes wrong between them.
+//!
+//! Each history is made from a seed: an engine whose containers come and go, an agent that crashes, a network
+//! that loses, duplicates, delays and reorders, a server that crashes, fails to store and comes back from a
+//! backup, and clocks that jump. After every step, and at the end, the rules are checked:
+//!
+//! 1. After a delivered report the server's view of the host equals the engine's at that report.
+//! 2. Older never overwrites newer.
+//! 3. Nothing is stored twice.
+//! 4. What was lost is visible.
+//!
+//! A failure prints its seed; `MUSTER_SEED=n cargo test -p muster-protocol --test simulation` replays it.
+//! `MUSTER_HISTORIES=n` runs more of them.
+
+mod agent;
+mod engine;
+mod rules;
+mod server;
+mod world;
+
+use world::{Break, World};
+
+fn histories(default: u64) -> std::ops::Range<u64> {
+    if let Some(seed) = std::env::var("MUSTER_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        return seed..seed + 1;
+    }
+    let count = std::env::var("MUSTER_HISTORIES").ok().and_then(|count| count.parse().ok());
+    0..count.unwrap_or(default)
+}
+
+#[test]
+fn the_rules_hold_in_every_history() {
+    let mut totals = world::Seen::default();
+    for seed in histories(4000) {
+        match std::panic::catch_unwind(|| World::new(seed, None).live()) {
+            Ok(Ok(seen)) => totals.add(&seen),
+            Ok(Err(broken)) => panic!("seed {seed}: {broken}"),
+            Err(_) => panic!("seed {seed}: panicked (see above)"),
+        }
+    }
+    println!("{totals:?}");
+    if std::env::var_os("MUSTER_SEED").is_none() {
+        // A simulation in which nothing happens proves nothing.
+        assert!(totals.stored > 10_000 && totals.derived > 100 && totals.gaps > 100, "{totals:?}");
+        assert!(totals.agent_crashes > 100 && totals.server_crashes > 100 && totals.engine_crashes > 100);
+        assert!(totals.lost > 1000 && totals.duplicated > 1000 && totals.reordered > 500 && totals.restores > 50);
+    }
+}
+
+/// Breaks one thing on purpose, and wants to see the simulation notice.
+fn is_noticed(broken: Break, rule: &str) {
+    let mut found = Vec::new();
+    for seed in 0..3000 {
+        if let Err(message) = World::new(seed, Some(broken)).live() {
+            if message.starts_with(rule) {
+                return;
+            }
+            found.push(message);
+        }
+    }
+    panic!("{broken:?} was not noticed as {rule}; noticed instead: {:?}", found.first());
+}
+
+#[test]
+fn notices_a_reading_that_is_numbered_after_it_was_made() {
+    is_noticed(Break::NumberAfterReading, "rule 2");
+}
+
+#[test]
+fn notices_an_older_reading_that_overwrites_a_newer_one() {
+    is_noticed(Break::ForgetOrder, "rule 2");
+}
+
+#[test]
+fn notices_an_event_that_is_stored_twice() {
+    is_noticed(Break::ForgetStored, "rule 3");
+}
+
+#[test]
+fn notices_a_loss_that_is_not_shown() {
+    is_noticed(Break::HideGaps, "rule 4");
+}
+
+#[test]
+fn notices_an_acknowledgement_before_the_commit() {
+    is_noticed(Break::AnswerBeforeCommit, "rule 4");
+}
+
+#[test]
+fn notices_a_difference_that_is_believed_at_first_sight() {
+    is_noticed(Break::BelieveAtOnce, "rule 3");
+}

@@ -1,0 +1,114 @@
+//! `/api/v1/events`
+
+use super::page::Paging;
+use super::problem::problem;
+use super::query::Query;
+use super::types::{Event, Page, Problem};
+use super::{ApiAnswer, ApiRequest, Handled};
+use crate::fleet::{EventSelect, Fleet};
+use crate::time;
+
+/// What an event can be about, by the API's words.
+pub const SUBJECTS: [&str; 4] = ["container", "network", "host", "gap"];
+
+/// The history of events
+///
+/// Oldest first. `next` is there as long as more events exist at the moment; who wants to go on later asks with
+/// `after`, or follows `/api/v1/stream`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/events",
+    tag = "events",
+    params(
+        ("since" = Option<String>, Query, description = "Not before this: RFC 3339, seconds since 1970, or a duration before now such as 10m"),
+        ("until" = Option<String>, Query, description = "Not after this: as `since`"),
+        ("after" = Option<u64>, Query, description = "Only events with a larger id; not together with `cursor`"),
+        ("host" = Option<Vec<String>>, Query, description = "Only of this host, by id or name; may be repeated"),
+        ("container" = Option<Vec<String>>, Query, description = "Only of this container, by the beginning of its id or name; may be repeated"),
+        ("action" = Option<Vec<String>>, Query, description = "Only this action; may be repeated"),
+        ("type" = Option<Vec<String>>, Query, description = "Only about this: container, network, host or gap; may be repeated"),
+        ("label" = Option<Vec<String>>, Query, description = "Only with this attribute, `key` or `key=value`; all of several must match"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<u32>, Query, description = "Items of a page: 1 to 500; 100 if left out"),
+    ),
+    responses((status = 200, description = "A page of events", body = Page<Event>)),
+)]
+pub async fn list(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
+    let known = ["since", "until", "after", "host", "container", "action", "type", "label", "cursor", "limit"];
+    let query = Query::new(request.query, &known)?;
+    let select = select(&query, time::now_ms())?;
+    let paging: Paging<1> = Paging::read(&query, "events")?;
+    let after = after(&query, &paging)?;
+    // One more than is shown tells whether there is a next page.
+    let mut items = fleet.events(after, paging.limit + 1, select).await?;
+    let more = items.len() > paging.limit;
+    items.truncate(paging.limit);
+    let next = items.last().filter(|_| more).map(|last| paging.cursor([&last.id.to_string()]));
+    Ok(ApiAnswer::json(200, &Page { items, next }))
+}
+
+fn after(query: &Query<'_>, paging: &Paging<1>) -> Result<u64, Problem> {
+    let number = |text: &str, name: &str| {
+        text.parse::<u64>().map_err(|_| problem(400, format!("{name}: this is not the id of an event")))
+    };
+    match (query.one("after")?, &paging.after) {
+        (Some(_), Some(_)) => Err(problem(400, "give `after` or `cursor`, not both")),
+        (Some(after), None) => number(after, "after"),
+        (None, Some([id])) => number(id, "cursor"),
+        (None, None) => Ok(0),
+    }
+}
+
+fn select(query: &Query<'_>, now_ms: i64) -> Result<EventSelect, Problem> {
+    let when = |name: &str| -> Result<Option<i64>, Problem> {
+        let read = |text| time::parse_when(text, now_ms).map_err(|why| problem(400, format!("{name}: {why}")));
+        query.one(name)?.map(read).transpose()
+    };
+    Ok(EventSelect {
+        since_ms: when("since")?,
+        until_ms: when("until")?,
+        hosts: query.all("host"),
+        containers: query.all("container"),
+        actions: query.all("action"),
+        subjects: query.words("type", &SUBJECTS)?,
+        labels: query.all("label"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<(EventSelect, u64), Problem> {
+        let pairs = crate::api::query::parse(text).expect("a query");
+        let query = Query::new(&pairs, &["since", "until", "after", "type", "cursor", "limit"])?;
+        let paging = Paging::read(&query, "events")?;
+        Ok((select(&query, 1_000_000)?, after(&query, &paging)?))
+    }
+
+    #[test]
+    fn times_and_places_are_read() {
+        let (select, after) = read("since=10m&until=5&after=7&type=gap").expect("a selection");
+        assert_eq!((select.since_ms, select.until_ms, after), (Some(400_000), Some(5_000), 7));
+        let cursor =
+            Paging::<1>::read(&Query::new(&[], &[]).expect("nothing"), "events").expect("paging").cursor(["9"]);
+        assert_eq!(read(&format!("cursor={cursor}")).expect("a place").1, 9);
+    }
+
+    #[test]
+    fn wrong_ones_are_named() {
+        let cursor =
+            Paging::<1>::read(&Query::new(&[], &[]).expect("nothing"), "events").expect("paging").cursor(["x"]);
+        for (wrong, part) in [
+            ("since=sometime", "since: 'sometime' is not a time"),
+            ("after=-1", "after"),
+            ("type=image", "one of container, network, host, gap"),
+            (&format!("cursor={cursor}"), "cursor"),
+            (&format!("cursor={cursor}&after=1"), "not both"),
+        ] {
+            let problem = read(wrong).expect_err(wrong);
+            assert_eq!(problem.status, 400);
+            assert!(problem.detail.contains(part), "{}", problem.detail);
+        }
+    }
+}

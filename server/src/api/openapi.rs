@@ -1,0 +1,152 @@
+//! `/api/v1/openapi.json`: the API described, made from the types and the handlers.
+
+use super::types::Problem;
+use super::{ApiAnswer, Handled};
+use super::{containers, events, healthz, hosts, join_tokens, stream, tokens};
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Content, OpenApi, PathItem, Ref, ResponseBuilder};
+use utoipa::{Modify, OpenApi as _};
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(title = "Muster", description = "Roll call for a fleet of Docker hosts."),
+    paths(
+        hosts::list,
+        hosts::show,
+        hosts::change,
+        hosts::remove,
+        containers::list,
+        containers::find,
+        containers::show,
+        events::list,
+        stream::open,
+        join_tokens::list,
+        join_tokens::make,
+        join_tokens::revoke,
+        tokens::list,
+        tokens::make,
+        tokens::revoke,
+        healthz::show,
+        document,
+    ),
+    components(schemas(Problem)),
+    security(("token" = [])),
+    modifiers(&Shared),
+)]
+struct Document;
+
+/// What all operations have in common.
+struct Shared;
+
+impl Modify for Shared {
+    fn modify(&self, document: &mut OpenApi) {
+        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document.components.get_or_insert_default().add_security_scheme("token", bearer);
+        for operation in document.paths.paths.values_mut().flat_map(operations) {
+            let error = ResponseBuilder::new()
+                .description("An error: 401 without a valid token, 403 where it may only read, 404, 409, 422, 503")
+                .content("application/problem+json", Content::new(Some(Ref::from_schema_name("Problem"))))
+                .build();
+            operation.responses.responses.insert("default".to_string(), error.into());
+        }
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
+}
+
+/// This document
+#[utoipa::path(
+    get,
+    path = "/api/v1/openapi.json",
+    tag = "server",
+    security(()),
+    responses((status = 200, description = "The API described", body = serde_json::Value)),
+)]
+pub fn document() -> Handled {
+    Ok(ApiAnswer::json(200, &Document::openapi()))
+}
+
+/// The document as it is served.
+pub fn openapi() -> OpenApi {
+    Document::openapi()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::router::ROUTES;
+    use serde_json::Value;
+    use std::collections::BTreeSet;
+
+    fn document() -> Value {
+        serde_json::to_value(super::openapi()).expect("JSON")
+    }
+
+    #[test]
+    fn it_lists_the_routes_and_no_others() {
+        let document = document();
+        let described: BTreeSet<(String, String)> = document["paths"]
+            .as_object()
+            .expect("paths")
+            .iter()
+            .flat_map(|(path, item)| {
+                item.as_object().expect("operations").keys().map(|method| (method.to_uppercase(), path.clone()))
+            })
+            .collect();
+        let routed: BTreeSet<(String, String)> =
+            ROUTES.iter().map(|route| (route.method.to_string(), route.path.to_string())).collect();
+        assert_eq!(described, routed);
+    }
+
+    #[test]
+    fn every_schema_it_refers_to_is_there_and_every_type_has_one() {
+        let document = document();
+        let schemas = document["components"]["schemas"].as_object().expect("schemas");
+        let text = document.to_string();
+        for part in text.split("\"#/components/schemas/").skip(1) {
+            let name = part.split('"').next().expect("a name");
+            assert!(schemas.contains_key(name), "{name} is missing");
+        }
+        for name in [
+            "Host",
+            "Engine",
+            "ContainerCounts",
+            "Container",
+            "Port",
+            "Network",
+            "Mount",
+            "Event",
+            "JoinToken",
+            "NewJoinToken",
+            "MadeJoinToken",
+            "ApiToken",
+            "NewApiToken",
+            "MadeApiToken",
+            "ChangeHost",
+            "Healthz",
+            "Problem",
+            "Change",
+        ] {
+            assert!(schemas.contains_key(name), "{name} is missing");
+        }
+        assert!(schemas["Event"]["properties"]["type"].is_object(), "under the name that it has in JSON");
+    }
+
+    #[test]
+    fn only_health_and_the_document_itself_are_open() {
+        let document = document();
+        let mut open = Vec::new();
+        for (path, item) in document["paths"].as_object().expect("paths") {
+            for (method, operation) in item.as_object().expect("operations") {
+                if operation.get("security").is_some() {
+                    open.push(format!("{method} {path}"));
+                }
+                assert!(operation["responses"]["default"].is_object(), "{method} {path}");
+            }
+        }
+        assert_eq!(open, ["get /api/v1/openapi.json", "get /healthz"]);
+        assert_eq!(document["security"][0]["token"], Value::Array(Vec::new()));
+    }
+}

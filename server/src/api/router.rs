@@ -1,0 +1,245 @@
+//! From a method and a path to a handler, past the question who may do it.
+
+use super::problem::{problem, shown};
+use super::types::Problem;
+use super::{ApiAnswer, ApiRequest, Handled, Role, query};
+use super::{containers, events, healthz, hosts, join_tokens, openapi, stream, tokens};
+use crate::fleet::Fleet;
+
+/// One line of the table of routes.
+#[derive(Debug)]
+pub struct Route {
+    /// Such as `GET`, which also answers `HEAD`.
+    pub method: &'static str,
+    /// With `{name}` for what varies.
+    pub path: &'static str,
+    /// Who may; `None`: anybody.
+    pub role: Option<Role>,
+    operation: Operation,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    ListHosts,
+    ShowHost,
+    ChangeHost,
+    RemoveHost,
+    ListContainers,
+    FindContainer,
+    ShowContainer,
+    ListEvents,
+    OpenStream,
+    ListJoinTokens,
+    MakeJoinToken,
+    RevokeJoinToken,
+    ListTokens,
+    MakeToken,
+    RevokeToken,
+    ShowHealth,
+    ShowDocument,
+}
+
+const fn route(method: &'static str, path: &'static str, role: Option<Role>, operation: Operation) -> Route {
+    Route { method, path, role, operation }
+}
+
+const VIEWER: Option<Role> = Some(Role::Viewer);
+const ADMIN: Option<Role> = Some(Role::Admin);
+
+/// All routes.
+pub const ROUTES: [Route; 17] = [
+    route("GET", "/api/v1/hosts", VIEWER, Operation::ListHosts),
+    route("GET", "/api/v1/hosts/{host}", VIEWER, Operation::ShowHost),
+    route("PATCH", "/api/v1/hosts/{host}", ADMIN, Operation::ChangeHost),
+    route("DELETE", "/api/v1/hosts/{host}", ADMIN, Operation::RemoveHost),
+    route("GET", "/api/v1/containers", VIEWER, Operation::ListContainers),
+    route("GET", "/api/v1/containers/{container}", VIEWER, Operation::FindContainer),
+    route("GET", "/api/v1/containers/{host}/{container}", VIEWER, Operation::ShowContainer),
+    route("GET", "/api/v1/events", VIEWER, Operation::ListEvents),
+    route("GET", "/api/v1/stream", VIEWER, Operation::OpenStream),
+    route("GET", "/api/v1/join-tokens", VIEWER, Operation::ListJoinTokens),
+    route("POST", "/api/v1/join-tokens", ADMIN, Operation::MakeJoinToken),
+    route("DELETE", "/api/v1/join-tokens/{id}", ADMIN, Operation::RevokeJoinToken),
+    route("GET", "/api/v1/tokens", VIEWER, Operation::ListTokens),
+    route("POST", "/api/v1/tokens", ADMIN, Operation::MakeToken),
+    route("DELETE", "/api/v1/tokens/{id}", ADMIN, Operation::RevokeToken),
+    route("GET", "/healthz", None, Operation::ShowHealth),
+    route("GET", "/api/v1/openapi.json", None, Operation::ShowDocument),
+];
+
+/// What every path of the API that needs a token begins with.
+const API: &str = "/api/";
+
+/// Answers a request. Never fails: errors are answers too.
+pub async fn answer(fleet: &Fleet, request: &ApiRequest<'_>) -> ApiAnswer {
+    match find(request) {
+        Ok((operation, parameters)) => {
+            let parameters: Vec<&str> = parameters.iter().map(String::as_str).collect();
+            run(fleet, request, operation, &parameters).await.unwrap_or_else(|problem| ApiAnswer::problem(&problem))
+        }
+        Err(Refused { problem, header }) => {
+            let answer = ApiAnswer::problem(&problem);
+            match header {
+                Some((name, value)) => answer.header(name, value),
+                None => answer,
+            }
+        }
+    }
+}
+
+/// Not even a handler saw it.
+#[derive(Debug)]
+struct Refused {
+    problem: Problem,
+    header: Option<(&'static str, String)>,
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Refused {
+        Refused { problem, header: None }
+    }
+}
+
+/// Whose request it is, and what varies in its path.
+fn find(request: &ApiRequest<'_>) -> Result<(Operation, Vec<String>), Refused> {
+    let here: Vec<(&Route, Vec<&str>)> =
+        ROUTES.iter().filter_map(|route| Some((route, parameters(route.path, request.path)?))).collect();
+    let open = here.iter().any(|(route, _)| route.role.is_none());
+    // Who has no token does not learn which paths there are.
+    if request.role.is_none() && request.path.starts_with(API) && !open {
+        return Err(Refused {
+            problem: problem(401, "this needs a valid API token: send it as `Authorization: Bearer TOKEN`"),
+            header: Some(("www-authenticate", "Bearer".to_string())),
+        });
+    }
+    if here.is_empty() {
+        let detail = format!("there is nothing at {}: see /api/v1/openapi.json for what there is", shown(request.path));
+        return Err(problem(404, detail).into());
+    }
+    let Some((route, parameters)) = here.iter().find(|(route, _)| answers(route, request.method)) else {
+        let mut allowed: Vec<&str> = here.iter().map(|(route, _)| route.method).collect();
+        if here.iter().any(|(route, _)| answers(route, "HEAD")) {
+            allowed.push("HEAD");
+        }
+        let allowed = allowed.join(", ");
+        return Err(Refused {
+            problem: problem(405, format!("{} is not possible here, only {allowed}", shown(request.method))),
+            header: Some(("allow", allowed)),
+        });
+    };
+    if route.role > request.role {
+        return Err(problem(403, "this token may only read: changes need one with the role admin").into());
+    }
+    let decoded: Option<Vec<String>> = parameters.iter().map(|part| query::decode(part)).collect();
+    match decoded {
+        Some(decoded) => Ok((route.operation, decoded)),
+        None => Err(problem(400, "the path is not percent-encoded UTF-8").into()),
+    }
+}
+
+/// A stream has no end that `HEAD` could wait for.
+fn answers(route: &Route, method: &str) -> bool {
+    route.method == method || (method == "HEAD" && route.method == "GET" && route.operation != Operation::OpenStream)
+}
+
+/// What stands in `path` where `pattern` has `{name}`, if it matches.
+fn parameters<'a>(pattern: &str, path: &'a str) -> Option<Vec<&'a str>> {
+    let mut found = Vec::new();
+    let mut parts = path.split('/');
+    for expected in pattern.split('/') {
+        let part = parts.next()?;
+        if expected.starts_with('{') {
+            if part.is_empty() {
+                return None;
+            }
+            found.push(part);
+        } else if expected != part {
+            return None;
+        }
+    }
+    parts.next().is_none().then_some(found)
+}
+
+async fn run(fleet: &Fleet, request: &ApiRequest<'_>, operation: Operation, parameters: &[&str]) -> Handled {
+    match (operation, parameters) {
+        (Operation::ListHosts, []) => hosts::list(fleet, request),
+        (Operation::ShowHost, [host]) => hosts::show(fleet, request, host),
+        (Operation::ChangeHost, [host]) => hosts::change(fleet, request, host).await,
+        (Operation::RemoveHost, [host]) => hosts::remove(fleet, request, host).await,
+        (Operation::ListContainers, []) => containers::list(fleet, request),
+        (Operation::FindContainer, [container]) => containers::find(fleet, request, container),
+        (Operation::ShowContainer, [host, container]) => containers::show(fleet, request, host, container),
+        (Operation::ListEvents, []) => events::list(fleet, request).await,
+        (Operation::OpenStream, []) => stream::open(fleet, request),
+        (Operation::ListJoinTokens, []) => join_tokens::list(fleet, request),
+        (Operation::MakeJoinToken, []) => join_tokens::make(fleet, request).await,
+        (Operation::RevokeJoinToken, [id]) => join_tokens::revoke(fleet, request, id).await,
+        (Operation::ListTokens, []) => tokens::list(fleet, request),
+        (Operation::MakeToken, []) => tokens::make(fleet, request).await,
+        (Operation::RevokeToken, [id]) => tokens::revoke(fleet, request, id).await,
+        (Operation::ShowHealth, []) => healthz::show(fleet),
+        (Operation::ShowDocument, []) => openapi::document(),
+        // The table's patterns and this match disagree: the test below tries every route.
+        _ => Err(problem(404, "there is nothing here")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request<'a>(method: &'a str, path: &'a str, role: Option<Role>) -> ApiRequest<'a> {
+        ApiRequest { method, path, query: &[], body: &[], role, last_event_id: None }
+    }
+
+    fn found(method: &str, path: &str, role: Option<Role>) -> Result<(Operation, Vec<String>), (u16, Option<String>)> {
+        find(&request(method, path, role))
+            .map_err(|refused| (refused.problem.status, refused.header.map(|(name, value)| format!("{name}: {value}"))))
+    }
+
+    #[test]
+    fn every_route_is_found_with_what_varies_in_it() {
+        for route in &ROUTES {
+            let path = route.path.replace("{host}", "h").replace("{container}", "c").replace("{id}", "i");
+            let (operation, parameters) = found(route.method, &path, route.role).expect(route.path);
+            assert_eq!(operation, route.operation);
+            assert_eq!(parameters.len(), route.path.matches('{').count());
+        }
+        let both = found("GET", "/api/v1/containers/pi%201/a%2Fb", VIEWER);
+        assert_eq!(both, Ok((Operation::ShowContainer, vec!["pi 1".to_string(), "a/b".to_string()])));
+    }
+
+    #[test]
+    fn without_a_token_only_open_routes_answer() {
+        for route in &ROUTES {
+            let path = route.path.replace(['{', '}'], "");
+            match (route.role, found(route.method, &path, None)) {
+                (None, Ok(_)) => {}
+                (Some(_), Err((401, Some(header)))) => assert_eq!(header, "www-authenticate: Bearer"),
+                (_, other) => panic!("{}: {other:?}", route.path),
+            }
+        }
+        assert_eq!(found("GET", "/api/v1/nothing", None).map_err(|e| e.0), Err(401));
+    }
+
+    #[test]
+    fn viewers_change_nothing() {
+        for route in ROUTES.iter().filter(|route| route.role.is_some()) {
+            let path = route.path.replace(['{', '}'], "");
+            let allowed = found(route.method, &path, VIEWER).map(|_| ()).map_err(|(status, _)| status);
+            assert_eq!(allowed, if route.method == "GET" { Ok(()) } else { Err(403) }, "{}", route.path);
+        }
+    }
+
+    #[test]
+    fn wrong_paths_and_methods() {
+        for path in ["/", "/api", "/api/v1/hosts/", "/api/v1/hosts/a/b", "/api/v1/containers//x", "/healthz/x"] {
+            assert_eq!(found("GET", path, ADMIN).map_err(|e| e.0), Err(404), "{path}");
+        }
+        let allow = |path| found("PUT", path, ADMIN).expect_err("a refusal");
+        assert_eq!(allow("/api/v1/hosts/a"), (405, Some("allow: GET, PATCH, DELETE, HEAD".into())));
+        assert_eq!(allow("/api/v1/stream"), (405, Some("allow: GET".into())));
+        assert_eq!(found("HEAD", "/healthz", None).map(|(operation, _)| operation), Ok(Operation::ShowHealth));
+        assert_eq!(found("GET", "/api/v1/hosts/%ff", VIEWER).map_err(|e| e.0), Err(400));
+    }
+}

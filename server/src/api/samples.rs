@@ -1,0 +1,109 @@
+//! Objects for tests.
+
+use super::types::{Container, ContainerCounts, Engine, Event, Host, JoinToken, Port};
+
+/// A host at work.
+pub fn host(name: &str) -> Host {
+    Host {
+        id: "00000000000000a1".into(),
+        name: name.into(),
+        state: "active".into(),
+        since: "2026-11-22T09:00:00.000Z".into(),
+        labels: [("site".to_string(), "attic".to_string())].into(),
+        last_seen: Some("2026-11-22T09:59:58.000Z".into()),
+        interval: 5.0,
+        engine: Engine {
+            state: Some("ok".into()),
+            since: Some("2026-11-22T09:00:00.000Z".into()),
+            version: Some("28.5.2".into()),
+            api_version: Some("1.51".into()),
+        },
+        agent_version: Some("0.1.0".into()),
+        os: Some("linux".into()),
+        arch: Some("aarch64".into()),
+        kernel: Some("6.12.1".into()),
+        containers: ContainerCounts { running: 2, stopped: 1, total: 3 },
+        hidden: 0,
+        events_dropped: 0,
+        conflict: false,
+    }
+}
+
+/// A container of the host `pi1`.
+pub fn container(name: &str, state: &str) -> Container {
+    Container {
+        id: "abcdef0123456789".repeat(4),
+        name: name.into(),
+        host: "pi1".into(),
+        host_id: "00000000000000a1".into(),
+        image: "nginx:1.29".into(),
+        image_id: None,
+        command: "/docker-entrypoint.sh nginx -g 'daemon off;'".into(),
+        state: state.into(),
+        health: None,
+        exit_code: None,
+        oom_killed: false,
+        restart_count: 0,
+        created_at: Some("2026-11-22T09:00:00.000Z".into()),
+        started_at: Some("2026-11-22T09:57:00.000Z".into()),
+        finished_at: None,
+        labels: [("tier".to_string(), "front".to_string()), ("team".to_string(), "web".to_string())].into(),
+        ports: vec![Port { private: 80, public: Some(8080), address: Some("0.0.0.0".into()), protocol: "tcp".into() }],
+        networks: Vec::new(),
+        mounts: Vec::new(),
+        truncated: Vec::new(),
+        stale: false,
+        as_of: Some("2026-11-22T09:59:58.000Z".into()),
+    }
+}
+
+/// An event of the container `web` of the host `pi1`.
+pub fn event(id: u64, action: &str) -> Event {
+    let attributes = [("exitCode", "1"), ("image", "nginx:1.29"), ("name", "web")];
+    Event {
+        id,
+        time: Some("2026-11-22T10:00:00.000000000Z".into()),
+        received_at: "2026-11-22T10:00:00.050Z".into(),
+        host: "pi1".into(),
+        host_id: "00000000000000a1".into(),
+        subject: "container".into(),
+        container: Some("web".into()),
+        container_id: Some("abcdef0123456789".repeat(4)),
+        action: action.into(),
+        attributes: attributes.map(|(key, value)| (key.to_string(), Some(value.to_string()))).into(),
+        epoch: Some(1),
+        seq: Some(id),
+        derived: false,
+        truncated: Vec::new(),
+    }
+}
+
+/// A gap in the events of the host `pi1`.
+pub fn gap(id: u64, count: Option<&str>) -> Event {
+    let attributes = [
+        ("cause", Some("agent_down")),
+        ("count", count),
+        ("from", Some("2026-11-22T10:00:00.000000000Z")),
+        ("to", Some("2026-11-22T10:05:00.000000000Z")),
+    ];
+    Event {
+        subject: "gap".into(),
+        container: None,
+        container_id: None,
+        attributes: attributes.map(|(key, value)| (key.to_string(), value.map(String::from))).into(),
+        ..event(id, "gap")
+    }
+}
+
+/// A join token for one more host.
+pub fn join_token(id: &str) -> JoinToken {
+    JoinToken {
+        id: id.into(),
+        created_at: "2026-11-22T09:00:00.000Z".into(),
+        expires_at: "2026-11-23T09:00:00.000Z".into(),
+        uses_left: Some(1),
+        used: 0,
+        labels: Default::default(),
+        name: None,
+    }
+}

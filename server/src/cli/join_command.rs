@@ -1,0 +1,91 @@
+//! `muster join-command`
+
+use super::connection::Server;
+use super::exit::Failure;
+use super::output::{Format, json_line};
+use crate::api::types::{MadeJoinToken, NewJoinToken};
+use crate::time;
+use clap::Args;
+use muster_dial::client::Method;
+use std::io::Write;
+
+/// Flags of `muster join-command`.
+#[derive(Debug, Args)]
+pub struct JoinCommand {
+    /// For how long the command can be used, such as 90m, 24h or 7d
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = read_ttl)]
+    ttl: u64,
+    /// For how many hosts; any number if left out
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    uses: Option<u32>,
+    /// A label for hosts that join with it; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = read_label)]
+    label: Vec<(String, String)>,
+    /// A name for the host that joins with it, instead of its own
+    #[arg(long)]
+    name: Option<String>,
+    /// The command alone, or the token with all that is known of it
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+fn read_ttl(text: &str) -> Result<u64, String> {
+    match time::parse_duration(text)?.as_secs() {
+        0 => Err("give a second or more".to_string()),
+        seconds => Ok(seconds),
+    }
+}
+
+fn read_label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_string(), value.to_string())),
+        _ => Err("a label is KEY=VALUE".to_string()),
+    }
+}
+
+/// Runs it.
+pub fn run(flags: &JoinCommand, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
+    let made: MadeJoinToken = server.send(Method::POST, "/api/v1/join-tokens", &asked(flags))?;
+    match flags.format {
+        Format::Json => json_line(out, &made),
+        Format::Table => Ok(writeln!(out, "{}", made.command)?),
+    }
+}
+
+fn asked(flags: &JoinCommand) -> NewJoinToken {
+    NewJoinToken {
+        ttl: Some(flags.ttl),
+        uses: flags.uses,
+        labels: flags.label.iter().cloned().collect(),
+        name: flags.name.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        flags: JoinCommand,
+    }
+
+    fn parse(line: &[&str]) -> Option<NewJoinToken> {
+        Line::try_parse_from(["join-command"].iter().chain(line)).ok().map(|line| asked(&line.flags))
+    }
+
+    #[test]
+    fn flags_become_a_request() {
+        assert_eq!(parse(&[]), Some(NewJoinToken { ttl: Some(86_400), ..Default::default() }));
+        let new =
+            parse(&["--ttl", "1h30m", "--uses", "3", "--label", "site=attic", "--label", "x=a=b", "--name", "pi"]);
+        let new = new.expect("flags");
+        assert_eq!((new.ttl, new.uses, new.name.as_deref()), (Some(5400), Some(3), Some("pi")));
+        assert_eq!(new.labels["x"], "a=b");
+        for wrong in [["--ttl", "soon"], ["--ttl", "1ms"], ["--uses", "0"], ["--label", "site"], ["--label", "=x"]] {
+            assert!(parse(&wrong).is_none(), "{wrong:?}");
+        }
+    }
+}

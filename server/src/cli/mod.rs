@@ -1,0 +1,217 @@
+//! The command line: `serve`, and the operator's commands, which ask the server's API.
+//!
+//! One file each command. [`connection`] finds the server, [`output`] prints, [`exit`] says how it went.
+
+pub mod connection;
+mod events;
+pub mod exit;
+mod filter;
+mod follow;
+mod hosts;
+mod human;
+mod inspect;
+mod join_command;
+mod output;
+mod ports;
+mod ps;
+mod serve;
+mod sse;
+mod token;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use connection::Target;
+use exit::{Exit, Failure};
+use std::ffi::OsString;
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+/// Roll call for a fleet of Docker hosts.
+///
+/// Commands other than `serve` ask a server. On its own machine they find it in --data-dir; elsewhere set
+/// MUSTER_URL, MUSTER_PIN (both printed by `muster serve`) and MUSTER_TOKEN (from `muster token create`).
+#[derive(Debug, Parser)]
+#[command(name = "muster", bin_name = "muster", version, after_help = EXIT_CODES, subcommand_required = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    target: Target,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  the command line is wrong
+  3  the server cannot be reached
+  4  the token is refused, or there is none
+  5  what answers is not the pinned server
+  6  no such host, container or token
+  7  the host was removed
+  8  the server's store is not available";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(serve::Serve),
+    /// Print the command that lets a host join
+    JoinCommand(join_command::JoinCommand),
+    /// List, remove and rename hosts
+    Hosts(hosts::Hosts),
+    /// List containers of all hosts: running, and stopped ones too
+    ///
+    /// Unlike `docker ps` it shows every container that exists and has ever started. -a adds those that were only
+    /// created.
+    Ps(ps::Ps),
+    /// Print what happened on all hosts, oldest first
+    Events(events::Events),
+    /// Print all that is known of containers
+    Inspect(inspect::Inspect),
+    /// List, make and revoke join tokens and API tokens
+    #[command(subcommand)]
+    Token(token::Token),
+}
+
+/// Runs the program: arguments in, exit code out.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return explain(&error).into(),
+    };
+    match run(&cli) {
+        Ok(()) => Exit::Ok.into(),
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                complain(&failure.message);
+            }
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    if let Command::Serve(flags) = &cli.command {
+        return serve::run(flags, &cli.target.data_dir);
+    }
+    let server = cli.target.server()?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    let result = match &cli.command {
+        Command::Serve(_) => Ok(()),
+        Command::JoinCommand(flags) => join_command::run(flags, &server, &mut out),
+        Command::Hosts(flags) => hosts::run(flags, &server, &mut out),
+        Command::Ps(flags) => ps::run(flags, &server, &mut out),
+        Command::Events(flags) => events::run(flags, &server, &mut out),
+        Command::Inspect(flags) => inspect::run(flags, &server, &mut out),
+        Command::Token(flags) => token::run(flags, &server, &mut out),
+    };
+    // What was printed before a failure is to be seen before its message.
+    let flushed = out.flush();
+    result?;
+    Ok(flushed?)
+}
+
+/// Says what is wrong. If nobody reads it, the exit code still says it.
+fn complain(message: &str) {
+    let _ = writeln!(io::stderr(), "muster: {message}");
+}
+
+/// Prints help, or one line about a wrong command line.
+fn explain(error: &clap::Error) -> Exit {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A reader that has gone needs no help.
+            let _ = error.print();
+            Exit::Ok
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            Exit::Usage
+        }
+        _ => {
+            complain(&one_line(&error.render().to_string()));
+            Exit::Usage
+        }
+    }
+}
+
+/// The first paragraph of clap's message, and its tip if it has one.
+fn one_line(message: &str) -> String {
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let joined = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut paragraphs = message.split("\n\n");
+    let mut line = joined(paragraphs.next().unwrap_or_default());
+    if let Some(tip) = paragraphs.find(|paragraph| paragraph.trim_start().starts_with("tip:")) {
+        line = format!("{line}; {}", joined(tip.trim_start().trim_start_matches("tip:")));
+    }
+    format!("{line}; see `muster --help`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_command_lines_are_explained_in_one_line() {
+        let explained = |line: &[&str]| {
+            let error = Cli::try_parse_from(["muster"].iter().chain(line)).expect_err("wrong");
+            (error.exit_code(), one_line(&error.render().to_string()))
+        };
+        for (line, part) in [
+            (
+                &["ps", "--filter", "status=up"][..],
+                "no filter is called 'status'; known here are state, label, name, host",
+            ),
+            (&["ps", "--formt", "json"][..], "--format"),
+            (&["inspect"][..], "were not provided: <CONTAINER>"),
+            (&["events", "--since", "soon"][..], "RFC 3339"),
+            (&["hosts", "rm"][..], "<HOST>"),
+            (&["token", "create"][..], "--role"),
+            (&["nothing"][..], "nothing"),
+        ] {
+            let (code, message) = explained(line);
+            assert_eq!(code, 2, "{line:?}");
+            assert!(message.contains(part) && !message.contains('\n'), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_lines_that_are_promised_are_understood() {
+        for line in [
+            "serve --data-dir /tmp/x --listen 0.0.0.0:0 --advertise pi.example:0",
+            "join-command --ttl 24h --uses 2 --label a=b --name pi",
+            "hosts",
+            "hosts --format json",
+            "hosts ls --format table",
+            "hosts rm a b",
+            "hosts rename a b",
+            "ps -a --host a --host b --filter state=running --no-trunc",
+            "ps -q",
+            "--data-dir /tmp/x ps --format json",
+            "events --since 10m --until 5m --host a --filter container=web --format json",
+            "events -f",
+            "inspect a/web",
+            "token ls",
+            "token create --role viewer --name x",
+            "token rm a",
+        ] {
+            let words = ["muster"].into_iter().chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_names_the_exit_codes_and_the_difference_to_docker() {
+        let mut command = Cli::command();
+        let help = command.render_long_help().to_string();
+        assert!(help.contains("5  what answers is not the pinned server"), "{help}");
+        let ps = command.find_subcommand_mut("ps").expect("ps").render_long_help().to_string();
+        assert!(ps.contains("Unlike `docker ps`"), "{ps}");
+    }
+}

@@ -1,0 +1,388 @@
+//! One host: its row, its mirror and its liveness, and what changes of it mean for the store and for those who
+//! watch. No I/O; the caller commits and publishes.
+
+use super::describe::{self, Of};
+use super::liveness::{HostState, Liveness};
+use crate::api::types;
+use crate::store::{ContainerRow, EventBody, EventRow, HostFacts, HostRow, StreamRow, Write};
+use crate::time::format_ms;
+use muster_protocol::batch::{Engine, EngineState};
+use muster_protocol::container::{Container, State};
+use muster_protocol::hello::Stream;
+use muster_protocol::id::{EngineId, HostId};
+use muster_protocol::mirror::story::Story;
+use muster_protocol::mirror::{Effect, Held, Mirror, Place};
+use std::collections::BTreeMap;
+
+/// For how long a host shows a conflict after the last agent was turned away, in milliseconds.
+const CONFLICT_MS: i64 = 10 * 60 * 1000;
+
+/// The two clocks at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// Milliseconds since 1970: to be shown, and never to decide anything.
+    pub wall_ms: i64,
+    /// Milliseconds since the server's start, by a clock that nobody sets.
+    pub monotonic_ms: u64,
+}
+
+/// What a change comes to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// To be made durable before anybody is told.
+    pub writes: Vec<Write>,
+    /// To be published then: containers that changed or went.
+    pub containers: Vec<EngineId>,
+    /// To be published then: the host itself has changed.
+    pub host: bool,
+}
+
+impl Outcome {
+    /// The events among the writes, with their ids, once the first id is known.
+    pub fn events(writes: &[Write], first: u64) -> Vec<EventRow> {
+        let rows = writes.iter().filter_map(|write| match write {
+            Write::Event(row) => Some(row.clone()),
+            _ => None,
+        });
+        rows.zip(first..).map(|(row, id)| EventRow { id, ..row }).collect()
+    }
+}
+
+/// What the server knows of one host now.
+#[derive(Debug)]
+pub struct Host {
+    /// As it is stored, but for `last_seen_ms`, which is newer here.
+    pub row: HostRow,
+    /// Its containers.
+    pub mirror: Mirror,
+    /// Whether it is there.
+    pub liveness: Liveness,
+    counts: types::ContainerCounts,
+    /// When the last whole list took effect in this life of the server.
+    listed_ms: Option<i64>,
+    conflict_ms: Option<i64>,
+    /// Events dropped by runs of the agent before the one that speaks.
+    dropped_before: u64,
+}
+
+impl Host {
+    /// A host as it was stored.
+    pub fn restored(row: HostRow, stream: Option<StreamRow>, containers: Vec<ContainerRow>, now: Now) -> Host {
+        let place = stream.map(place_of).unwrap_or_default();
+        let held = containers.into_iter().map(|row| {
+            let story = Story::from_bytes(&row.story);
+            (row.id, Held::restored((row.epoch, row.seq), row.body.into(), story))
+        });
+        let liveness = Liveness::restored(HostState::from_word(&row.state), row.interval_ms, now.monotonic_ms);
+        let mut host = Host {
+            mirror: Mirror::restore(place, held),
+            liveness,
+            counts: types::ContainerCounts::default(),
+            listed_ms: None,
+            conflict_ms: row.conflict.then_some(now.wall_ms),
+            dropped_before: row.events_dropped,
+            row,
+        };
+        host.count();
+        host
+    }
+
+    /// Goes back to what is durable, after a commit has failed.
+    pub fn revert(&mut self, row: HostRow, stream: Option<StreamRow>, containers: Vec<ContainerRow>, now: Now) {
+        let last_seen_ms = self.row.last_seen_ms;
+        *self = Host::restored(row, stream, containers, now);
+        self.row.last_seen_ms = last_seen_ms;
+    }
+
+    /// Whether the host was removed.
+    pub fn is_removed(&self) -> bool {
+        self.liveness.state() == HostState::Removed
+    }
+
+    /// The host was heard.
+    pub fn hear(&mut self, now: Now, outcome: &mut Outcome) {
+        self.row.last_seen_ms = Some(now.wall_ms);
+        if let Some(state) = self.liveness.hear(now.monotonic_ms) {
+            self.enter(state, now, outcome);
+        }
+    }
+
+    /// Time has passed.
+    pub fn pass(&mut self, now: Now, outcome: &mut Outcome) {
+        if let Some(state) = self.liveness.pass(now.monotonic_ms) {
+            self.enter(state, now, outcome);
+        }
+        if self.row.conflict && self.conflict_ms.is_none_or(|at| (now.wall_ms - at).abs() > CONFLICT_MS) {
+            self.row.conflict = false;
+            self.note("host_conflict_over", [], now, outcome);
+        }
+    }
+
+    /// An operator removes the host: its containers go, its history stays.
+    pub fn remove(&mut self, now: Now, outcome: &mut Outcome) {
+        self.liveness.remove();
+        outcome.containers.extend(self.mirror.held().map(|(id, _)| *id));
+        self.mirror = Mirror::default();
+        self.count();
+        outcome.writes.push(Write::ContainersGone(self.row.id));
+        self.enter(HostState::Removed, now, outcome);
+    }
+
+    fn enter(&mut self, state: HostState, now: Now, outcome: &mut Outcome) {
+        self.row.state = state.word().into();
+        self.row.since_ms = now.wall_ms;
+        let action = format!("host_{}", state.word());
+        self.note(&action, [], now, outcome);
+    }
+
+    /// Something became of the host: one line in the history, and the host's row.
+    pub fn note<const N: usize>(
+        &mut self,
+        action: &str,
+        attributes: [(&str, String); N],
+        now: Now,
+        outcome: &mut Outcome,
+    ) {
+        let attributes = attributes.map(|(key, value)| (key.to_owned(), value));
+        let body = EventBody::Host { action: action.into(), attributes: BTreeMap::from(attributes) };
+        outcome.writes.push(Write::Host(self.row.clone()));
+        outcome.writes.push(self.event(now, 0, body));
+        outcome.host = true;
+    }
+
+    /// An agent that another one has replaced asks to come back.
+    pub fn conflict(&mut self, now: Now, outcome: &mut Outcome) {
+        self.conflict_ms = Some(now.wall_ms);
+        if !self.row.conflict {
+            self.row.conflict = true;
+            self.note("host_conflict", [], now, outcome);
+        }
+    }
+
+    /// An agent said hello and was welcomed; `new` if its run has a new epoch.
+    pub fn greet(&mut self, interval_ms: u32, facts: HostFacts, new: bool, now: Now, outcome: &mut Outcome) {
+        self.liveness.announce(interval_ms);
+        if self.row.interval_ms != interval_ms || self.row.facts != facts {
+            self.row.interval_ms = interval_ms;
+            self.row.facts = facts;
+            outcome.writes.push(Write::Host(self.row.clone()));
+            outcome.host = true;
+        }
+        if new {
+            self.dropped_before = self.row.events_dropped;
+            outcome.writes.push(self.stream_row());
+        }
+        self.hear(now, outcome);
+    }
+
+    /// What the mirror made of a message.
+    pub fn take(&mut self, effects: Vec<Effect>, now: Now, outcome: &mut Outcome) {
+        self.hear(now, outcome);
+        let epoch = self.mirror.place().epoch;
+        let mut visible = false;
+        let mut row_changed = false;
+        for effect in effects {
+            match effect {
+                Effect::Event(seq, body) => outcome.writes.push(self.event_at(now, epoch, seq, EventBody::Engine(body))),
+                Effect::Gap(seq, body) => outcome.writes.push(self.event_at(now, epoch, seq, EventBody::Gap(body))),
+                Effect::Derived(seq, container, happened) => {
+                    let attributes = happened.attributes.into_iter().collect();
+                    let body = EventBody::Derived { container, action: happened.action, attributes };
+                    outcome.writes.push(self.event_at(now, epoch, seq, body));
+                }
+                Effect::Container { id, visible: shown } => {
+                    outcome.writes.extend(self.container_row(id, now).map(Write::Container));
+                    if shown {
+                        visible = true;
+                        outcome.containers.push(id);
+                    }
+                }
+                Effect::Forgotten(id) => outcome.writes.push(Write::ContainerGone(self.row.id, id)),
+                Effect::Place => outcome.writes.push(self.stream_row()),
+                Effect::Engine(body) => self.engine(&body, now, outcome),
+                Effect::Listed { hidden } => {
+                    // From now on nothing is stale: those who watch want to see that.
+                    outcome.host |= self.listed_ms.is_none();
+                    self.listed_ms = Some(now.wall_ms);
+                    row_changed |= self.row.hidden != hidden;
+                    self.row.hidden = hidden;
+                }
+                Effect::Dropped(count) => {
+                    let dropped = self.dropped_before.saturating_add(count);
+                    row_changed |= self.row.events_dropped != dropped;
+                    self.row.events_dropped = dropped;
+                }
+            }
+        }
+        if visible {
+            let before = self.counts.clone();
+            self.count();
+            outcome.host |= self.counts != before;
+        }
+        if row_changed {
+            outcome.writes.push(Write::Host(self.row.clone()));
+            outcome.host = true;
+        }
+        outcome.containers.dedup();
+    }
+
+    fn engine(&mut self, body: &[u8], now: Now, outcome: &mut Outcome) {
+        let Ok(engine) = postcard::from_bytes::<Engine<'_>>(body) else { return };
+        let row = &mut self.row.engine;
+        let same = row.state == engine.state;
+        if same && row.version == engine.version && row.api_version == engine.api_version {
+            return;
+        }
+        row.version = engine.version.into();
+        row.api_version = engine.api_version.into();
+        if same {
+            outcome.writes.push(Write::Host(self.row.clone()));
+            outcome.host = true;
+            return;
+        }
+        row.state = engine.state;
+        let since = now.wall_ms.saturating_sub(i64::try_from(engine.for_ms).unwrap_or(i64::MAX)).max(0);
+        row.since_ms = Some(since);
+        let action = format!("engine_{}", EngineState::from_number(engine.state).word());
+        self.note(&action, [("since", format_ms(since))], now, outcome);
+    }
+
+    fn event(&self, now: Now, seq: u64, body: EventBody) -> Write {
+        self.event_at(now, 0, seq, body)
+    }
+
+    fn event_at(&self, now: Now, epoch: u64, seq: u64, body: EventBody) -> Write {
+        // The id is given when it is stored.
+        Write::Event(EventRow { id: 0, received_ms: now.wall_ms, host: self.row.id, epoch, seq, body })
+    }
+
+    fn container_row(&self, id: EngineId, now: Now) -> Option<ContainerRow> {
+        let held = self.mirror.get(&id)?;
+        let (epoch, seq) = held.touched;
+        Some(ContainerRow {
+            host: self.row.id,
+            id,
+            epoch,
+            seq,
+            story: held.story.to_bytes().to_vec(),
+            body: held.body.to_vec(),
+            as_of_ms: now.wall_ms,
+        })
+    }
+
+    /// The stream's place, to be stored.
+    fn stream_row(&self) -> Write {
+        let place = self.mirror.place();
+        Write::Stream(StreamRow {
+            host: self.row.id,
+            stream: Stream::Report as u8,
+            epoch: place.epoch,
+            acknowledged: place.acknowledged,
+            last_event: place.last_event,
+            runs: place.runs.clone(),
+            imported: place.imported,
+        })
+    }
+
+    fn count(&mut self) {
+        let mut counts = types::ContainerCounts::default();
+        for (_, held) in self.mirror.held().filter(|(_, held)| held.exists()) {
+            let Ok(container) = postcard::from_bytes::<Container<'_>>(&held.body) else { continue };
+            let state = State::from_number(container.state);
+            if !has_started(&container) {
+                continue;
+            }
+            counts.total += 1;
+            if state.is_up() {
+                counts.running += 1;
+            } else {
+                counts.stopped += 1;
+            }
+        }
+        self.counts = counts;
+    }
+
+    /// Whether what is known of its containers may be old.
+    pub fn is_stale(&self) -> bool {
+        self.listed_ms.is_none()
+            || self.liveness.state() != HostState::Active
+            || self.row.engine.state != EngineState::Ok as u8
+    }
+
+    /// As the API shows it.
+    pub fn view(&self) -> types::Host {
+        let row = &self.row;
+        let filled = |text: &String| (!text.is_empty()).then(|| text.clone());
+        types::Host {
+            id: row.id.to_string(),
+            name: row.name.clone(),
+            state: row.state.clone(),
+            since: format_ms(row.since_ms),
+            labels: row.labels.clone(),
+            last_seen: row.last_seen_ms.map(format_ms),
+            interval: f64::from(row.interval_ms) / 1000.0,
+            engine: types::Engine {
+                state: (row.engine.state != 0).then(|| EngineState::from_number(row.engine.state).word().into()),
+                since: row.engine.since_ms.map(format_ms),
+                version: filled(&row.engine.version),
+                api_version: filled(&row.engine.api_version),
+            },
+            agent_version: filled(&row.facts.agent_version),
+            os: filled(&row.facts.os),
+            arch: filled(&row.facts.arch),
+            kernel: filled(&row.facts.kernel),
+            containers: self.counts.clone(),
+            hidden: row.hidden,
+            events_dropped: row.events_dropped,
+            conflict: row.conflict,
+        }
+    }
+
+    /// One container as the API shows it; `None` if the host does not have it.
+    pub fn container_view(&self, id: &EngineId) -> Option<types::Container> {
+        let held = self.mirror.get(id).filter(|held| held.exists())?;
+        let host_id = self.row.id.to_string();
+        self.describe(held, &host_id)
+    }
+
+    fn describe(&self, held: &Held, host_id: &str) -> Option<types::Container> {
+        let of = Of { id: host_id, name: &self.row.name };
+        let as_of = self.listed_ms.or(self.row.last_seen_ms).unwrap_or(self.row.joined_ms);
+        describe::container(of, &held.body, self.is_stale(), as_of)
+    }
+
+    /// Its containers as the API shows them; those that never started only with `all`.
+    pub fn container_views(&self, all: bool) -> impl Iterator<Item = types::Container> {
+        let host_id = self.row.id.to_string();
+        self.mirror.held().filter(|(_, held)| held.exists()).filter_map(move |(_, held)| {
+            let container = self.describe(held, &host_id)?;
+            (all || container.started_at.is_some() || container.state != "created").then_some(container)
+        })
+    }
+
+    /// The name of one of its containers.
+    pub fn container_name(&self, id: &EngineId) -> Option<String> {
+        let held = self.mirror.get(id).filter(|held| !held.body.is_empty())?;
+        postcard::from_bytes::<Container<'_>>(&held.body).ok().map(|container| container.name.into())
+    }
+
+    /// Its key.
+    pub fn id(&self) -> HostId {
+        self.row.id
+    }
+}
+
+/// The seed's import rule: a container appears when it was started.
+fn has_started(container: &Container<'_>) -> bool {
+    container.started_ms.is_some() || State::from_number(container.state) != State::Created
+}
+
+fn place_of(row: StreamRow) -> Place {
+    Place {
+        epoch: row.epoch,
+        acknowledged: row.acknowledged,
+        last_event: row.last_event,
+        runs: row.runs,
+        imported: row.imported,
+    }
+}

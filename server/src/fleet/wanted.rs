@@ -1,0 +1,50 @@
+//! What is asked of the fleet, and why it may be refused.
+
+use crate::store::StoreError;
+
+/// Which containers are wanted. Empty lists want all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContainerSelect {
+    /// Those that never started, too.
+    pub all: bool,
+    /// Names or ids of hosts.
+    pub hosts: Vec<String>,
+    /// States, by the engine's words.
+    pub states: Vec<String>,
+    /// `key` or `key=value`; all of them must match.
+    pub labels: Vec<String>,
+    /// Parts of names.
+    pub names: Vec<String>,
+}
+
+/// Which events are wanted. Empty lists want all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventSelect {
+    /// Not before this time by the host's clock, in milliseconds since 1970.
+    pub since_ms: Option<i64>,
+    /// Not after this time by the host's clock, in milliseconds since 1970.
+    pub until_ms: Option<i64>,
+    /// Names or ids of hosts.
+    pub hosts: Vec<String>,
+    /// Names or ids (or their beginnings) of containers.
+    pub containers: Vec<String>,
+    /// Actions. `health_status` also means `health_status: healthy`.
+    pub actions: Vec<String>,
+    /// `container`, `network`, `host`, `gap`.
+    pub subjects: Vec<String>,
+    /// `key` or `key=value` among the attributes; all of them must match.
+    pub labels: Vec<String>,
+}
+
+/// What an operator asked for cannot be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such host, container or token: one line.
+    NotFound(String),
+    /// It means several: one line, and which.
+    Ambiguous(String, Vec<String>),
+    /// The request does not make sense: one line.
+    Invalid(String),
+    /// The store cannot keep it now.
+    Store(StoreError),
+}

@@ -1,0 +1,293 @@
+//! Requests and responses as handlers see them.
+
+use super::activity::Answering;
+use futures_lite::future;
+use futures_lite::stream::{Boxed, Stream, StreamExt};
+use http_body_util::BodyExt;
+use hyper::HeaderMap;
+use hyper::body::{Body as _, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::AUTHORIZATION;
+use smol::Timer;
+use std::convert::Infallible;
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+pub use hyper::Method;
+
+/// A request whose head is complete. Its size is bounded by [`Limits`](super::Limits).
+pub struct Request {
+    /// Such as `GET`.
+    pub method: Method,
+    /// As it came, still percent-encoded, without the query.
+    pub path: String,
+    /// As it came, still percent-encoded, without the `?`; empty if there is none.
+    pub query: String,
+    /// Where it came from: perhaps a proxy.
+    pub peer: SocketAddr,
+    /// What follows the head.
+    pub body: Body,
+    pub(super) headers: HeaderMap,
+}
+
+impl Request {
+    /// The value of a header, by its lowercase name. `None` also if it is not plain text or comes twice: which of
+    /// them counts would be a guess.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        let first = values.next()?.to_str().ok()?;
+        if values.next().is_some() { None } else { Some(first) }
+    }
+
+    /// The credential of `Authorization: Bearer ...`.
+    pub fn bearer(&self) -> Option<&str> {
+        let (scheme, credential) = self.header(AUTHORIZATION.as_str())?.split_once(' ')?;
+        if scheme.eq_ignore_ascii_case("bearer") { Some(credential.trim()) } else { None }
+    }
+}
+
+impl fmt::Debug for Request {
+    /// Without headers, which hold credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The body of a request, not yet read.
+#[derive(Debug)]
+pub struct Body {
+    incoming: Option<Incoming>,
+    /// Takes back what the handler did not read.
+    rest: async_channel::Sender<Incoming>,
+    time: Duration,
+}
+
+impl Body {
+    pub(super) fn new(incoming: Incoming, time: Duration) -> (Body, async_channel::Receiver<Incoming>) {
+        let (rest, unread) = async_channel::bounded(1);
+        (Body { incoming: Some(incoming), rest, time }, unread)
+    }
+
+    /// All of it, if it has at most `limit` bytes and comes in time. Can be called once; afterwards it is empty.
+    pub async fn read(&mut self, limit: usize) -> Result<Vec<u8>, BodyError> {
+        let Some(incoming) = &mut self.incoming else { return Ok(Vec::new()) };
+        let too_slow = async {
+            Timer::after(self.time).await;
+            Err(BodyError::TooSlow)
+        };
+        let read = future::or(collect(incoming, limit), too_slow).await;
+        // Only what is merely too large is worth reading on, for the sake of the answer.
+        if !matches!(read, Err(BodyError::TooLarge)) {
+            self.incoming = None;
+        }
+        read
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Some(incoming) = self.incoming.take() {
+            let _ = self.rest.try_send(incoming);
+        }
+    }
+}
+
+async fn collect(incoming: &mut Incoming, limit: usize) -> Result<Vec<u8>, BodyError> {
+    if incoming.size_hint().lower() > limit as u64 {
+        return Err(BodyError::TooLarge);
+    }
+    let mut bytes = Vec::new();
+    while let Some(frame) = incoming.frame().await {
+        let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
+        if data.len() > limit - bytes.len() {
+            return Err(BodyError::TooLarge);
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
+}
+
+/// Reads and forgets at most `limit` bytes of a body. Whether that was all of it.
+pub(super) async fn drain(incoming: &mut Incoming, limit: usize) -> bool {
+    let mut left = limit;
+    while let Some(frame) = incoming.frame().await {
+        match frame.map(Frame::into_data) {
+            Ok(Ok(data)) if data.len() <= left => left -= data.len(),
+            Ok(Err(_)) => {}
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Why there is no body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyError {
+    /// It has more bytes than allowed.
+    TooLarge,
+    /// It did not come in time.
+    TooSlow,
+    /// The connection was lost, or it is no HTTP.
+    Broken,
+}
+
+impl BodyError {
+    /// The status of an answer that says so.
+    pub fn status(self) -> u16 {
+        match self {
+            BodyError::TooLarge => 413,
+            BodyError::TooSlow => 408,
+            BodyError::Broken => 400,
+        }
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BodyError::TooLarge => "the body is too large",
+            BodyError::TooSlow => "the body did not come in time",
+            BodyError::Broken => "the body is incomplete or malformed",
+        })
+    }
+}
+
+impl std::error::Error for BodyError {}
+
+/// What is answered.
+#[derive(Debug)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// Of the body; empty for none.
+    pub content_type: &'static str,
+    /// Further headers. One that HTTP does not allow is left out.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub content: Content,
+    pub(super) keep_idle: Option<Duration>,
+    pub(super) known: bool,
+}
+
+impl Response {
+    /// A body of known length, perhaps 0.
+    pub fn bytes(status: u16, content_type: &'static str, bytes: Vec<u8>) -> Response {
+        Response {
+            status,
+            content_type,
+            headers: Vec::new(),
+            content: Content::Bytes(bytes),
+            keep_idle: None,
+            known: false,
+        }
+    }
+
+    /// No body.
+    pub fn empty(status: u16) -> Response {
+        Response::bytes(status, "", Vec::new())
+    }
+
+    /// A body that comes in parts, each sent at once; an `async_channel::Receiver` is such a stream. The stream is
+    /// dropped as soon as the client has left, so that the other end of the channel notices.
+    pub fn stream(
+        status: u16,
+        content_type: &'static str,
+        stream: impl Stream<Item = Vec<u8>> + Send + 'static,
+    ) -> Response {
+        Response { content: Content::Stream(stream.boxed()), ..Response::bytes(status, content_type, Vec::new()) }
+    }
+
+    /// One more header; the name in lowercase.
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Response {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// From now on this connection may wait so long for its next request, up to
+    /// [`Limits::longest_idle`](super::Limits::longest_idle).
+    pub fn keep_idle(mut self, idle: Duration) -> Response {
+        self.keep_idle = Some(idle);
+        self
+    }
+
+    /// The client has proven who it is: its connection no longer counts against its address.
+    pub fn known(mut self) -> Response {
+        self.known = true;
+        self
+    }
+}
+
+/// The body of a response.
+pub enum Content {
+    /// All of it.
+    Bytes(Vec<u8>),
+    /// Parts.
+    Stream(Boxed<Vec<u8>>),
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Content::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+            Content::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}
+
+/// A response's body on its way out.
+pub(super) struct Outgoing {
+    content: Outflow,
+    _answering: Answering,
+}
+
+enum Outflow {
+    Bytes(Bytes),
+    Stream(Boxed<Vec<u8>>),
+}
+
+impl Outgoing {
+    pub fn new(content: Content, answering: Answering) -> Outgoing {
+        let content = match content {
+            Content::Bytes(bytes) => Outflow::Bytes(bytes.into()),
+            Content::Stream(stream) => Outflow::Stream(stream),
+        };
+        Outgoing { content, _answering: answering }
+    }
+}
+
+impl hyper::body::Body for Outgoing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let part = match &mut self.content {
+            Outflow::Bytes(bytes) if bytes.is_empty() => None,
+            Outflow::Bytes(bytes) => Some(std::mem::take(bytes)),
+            Outflow::Stream(stream) => loop {
+                match ready!(stream.poll_next(cx)) {
+                    // An empty chunk would be the end of the body.
+                    Some(part) if part.is_empty() => {}
+                    part => break part.map(Bytes::from),
+                }
+            },
+        };
+        Poll::Ready(part.map(|part| Ok(Frame::data(part))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(&self.content, Outflow::Bytes(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Outflow::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Outflow::Stream(_) => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Bytes in, requests out: TLS, HTTP/1.1, and the sizes and times that keep one client from harming the others.
+//!
+//! [`serve()`] runs one port. Nothing here knows what the requests mean. A connection passes through
+//! [`admission`] (how many), [`activity`] (what it may take its time for) and `connection` (TLS and HTTP); the
+//! handler sees a [`Request`] and gives a [`Response`].
+
+mod activity;
+mod admission;
+mod connection;
+mod limits;
+mod message;
+mod registry;
+mod seldom;
+mod serve;
+#[cfg(test)]
+mod tests;
+
+pub use limits::Limits;
+pub use message::{Body, BodyError, Content, Method, Request, Response};
+pub use serve::serve;

@@ -1,0 +1,99 @@
+//! All connections, so that one look finds those to cut: ten thousand timers would cost more than they keep out.
+
+use super::Limits;
+use super::activity::Activity;
+use smol::{Executor, Task};
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The connections that are open. Dropping an entry ends its connection.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    entries: Mutex<Entries>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    next: u64,
+    open: HashMap<u64, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    activity: Arc<Activity>,
+    _task: Task<()>,
+}
+
+impl Registry {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a connection until it ends or is cut.
+    pub fn run(
+        self: &Arc<Self>,
+        executor: &Executor<'static>,
+        activity: Arc<Activity>,
+        connection: impl Future<Output = ()> + Send + 'static,
+    ) {
+        // Held while the task starts, so that one that ends at once cannot leave before it is entered.
+        let mut entries = self.entries();
+        let id = entries.next;
+        entries.next += 1;
+        let leave = Leave { registry: self.clone(), id };
+        let task = executor.spawn(async move {
+            let _leave = leave;
+            connection.await;
+        });
+        entries.open.insert(id, Entry { activity, _task: task });
+    }
+
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.entries().open.len()
+    }
+
+    /// Cuts those that are overdue.
+    pub fn sweep(&self, limits: &Limits) {
+        self.cut(|activity| match activity.overdue(limits) {
+            Some(why) => {
+                log::debug!("cut a connection: {why}");
+                true
+            }
+            None => false,
+        });
+    }
+
+    /// Cuts those that are not answering a request.
+    pub fn cut_idle(&self) {
+        self.cut(|activity| !activity.is_answering());
+    }
+
+    /// Cuts all.
+    pub fn cut_all(&self) {
+        self.cut(|_| true);
+    }
+
+    fn cut(&self, condition: impl Fn(&Activity) -> bool) {
+        let cut: Vec<Entry> = {
+            let mut entries = self.entries();
+            entries.open.extract_if(|_, entry| condition(&entry.activity)).map(|(_, entry)| entry).collect()
+        };
+        // Outside the lock, which each of them takes on its way out.
+        drop(cut);
+    }
+}
+
+/// Takes a connection off the list when it ends in whatever way.
+struct Leave {
+    registry: Arc<Registry>,
+    id: u64,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        let entry = self.registry.entries().open.remove(&self.id);
+        drop(entry);
+    }
+}

@@ -1,0 +1,94 @@
+//! One port: connections are let in, watched, and let out at the end.
+
+use super::activity::Activity;
+use super::admission::Admission;
+use super::connection::{self, Port};
+use super::registry::Registry;
+use super::seldom::Seldom;
+use super::{Limits, Request, Response};
+use futures_lite::future;
+use futures_rustls::TlsAcceptor;
+use rustls::ServerConfig;
+use smol::net::TcpListener;
+use smol::{Executor, Timer};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// After an error of `accept`: such as too many open files, which only time can heal.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How often the end looks whether the last requests are answered.
+const LAST_LOOK: Duration = Duration::from_millis(20);
+
+/// Serves a port until `shutdown` is ready, then gives requests that are being answered
+/// [a moment](Limits::grace), and returns when none is open, or cuts those that are.
+///
+/// The `handler` runs on the `executor`, once for each request and for as long as it likes; it is dropped when its
+/// client leaves. It judges who the client is. Connections run on the executor too, so it must be driven by other
+/// tasks or threads than one that blocks.
+pub async fn serve<H, F>(
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    limits: Limits,
+    executor: Arc<Executor<'static>>,
+    handler: H,
+    shutdown: impl Future<Output = ()>,
+) where
+    H: Fn(Request) -> F + Send + Sync + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
+    let registry = Arc::new(Registry::default());
+    let sweeper = executor.spawn({
+        let (registry, limits) = (registry.clone(), limits.clone());
+        async move {
+            loop {
+                Timer::after(limits.sweep).await;
+                registry.sweep(&limits);
+            }
+        }
+    });
+    let grace = limits.grace;
+    let port = Arc::new(Port { acceptor: TlsAcceptor::from(tls), limits, handler });
+    future::or(shutdown, accept(&listener, port, &registry, &executor)).await;
+    drop(listener);
+    drop(sweeper);
+    let end = Instant::now() + grace;
+    while registry.len() > 0 && Instant::now() < end {
+        registry.cut_idle();
+        Timer::after(LAST_LOOK).await;
+    }
+    registry.cut_all();
+}
+
+/// Lets connections in, for ever.
+async fn accept<H, F>(
+    listener: &TcpListener,
+    port: Arc<Port<H>>,
+    registry: &Arc<Registry>,
+    executor: &Executor<'static>,
+) where
+    H: Fn(Request) -> F + Send + Sync + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
+    let admission = Admission::new(&port.limits);
+    let (errors, refusals) = (Seldom::default(), Seldom::default());
+    loop {
+        let (tcp, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                errors.warn(&format_args!("cannot accept a connection: {error}"));
+                Timer::after(PAUSE).await;
+                continue;
+            }
+        };
+        match admission.admit(peer.ip()) {
+            Ok(place) => {
+                let activity = Arc::new(Activity::new(port.limits.idle));
+                let connection = connection::run(port.clone(), tcp, peer, activity.clone(), place);
+                registry.run(executor, activity, connection);
+            }
+            Err(why) => refusals.warn(&format_args!("refused a connection from {}: {why}", peer.ip())),
+        }
+        // A flood of connections must not keep the end, or other tasks of this thread, waiting.
+        future::yield_now().await;
+    }
+}
