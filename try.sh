@@ -90,7 +90,7 @@ finish() {
         remove_cgroups "$(basename "$engine")"
         rm -rf "$engine" "$here/engine" || true
     fi
-    rm -f "$here/lock"
+    rm -f "$here/lock" "$here/started"
     exit "$code"
 }
 

@@ -93,9 +93,9 @@ fn events_filter_and_bound() {
     assert_eq!(texts(&die, "container_id"), [id.as_str()]);
     let time = text(&die[0], "time").to_owned();
     let since = texts(&server.json(&["events", "--filter", "container=web", "--since", &time]), "action");
-    assert_eq!(since.first().map(String::as_str), Some("die"), "{since:?}");
+    assert!(since.contains(&"die".to_owned()) && !since.contains(&"create".to_owned()), "{since:?}");
     let until = texts(&server.json(&["events", "--filter", "container=web", "--until", &time]), "action");
-    assert_eq!(until.last().map(String::as_str), Some("die"), "{until:?}");
+    assert!(until.contains(&"die".to_owned()) && until.contains(&"create".to_owned()), "{until:?}");
     assert!(server.json(&["events", "--until", "1h", "--filter", "container=web"]).is_empty());
     assert!(!server.json(&["events", "--since", "1h", "--filter", "container=web"]).is_empty());
 }
@@ -155,7 +155,7 @@ fn names_are_unique_and_can_be_changed() {
     assert_eq!(server.host("beta")["id"], id);
     let refused = server.muster(&["hosts", "rename", "beta", "alpha"]);
     refused.refuses(1);
-    server.muster(&["hosts", "rename", "beta", "no good"]).refuses(2);
+    server.muster(&["hosts", "rename", "beta", "no good"]).refuses(1);
     assert_eq!(server.host("beta")["id"], id, "a refused change changes nothing");
 }
 

@@ -10,7 +10,7 @@ const NOTICED: Duration = Duration::from_secs(30);
 
 fn fleet() -> (Engine, Server, Agent) {
     let (engine, server) = (Engine::start("alpha"), Server::start());
-    let agent = Agent::join(&server, &engine);
+    let agent = Agent::join_every("5s", &server, &engine);
     engine.run_with("web", &["--restart", "always"], &["live"]);
     server.wait_for_state("alpha", "web", "running");
     (engine, server, agent)

@@ -31,7 +31,14 @@ impl Agent {
     /// Joins under the engine's name, starts, and waits until the server has its first report.
     #[track_caller]
     pub fn join(server: &Server, engine: &Engine) -> Agent {
+        Agent::join_every(INTERVAL, server, engine)
+    }
+
+    /// The same with another interval: a host that must not be missed on a busy machine needs a longer one.
+    #[track_caller]
+    pub fn join_every(interval: &str, server: &Server, engine: &Engine) -> Agent {
         let mut agent = Agent::new(&engine.docker_host());
+        interval.clone_into(&mut agent.interval);
         agent.join_with(&server.join_string(&["--name", engine.name()])).ok();
         agent.start();
         agent.wait_until_heard(server, engine.name());
