@@ -10,3 +10,6 @@ pub mod listen;
 pub mod serve;
 pub mod store;
 pub mod time;
+
+#[cfg(test)]
+mod test_dir;

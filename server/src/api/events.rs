@@ -39,12 +39,9 @@ pub async fn list(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
     let select = select(&query, time::now_ms())?;
     let paging: Paging<1> = Paging::read(&query, "events")?;
     let after = after(&query, &paging)?;
-    // One more than is shown tells whether there is a next page.
-    let mut items = fleet.events(after, paging.limit + 1, select).await?;
-    let more = items.len() > paging.limit;
-    items.truncate(paging.limit);
-    let next = items.last().filter(|_| more).map(|last| paging.cursor([&last.id.to_string()]));
-    Ok(ApiAnswer::json(200, &Page { items, next }))
+    let page = fleet.events(after, paging.limit, select).await?;
+    let next = page.next.map(|id| paging.cursor([&id.to_string()]));
+    Ok(ApiAnswer::json(200, &Page { items: page.events, next }))
 }
 
 fn after(query: &Query<'_>, paging: &Paging<1>) -> Result<u64, Problem> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// page that it ends is empty, and its cursor goes on.
 const ROWS_AT_ONCE: usize = 200_000;
 
-/// A page of events.
+/// A page of events. It can be empty and have a next one.
 #[derive(Debug, Default)]
 pub struct EventPage {
     /// Oldest first.

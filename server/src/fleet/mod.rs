@@ -4,15 +4,18 @@
 //! way. If the store cannot keep it, memory goes back to what is durable.
 
 mod describe;
+pub mod enlist;
 pub mod feed;
 pub mod host;
 pub mod liveness;
 mod look;
 mod operate;
+pub mod pace;
 mod wanted;
 
 pub use wanted::{ContainerSelect, EventSelect, Refusal};
 
+use crate::access::secret::Secret;
 use crate::access::tokens::{ApiTokens, JoinTokens};
 use crate::api::types::Change;
 use crate::store::committer::Committer;
@@ -34,6 +37,8 @@ pub struct HostCell {
     pub id: HostId,
     /// Held from the first change in memory until it is durable: what one host says happens in order.
     pub turn: smol::lock::Mutex<()>,
+    /// How many messages it may send.
+    pub pace: pace::Pace,
     live: Mutex<Host>,
 }
 
@@ -82,7 +87,13 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Fleet {
     /// The fleet as it was stored. `boot` names this life of the server; `address` and `pin` go into join strings.
-    pub fn open(store: Arc<dyn Store>, boot: String, address: Address, pin: Pin) -> Result<Fleet, StoreError> {
+    pub fn open(
+        store: Arc<dyn Store>,
+        admin: &Secret,
+        boot: String,
+        address: Address,
+        pin: Pin,
+    ) -> Result<Fleet, StoreError> {
         let started = Instant::now();
         let now = Now { wall_ms: now_ms(), monotonic_ms: 0 };
         let all = store.load()?;
@@ -113,7 +124,7 @@ impl Fleet {
             history: History(store),
             feed: Feed::new(boot),
             join_tokens: Mutex::new(JoinTokens::new(all.join_tokens)),
-            api_tokens: Mutex::new(ApiTokens::new(all.api_tokens)),
+            api_tokens: Mutex::new(ApiTokens::new(admin, all.api_tokens)),
             registry: smol::lock::Mutex::new(()),
             reached_by: (address, pin),
             started,
@@ -242,5 +253,5 @@ impl Fleet {
 }
 
 fn cell(host: Host) -> Arc<HostCell> {
-    Arc::new(HostCell { id: host.id(), turn: smol::lock::Mutex::new(()), live: Mutex::new(host) })
+    Arc::new(HostCell { id: host.id(), turn: smol::lock::Mutex::new(()), pace: pace::Pace::default(), live: Mutex::new(host) })
 }

@@ -4,8 +4,20 @@
 //! has returned, a power cut loses nothing of it. Calls block; the caller gives them a thread.
 
 pub mod committer;
+mod encoded;
+mod format;
+mod history;
+#[cfg(test)]
+pub(crate) mod memory;
+mod overlay;
+mod redb_store;
 mod rows;
+#[cfg(test)]
+mod samples;
+mod state;
+mod trouble;
 
+pub use redb_store::RedbStore;
 pub use rows::*;
 
 use muster_protocol::id::{EngineId, HostId};
@@ -15,11 +27,12 @@ pub trait Store: Send + Sync + 'static {
     /// Everything but the events, once, at start.
     fn load(&self) -> Result<Snapshot, StoreError>;
 
-    /// Makes all of `writes` durable, or none of them.
+    /// Makes all of `writes` durable in their order, or none of them. After an error it is open which of the two
+    /// happened (the disk may have failed after it had written): to repeat the same writes is always right.
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError>;
 
-    /// Events with `id > after`, oldest first, at most `limit` (0: none), for which `keep` says yes. `keep` is asked in the
-    /// order of ids; it may answer [`Keep::Stop`] to end the page early.
+    /// Events with `id > after`, oldest first, at most `limit` of them, for which `keep` says yes. `keep` is asked in the
+    /// order of ids; it may answer [`Keep::Stop`] to end the page early. It must not call the store.
     fn events(
         &self,
         after: u64,
@@ -27,7 +40,7 @@ pub trait Store: Send + Sync + 'static {
         keep: &mut dyn FnMut(&EventRow) -> Keep,
     ) -> Result<Vec<EventRow>, StoreError>;
 
-    /// The id of the newest event; 0 if there is none.
+    /// The id of the newest event that was ever stored, so that ids are never given twice; 0 if there was none.
     fn newest_event(&self) -> Result<u64, StoreError>;
 }
 
@@ -44,6 +57,7 @@ pub enum Keep {
 
 /// One change.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a commit's writes live for as long as the commit")]
 pub enum Write {
     /// A host is new or changed.
     Host(HostRow),

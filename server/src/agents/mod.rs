@@ -1,0 +1,91 @@
+//! What agents ask of the server: to join, to say hello, to report. Bytes in, bytes out, one record or more.
+
+mod hello;
+mod join;
+mod report;
+
+use crate::access::secret::hash;
+use crate::fleet::{Fleet, HostCell};
+use crate::listen::{Request, Response};
+use muster_protocol::batch::{Reason, Refused};
+use muster_protocol::record::{Kind, VERSION, Writer};
+use muster_protocol::{join::Joined, limits};
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where agents find us.
+pub const PREFIX: &str = "/agent/v1/";
+
+/// An agent's connection may be silent for this many of its intervals and a bit: so a late report does not pay for a
+/// new one.
+const IDLE_INTERVALS: u32 = 3;
+const IDLE_AT_LEAST: Duration = Duration::from_secs(600);
+
+/// Answers one request of an agent. The path begins with [`PREFIX`].
+pub async fn answer(fleet: &Arc<Fleet>, mut request: Request) -> Response {
+    let Some(credential) = request.bearer().and_then(credential_hash) else {
+        return says(401, "no credential: join first");
+    };
+    let what = request.path.get(PREFIX.len()..).unwrap_or_default().to_owned();
+    if what == "join" && request.method == "POST" {
+        return match request.body.read(limits::MESSAGE).await {
+            Ok(body) => join::answer(fleet, credential, &body).await,
+            Err(error) => Response::empty(error.status()),
+        };
+    }
+    let Some(cell) = fleet.by_credential(&credential) else {
+        return says(401, "this credential is not known here: join again");
+    };
+    let (removed, interval) = {
+        let live = cell.live();
+        (live.is_removed(), Duration::from_millis(live.row.interval_ms.into()))
+    };
+    if removed {
+        return says(410, "this host was removed on the server");
+    }
+    let idle = IDLE_AT_LEAST.max(interval.saturating_mul(IDLE_INTERVALS));
+    let answer = match (request.method.as_str(), what.as_str()) {
+        ("GET", "status") => {
+            let name = cell.live().row.name.clone();
+            one_record(Kind::Joined, &Joined { host: cell.id, name: &name })
+        }
+        ("POST", "hello" | "report") => match request.body.read(limits::MESSAGE).await {
+            Ok(body) if what == "hello" => hello::answer(fleet, &cell, &body).await,
+            Ok(body) => report::answer(fleet, &cell, &body).await,
+            Err(error) => Response::empty(error.status()),
+        },
+        (_, "status" | "hello" | "report" | "join") => says(405, "this is not how it is asked"),
+        _ => says(404, "there is nothing here"),
+    };
+    answer.keep_idle(idle).known()
+}
+
+/// A credential is 64 hexadecimal digits; its hash is of the text.
+fn credential_hash(credential: &str) -> Option<[u8; 32]> {
+    let is_one = credential.len() == 64 && credential.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_one.then(|| hash(credential.as_bytes()))
+}
+
+/// A line of text, for whoever looks with other tools than an agent.
+fn says(status: u16, line: &str) -> Response {
+    Response::bytes(status, "text/plain; charset=utf-8", format!("{line}\n").into_bytes())
+}
+
+/// A message of one record.
+fn one_record<T: Serialize>(kind: Kind, payload: &T) -> Response {
+    let mut buffer = [VERSION; 512];
+    let written = Writer::message(&mut buffer).and_then(|mut writer| {
+        writer.record(kind, payload)?;
+        Ok(writer.as_bytes().to_vec())
+    });
+    match written {
+        Ok(bytes) => Response::bytes(200, "", bytes),
+        Err(_) => says(500, "the answer is too long"),
+    }
+}
+
+fn refuse(cell: &HostCell, reason: Reason) -> Response {
+    let epoch = cell.live().mirror.place().epoch;
+    one_record(Kind::Refused, &Refused { reason: reason as u8, epoch })
+}

@@ -1,0 +1,115 @@
+//! A store for tests: in memory, and made to fail at will.
+
+use super::*;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Keeps what a real store would, until it is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryStore {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Kept {
+    hosts: BTreeMap<HostId, HostRow>,
+    streams: BTreeMap<(HostId, u8), StreamRow>,
+    containers: BTreeMap<(HostId, EngineId), ContainerRow>,
+    join_tokens: BTreeMap<String, JoinTokenRow>,
+    api_tokens: BTreeMap<String, ApiTokenRow>,
+    events: BTreeMap<u64, EventRow>,
+    newest_event: u64,
+    failures: u32,
+    commits: u64,
+}
+
+impl MemoryStore {
+    /// Empty.
+    pub(crate) fn new() -> MemoryStore {
+        MemoryStore::default()
+    }
+
+    /// Makes the next `count` commits fail; nothing of them is kept. 0 heals it.
+    pub(crate) fn fail_commits(&self, count: u32) {
+        self.kept().failures = count;
+    }
+
+    /// How many commits succeeded.
+    pub(crate) fn commits(&self) -> u64 {
+        self.kept().commits
+    }
+
+    /// What a server would find that starts now: a store of its own with the same rows.
+    pub(crate) fn restarted(&self) -> MemoryStore {
+        MemoryStore { kept: Mutex::new(self.kept().clone()) }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store for MemoryStore {
+    fn load(&self) -> Result<Snapshot, StoreError> {
+        let kept = self.kept();
+        Ok(Snapshot {
+            hosts: kept.hosts.values().cloned().collect(),
+            streams: kept.streams.values().cloned().collect(),
+            containers: kept.containers.values().cloned().collect(),
+            join_tokens: kept.join_tokens.values().cloned().collect(),
+            api_tokens: kept.api_tokens.values().cloned().collect(),
+        })
+    }
+
+    fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        let mut kept = self.kept();
+        if kept.failures > 0 {
+            kept.failures -= 1;
+            return Err(StoreError { message: "the test said that this commit fails".to_owned() });
+        }
+        for write in writes.iter().cloned() {
+            match write {
+                Write::Host(row) => drop(kept.hosts.insert(row.id, row)),
+                Write::Stream(row) => drop(kept.streams.insert((row.host, row.stream), row)),
+                Write::Container(row) => drop(kept.containers.insert((row.host, row.id), row)),
+                Write::ContainerGone(host, id) => drop(kept.containers.remove(&(host, id))),
+                Write::ContainersGone(gone) => kept.containers.retain(|(host, _), _| *host != gone),
+                Write::Event(row) => {
+                    kept.newest_event = kept.newest_event.max(row.id);
+                    kept.events.insert(row.id, row);
+                }
+                Write::JoinToken(row) => drop(kept.join_tokens.insert(row.id.clone(), row)),
+                Write::JoinTokenGone(id) => drop(kept.join_tokens.remove(&id)),
+                Write::ApiToken(row) => drop(kept.api_tokens.insert(row.id.clone(), row)),
+                Write::ApiTokenGone(id) => drop(kept.api_tokens.remove(&id)),
+            }
+        }
+        kept.commits += 1;
+        Ok(())
+    }
+
+    fn events(
+        &self,
+        after: u64,
+        limit: usize,
+        keep: &mut dyn FnMut(&EventRow) -> Keep,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        let kept = self.kept();
+        let mut page = Vec::new();
+        for (_, event) in kept.events.range(after.saturating_add(1)..) {
+            if page.len() >= limit {
+                break;
+            }
+            match keep(event) {
+                Keep::Yes => page.push(event.clone()),
+                Keep::No => {}
+                Keep::Stop => break,
+            }
+        }
+        Ok(page)
+    }
+
+    fn newest_event(&self) -> Result<u64, StoreError> {
+        Ok(self.kept().newest_event)
+    }
+}

@@ -1,0 +1,109 @@
+//! Rows for tests, with something in every field.
+
+use super::*;
+use muster_protocol::id::EventIdentity;
+use std::collections::BTreeMap;
+
+pub(super) fn host(number: u8) -> HostRow {
+    HostRow {
+        id: HostId([number; 8]),
+        name: format!("board-{number}"),
+        labels: BTreeMap::from([("room".to_owned(), "cellar".to_owned())]),
+        credential: [number; 32],
+        fingerprint: [7; 16],
+        joined_ms: 1_700_000_000_000,
+        state: "active".to_owned(),
+        since_ms: 1_700_000_001_000,
+        last_seen_ms: Some(-5),
+        interval_ms: 5_000,
+        facts: HostFacts {
+            agent_version: "0.1.0".to_owned(),
+            os: "linux".to_owned(),
+            arch: "aarch64".to_owned(),
+            kernel: "6.1".to_owned(),
+        },
+        engine: EngineRow {
+            state: 1,
+            since_ms: Some(1_700_000_000_500),
+            version: "27.3.1".to_owned(),
+            api_version: "1.47".to_owned(),
+        },
+        hidden: 3,
+        events_dropped: 300,
+        conflict: true,
+    }
+}
+
+pub(super) fn stream(number: u8) -> StreamRow {
+    StreamRow {
+        host: HostId([number; 8]),
+        stream: 1,
+        epoch: 9,
+        acknowledged: 1_000,
+        last_event: Some(EventIdentity(0x0102_0304_0506_0708, u64::MAX)),
+        runs: vec![([3; 16], 8), ([4; 16], 9)],
+        imported: true,
+    }
+}
+
+pub(super) fn container(host: u8, number: u8) -> ContainerRow {
+    ContainerRow {
+        host: HostId([host; 8]),
+        id: EngineId([number; 32]),
+        epoch: 9,
+        seq: 17,
+        story: vec![1, 2],
+        body: vec![3, 4, 5],
+        as_of_ms: 1_700_000_002_000,
+    }
+}
+
+pub(super) fn event(id: u64) -> EventRow {
+    EventRow {
+        id,
+        received_ms: 1_700_000_003_000,
+        host: HostId([1; 8]),
+        epoch: 9,
+        seq: 18,
+        body: EventBody::Engine(vec![6, 7]),
+    }
+}
+
+pub(super) fn other_events() -> [EventRow; 3] {
+    let attributes = BTreeMap::from([("name".to_owned(), "web".to_owned())]);
+    [
+        EventRow { body: EventBody::Gap(vec![8]), ..event(2) },
+        EventRow {
+            body: EventBody::Derived {
+                container: EngineId([5; 32]),
+                action: "destroy".to_owned(),
+                attributes: attributes.clone(),
+            },
+            ..event(3)
+        },
+        EventRow { body: EventBody::Host { action: "host_removed".to_owned(), attributes }, ..event(4) },
+    ]
+}
+
+pub(super) fn join_token(number: u8) -> JoinTokenRow {
+    JoinTokenRow {
+        id: format!("{number:012x}"),
+        hash: [number; 32],
+        created_ms: 1_700_000_000_000,
+        expires_ms: 1_700_086_400_000,
+        uses_left: Some(2),
+        used: 1,
+        labels: BTreeMap::from([("room".to_owned(), "cellar".to_owned())]),
+        name: Some("pi".to_owned()),
+    }
+}
+
+pub(super) fn api_token(number: u8) -> ApiTokenRow {
+    ApiTokenRow {
+        id: format!("{number:012x}"),
+        hash: [number; 32],
+        role: "viewer".to_owned(),
+        name: "wall display".to_owned(),
+        created_ms: 1_700_000_000_000,
+    }
+}

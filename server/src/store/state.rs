@@ -1,0 +1,126 @@
+//! All that is kept but the events: small tables that are read once, at start, and then only written.
+
+use super::encoded::{Row, Unreadable, decode, encode};
+use super::trouble::Trouble;
+use super::{Snapshot, StreamRow, Write};
+use muster_protocol::id::{EngineId, HostId};
+use redb::{Key, ReadTransaction, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
+
+const HOSTS: TableDefinition<&[u8; 8], &[u8]> = TableDefinition::new("hosts");
+const STREAMS: TableDefinition<&[u8; 9], &[u8]> = TableDefinition::new("streams");
+const CONTAINERS: TableDefinition<&[u8; 40], &[u8]> = TableDefinition::new("containers");
+const JOIN_TOKENS: TableDefinition<&str, &[u8]> = TableDefinition::new("join_tokens");
+const API_TOKENS: TableDefinition<&str, &[u8]> = TableDefinition::new("api_tokens");
+
+/// The tables, open for writing.
+pub(super) struct Tables<'txn> {
+    hosts: Table<'txn, &'static [u8; 8], &'static [u8]>,
+    streams: Table<'txn, &'static [u8; 9], &'static [u8]>,
+    containers: Table<'txn, &'static [u8; 40], &'static [u8]>,
+    join_tokens: Table<'txn, &'static str, &'static [u8]>,
+    api_tokens: Table<'txn, &'static str, &'static [u8]>,
+}
+
+impl<'txn> Tables<'txn> {
+    /// Opens them, and makes those that are missing.
+    pub(super) fn open(transaction: &'txn WriteTransaction) -> Result<Tables<'txn>, Trouble> {
+        Ok(Tables {
+            hosts: transaction.open_table(HOSTS)?,
+            streams: transaction.open_table(STREAMS)?,
+            containers: transaction.open_table(CONTAINERS)?,
+            join_tokens: transaction.open_table(JOIN_TOKENS)?,
+            api_tokens: transaction.open_table(API_TOKENS)?,
+        })
+    }
+
+    /// Does what `write` says; events are none of its business.
+    pub(super) fn apply(&mut self, write: &Write) -> Result<(), Trouble> {
+        match write {
+            Write::Host(row) => {
+                self.hosts.insert(&row.id.0, encode(row)?.as_slice())?;
+            }
+            Write::Stream(row) => {
+                self.streams.insert(&stream_key(row), encode(row)?.as_slice())?;
+            }
+            Write::Container(row) => {
+                self.containers.insert(&container_key(row.host, row.id), encode(row)?.as_slice())?;
+            }
+            Write::ContainerGone(host, id) => {
+                self.containers.remove(&container_key(*host, *id))?;
+            }
+            Write::ContainersGone(host) => {
+                let first = container_key(*host, EngineId([0; 32]));
+                let last = container_key(*host, EngineId([0xff; 32]));
+                self.containers.retain_in::<&[u8; 40], _>(&first..=&last, |_, _| false)?;
+            }
+            Write::JoinToken(row) => {
+                self.join_tokens.insert(row.id.as_str(), encode(row)?.as_slice())?;
+            }
+            Write::JoinTokenGone(id) => {
+                self.join_tokens.remove(id.as_str())?;
+            }
+            Write::ApiToken(row) => {
+                self.api_tokens.insert(row.id.as_str(), encode(row)?.as_slice())?;
+            }
+            Write::ApiTokenGone(id) => {
+                self.api_tokens.remove(id.as_str())?;
+            }
+            Write::Event(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Reads all of it. A container that cannot be read is left out and counted, for its host reports it again;
+/// without a host or a token the fleet would be another one, so there it is an error.
+pub(super) fn load(transaction: &ReadTransaction) -> Result<(Snapshot, u64), Trouble> {
+    let mut unreadable = 0;
+    let snapshot = Snapshot {
+        hosts: all(transaction, HOSTS, &mut |why| Err(Trouble::Stored(format!("the row of a host {why}"))))?,
+        streams: all(transaction, STREAMS, &mut |why| Err(Trouble::Stored(format!("the row of a stream {why}"))))?,
+        containers: all(transaction, CONTAINERS, &mut |_| {
+            unreadable += 1;
+            Ok(())
+        })?,
+        join_tokens: all(transaction, JOIN_TOKENS, &mut |why| {
+            Err(Trouble::Stored(format!("the row of a join token {why}")))
+        })?,
+        api_tokens: all(transaction, API_TOKENS, &mut |why| {
+            Err(Trouble::Stored(format!("the row of an API token {why}")))
+        })?,
+    };
+    Ok((snapshot, unreadable))
+}
+
+fn all<K: Key + 'static, R: Row>(
+    transaction: &ReadTransaction,
+    definition: TableDefinition<K, &'static [u8]>,
+    unreadable: &mut dyn FnMut(Unreadable) -> Result<(), Trouble>,
+) -> Result<Vec<R>, Trouble> {
+    let mut rows = Vec::new();
+    let table = match transaction.open_table(definition) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(rows),
+        table => table?,
+    };
+    for entry in table.iter()? {
+        match decode(entry?.1.value()) {
+            Ok(row) => rows.push(row),
+            Err(why) => unreadable(why)?,
+        }
+    }
+    Ok(rows)
+}
+
+fn stream_key(row: &StreamRow) -> [u8; 9] {
+    let mut key = [0; 9];
+    key[..8].copy_from_slice(&row.host.0);
+    key[8] = row.stream;
+    key
+}
+
+fn container_key(host: HostId, id: EngineId) -> [u8; 40] {
+    let mut key = [0; 40];
+    key[..8].copy_from_slice(&host.0);
+    key[8..].copy_from_slice(&id.0);
+    key
+}
