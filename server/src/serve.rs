@@ -1,9 +1,28 @@
 //! `muster serve`: everything of the server, tied together.
 
-use crate::cli::exit::Failure;
+use crate::access::admin;
+use crate::access::fleet_key::FleetKey;
+use crate::access::secret::random;
+use crate::agents;
+use crate::api::{self, ApiRequest};
+use crate::cli::connection::{SERVER_FILE, ServerFile};
+use crate::cli::exit::{Exit, Failure};
+use crate::fleet::Fleet;
+use crate::listen::{self, Limits, Request, Response};
+use crate::store::{RedbStore, Store};
+use futures_lite::StreamExt;
 use muster_dial::Address;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use smol::{Executor, Timer};
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often silence is noticed.
+const TICK: Duration = Duration::from_millis(500);
+/// More threads than this gain nothing: the store has one of its own.
+const THREADS: usize = 4;
 
 /// How to serve.
 #[derive(Debug, Clone)]
@@ -18,5 +37,175 @@ pub struct ServeOptions {
 
 /// Serves until it is told to end.
 pub fn run(options: ServeOptions) -> Result<(), Failure> {
-    todo!("{options:?}")
+    let executor = Arc::new(Executor::new());
+    let (stop, stopped) = async_channel::bounded::<()>(1);
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(THREADS);
+    let outcome = std::thread::scope(|scope| {
+        for _ in 1..threads {
+            let (executor, stopped) = (executor.clone(), stopped.clone());
+            scope.spawn(move || smol::block_on(executor.run(stopped.recv())));
+        }
+        let outcome = smol::block_on(executor.run(serve(&options, executor.clone())));
+        drop(stop);
+        outcome
+    });
+    outcome
+}
+
+async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Result<(), Failure> {
+    let data_dir = &options.data_dir;
+    let cannot = |exit, what: String| Failure::new(exit, what);
+    // Before anything is touched: is the port free?
+    let listener = smol::net::TcpListener::bind(options.listen).await.map_err(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "another program has that port; choose one with --listen",
+            std::io::ErrorKind::PermissionDenied => "ports below 1024 are root's; choose one with --listen",
+            _ => "choose an address of this machine with --listen",
+        };
+        cannot(Exit::Failure, format!("cannot listen on {}: {error}; {hint}", options.listen))
+    })?;
+    let bound = listener.local_addr().map_err(|error| cannot(Exit::Failure, error.to_string()))?;
+    let store = RedbStore::open(data_dir).map_err(|error| cannot(Exit::Unavailable, error.message))?;
+    let admin = admin::open_or_make(data_dir).map_err(|error| cannot(Exit::Failure, error.message))?;
+    let key = fleet_key(data_dir, &store)?;
+    let address = match &options.advertise {
+        Some(address) if address.port() == 0 => address.clone().with_port(bound.port()),
+        Some(address) => address.clone(),
+        None => own_address(bound)?,
+    };
+    let hosts = [address.host().to_owned(), bound.ip().to_string()];
+    let tls =
+        key.server_config(&[hosts[0].as_str(), hosts[1].as_str()]).map_err(|message| cannot(Exit::Failure, message))?;
+    let boot = random::<6>().map_err(|error| cannot(Exit::Failure, error.message))?;
+    let boot = boot.iter().map(|byte| format!("{byte:02x}")).collect();
+    let fleet = Fleet::open(Arc::new(store), &admin, boot, address, key.pin())
+        .map_err(|error| cannot(Exit::Unavailable, error.message))?;
+    let fleet = Arc::new(fleet);
+    let here = reachable_here(bound);
+    let file = ServerFile { url: format!("https://{here}"), pin: key.pin().to_string() };
+    write_server_file(data_dir, &file)?;
+
+    let ticker = executor.spawn({
+        let fleet = fleet.clone();
+        async move {
+            loop {
+                Timer::after(TICK).await;
+                fleet.pass_time().await;
+            }
+        }
+    });
+    let mut signals = async_signal::Signals::new([async_signal::Signal::Term, async_signal::Signal::Int])
+        .map_err(|error| cannot(Exit::Failure, format!("cannot wait for signals: {error}")))?;
+    // Whoever started us waits for this line. If nobody reads it, that is no reason to stop.
+    let _ = writeln!(std::io::stdout(), "listening https://{bound} pin={}", key.pin());
+    let _ = std::io::stdout().flush();
+    log::info!("{} hosts are known", fleet.hosts(false).len());
+
+    let ended = {
+        let fleet = fleet.clone();
+        async move {
+            let signal = signals.next().await;
+            log::info!("ending: {signal:?}");
+            fleet.feed().close();
+        }
+    };
+    let handler = {
+        let fleet = fleet.clone();
+        move |request| answer(fleet.clone(), request)
+    };
+    listen::serve(listener, tls, Limits::default(), executor.clone(), handler, ended).await;
+    ticker.cancel().await;
+    fleet.close().await;
+    let _ = std::fs::remove_file(data_dir.join(SERVER_FILE));
+    Ok(())
+}
+
+/// The fleet key. A new one beside hosts that pin another would lock them all out unsaid.
+fn fleet_key(data_dir: &Path, store: &dyn Store) -> Result<FleetKey, Failure> {
+    if !FleetKey::exists(data_dir) {
+        let all = store.load().map_err(|error| Failure::new(Exit::Unavailable, error.message))?;
+        if !all.hosts.is_empty() {
+            let hosts = all.hosts.len();
+            let path = FleetKey::path(data_dir);
+            let what = format!(
+                "{} is missing, and {hosts} hosts know the server by it; put it back from a copy",
+                path.display()
+            );
+            return Err(Failure::new(Exit::Failure, what));
+        }
+    }
+    FleetKey::load_or_create(data_dir).map_err(|message| Failure::new(Exit::Failure, message))
+}
+
+/// Where agents reach us if nobody said: where we listen, or by this machine's name.
+fn own_address(bound: SocketAddr) -> Result<Address, Failure> {
+    let host = if bound.ip().is_unspecified() {
+        std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+    } else {
+        bound.ip().to_string()
+    };
+    Address::new(&host, bound.port()).map_err(|error| {
+        Failure::new(Exit::Usage, format!("say how agents reach this server, with --advertise HOST:PORT: {error}"))
+    })
+}
+
+/// Where programs on this machine reach us.
+fn reachable_here(bound: SocketAddr) -> SocketAddr {
+    let ip = match bound.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    };
+    SocketAddr::new(ip, bound.port())
+}
+
+fn write_server_file(data_dir: &Path, file: &ServerFile) -> Result<(), Failure> {
+    let path = data_dir.join(SERVER_FILE);
+    let new = data_dir.join(format!("{SERVER_FILE}.new"));
+    let json = serde_json::to_vec(file).map_err(|error| Failure::new(Exit::Failure, error.to_string()))?;
+    std::fs::write(&new, json)
+        .and_then(|()| std::fs::rename(&new, &path))
+        .map_err(|error| Failure::new(Exit::Unavailable, format!("cannot write {}: {error}", path.display())))
+}
+
+/// One request: an agent's, or the API's.
+async fn answer(fleet: Arc<Fleet>, mut request: Request) -> Response {
+    if request.path.starts_with(agents::PREFIX) {
+        return agents::answer(&fleet, request).await;
+    }
+    let role = request.bearer().and_then(|token| fleet.authenticate(token));
+    // Whoever has no token is answered without a look at what they sent.
+    let body = match role {
+        Some(_) => match request.body.read(api::BODY).await {
+            Ok(body) => body,
+            Err(error) => return adapt(api::failed(error.status())),
+        },
+        None => Vec::new(),
+    };
+    let Some(query) = api::query::parse(&request.query) else { return adapt(api::failed(400)) };
+    let answer = api::answer(
+        &fleet,
+        &ApiRequest {
+            method: request.method.as_str(),
+            path: &request.path,
+            query: &query,
+            body: &body,
+            role,
+            last_event_id: request.header("last-event-id"),
+        },
+    )
+    .await;
+    let response = adapt(answer);
+    if role.is_some() { response.known() } else { response }
+}
+
+fn adapt(answer: api::ApiAnswer) -> Response {
+    let mut response = match answer.body {
+        api::Body::Bytes(bytes) => Response::bytes(answer.status, answer.content_type, bytes),
+        api::Body::Stream(stream) => Response::stream(answer.status, answer.content_type, stream.into_stream()),
+    };
+    for (name, value) in answer.headers {
+        response = response.header(name, value);
+    }
+    response
 }

@@ -18,7 +18,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The key's file in the data directory: PKCS #8 in PEM.
@@ -57,6 +57,17 @@ impl FleetKey {
             )
         })?;
         FleetKey::with(key)
+    }
+
+    /// Where it is kept.
+    pub fn path(data_dir: &Path) -> PathBuf {
+        data_dir.join(FILE)
+    }
+
+    /// Whether there is one.
+    pub fn exists(data_dir: &Path) -> bool {
+        // What cannot be looked at is there: it is not to be replaced.
+        FleetKey::path(data_dir).try_exists().unwrap_or(true)
     }
 
     fn create(data_dir: &Path) -> Result<FleetKey, String> {

@@ -161,13 +161,13 @@ impl JoinTokens {
     }
 }
 
-/// What the holder of an API token may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the holder of an API token may do. The lesser one is first. An agent's credential is none of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
+    /// See everything, and change nothing.
+    Viewer,
     /// Everything.
     Admin,
-    /// See everything but tokens, and change nothing.
-    Viewer,
 }
 
 impl Role {

@@ -19,39 +19,12 @@ mod stream;
 mod tokens;
 pub mod types;
 
+pub use crate::access::tokens::Role;
 pub use events::SUBJECTS as EVENT_SUBJECTS;
 pub use router::answer;
 pub use stream::EventStream;
 
 use serde::Serialize;
-
-/// What goes with a token. An agent's credential is none of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// May read.
-    Viewer,
-    /// May read and change.
-    Admin,
-}
-
-impl Role {
-    /// From the API's word.
-    pub fn from_word(word: &str) -> Option<Role> {
-        match word {
-            "viewer" => Some(Role::Viewer),
-            "admin" => Some(Role::Admin),
-            _ => None,
-        }
-    }
-
-    /// The API's word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Role::Viewer => "viewer",
-            Role::Admin => "admin",
-        }
-    }
-}
 
 /// A request, after the transport has bounded its size and looked up its token.
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +70,16 @@ pub enum Body {
 
 const JSON: &str = "application/json";
 const PROBLEM_JSON: &str = "application/problem+json";
+
+/// The answer to a request that could not be read: too large, too slow, or not well formed.
+pub fn failed(status: u16) -> ApiAnswer {
+    let detail = match status {
+        413 => "the body is larger than this server takes",
+        408 => "the body came too slowly",
+        _ => "the request is not well formed",
+    };
+    ApiAnswer::problem(&problem::problem(status, detail))
+}
 
 impl ApiAnswer {
     fn json<T: Serialize>(status: u16, object: &T) -> ApiAnswer {

@@ -69,6 +69,7 @@ pub fn event(id: u64, action: &str) -> Event {
         subject: "container".into(),
         container: Some("web".into()),
         container_id: Some("abcdef0123456789".repeat(4)),
+        network_id: None,
         action: action.into(),
         attributes: attributes.map(|(key, value)| (key.to_string(), Some(value.to_string()))).into(),
         epoch: Some(1),

@@ -59,7 +59,7 @@ pub async fn revoke(fleet: &Fleet, request: &ApiRequest<'_>, id: &str) -> Handle
 }
 
 fn check(new: &NewApiToken) -> Result<(), Problem> {
-    if Role::from_word(&new.role).is_none() {
+    if Role::parse(&new.role).is_none() {
         return Err(problem(422, format!("role: '{}' is none; give viewer or admin", shown(&new.role))));
     }
     if new.name.len() > NAME || new.name.chars().any(char::is_control) {

@@ -182,6 +182,8 @@ pub struct Event {
     pub container: Option<String>,
     /// The container's full id, if it is about one.
     pub container_id: Option<String>,
+    /// The network's full id, for what happened on one.
+    pub network_id: Option<String>,
     /// Docker's name of it; `gap` where events are missing; `host_...` for what became of the host.
     pub action: String,
     /// As Docker sent them; for a gap `cause`, `count`, `from`, `to`.

@@ -89,6 +89,7 @@ pub fn event(row: &EventRow, of: Of<'_>, container_name: impl Fn(&EngineId) -> O
         subject: "host".into(),
         container: None,
         container_id: None,
+        network_id: None,
         action: String::new(),
         attributes: BTreeMap::new(),
         epoch: (row.epoch > 0).then_some(row.epoch),
@@ -130,8 +131,7 @@ fn engine_event(event: &mut types::Event, said: &Event<'_>, name: impl Fn(&Engin
     event.derived = false;
     event.time = Some(format_nanos(said.time_nano));
     event.action = said.action.into();
-    event.attributes =
-        said.attributes.iter().map(|(key, value)| (key.to_string(), Some(value.to_string()))).collect();
+    event.attributes = said.attributes.iter().map(|(key, value)| (key.to_string(), Some(value.to_string()))).collect();
     let container = said.container_id();
     event.container_id = container.map(|id| id.to_string());
     if is_network {
@@ -139,7 +139,7 @@ fn engine_event(event: &mut types::Event, said: &Event<'_>, name: impl Fn(&Engin
         if let Some(id) = container {
             event.attributes.insert("container".into(), Some(id.to_string()));
         }
-        event.attributes.insert("network_id".into(), Some(said.actor.to_string()));
+        event.network_id = Some(said.actor.to_string());
         event.container = container.and_then(|id| name(&id));
     } else {
         let said_name = said.attributes.iter().find(|(key, _)| *key == "name").map(|(_, value)| value.to_string());

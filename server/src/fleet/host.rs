@@ -183,7 +183,9 @@ impl Host {
         let mut row_changed = false;
         for effect in effects {
             match effect {
-                Effect::Event(seq, body) => outcome.writes.push(self.event_at(now, epoch, seq, EventBody::Engine(body))),
+                Effect::Event(seq, body) => {
+                    outcome.writes.push(self.event_at(now, epoch, seq, EventBody::Engine(body)))
+                }
                 Effect::Gap(seq, body) => outcome.writes.push(self.event_at(now, epoch, seq, EventBody::Gap(body))),
                 Effect::Derived(seq, container, happened) => {
                     let attributes = happened.attributes.into_iter().collect();

@@ -220,9 +220,7 @@ impl Fleet {
         }
         let of = describe::Of { id: &host_id, name: &host.row.name };
         for row in &events {
-            self.feed.publish_with(newest, || {
-                Change::Event(describe::event(row, of, |id| host.container_name(id)))
-            });
+            self.feed.publish_with(newest, || Change::Event(describe::event(row, of, |id| host.container_name(id))));
         }
     }
 
@@ -253,5 +251,10 @@ impl Fleet {
 }
 
 fn cell(host: Host) -> Arc<HostCell> {
-    Arc::new(HostCell { id: host.id(), turn: smol::lock::Mutex::new(()), pace: pace::Pace::default(), live: Mutex::new(host) })
+    Arc::new(HostCell {
+        id: host.id(),
+        turn: smol::lock::Mutex::new(()),
+        pace: pace::Pace::default(),
+        live: Mutex::new(host),
+    })
 }

@@ -32,7 +32,9 @@ impl Fleet {
         if let Ok(other) = self.find_host(name)
             && other.id != cell.id
         {
-            return Err(Refusal::Invalid(format!("another host has the name {name:?} already; choose a different one")));
+            return Err(Refusal::Invalid(format!(
+                "another host has the name {name:?} already; choose a different one"
+            )));
         }
         let _turn = cell.turn.lock().await;
         let mut outcome = Outcome::default();
@@ -92,12 +94,13 @@ impl Fleet {
         self.committer.commit(writes).await?;
         {
             let mut tokens = locked(&self.join_tokens);
-            forgettable.iter().for_each(|id| drop(tokens.revoke(id)));
+            for id in &forgettable {
+                tokens.revoke(id);
+            }
             tokens.apply(row.clone());
         }
         let (address, pin) = &self.reached_by;
-        let join =
-            JoinString { token: secret.expose().into(), addresses: vec![address.clone()], pins: vec![*pin] };
+        let join = JoinString { token: secret.expose().into(), addresses: vec![address.clone()], pins: vec![*pin] };
         Ok(types::MadeJoinToken {
             token: describe_join(&row),
             command: format!("muster-agent join '{join}'"),

@@ -82,12 +82,7 @@ impl Committer {
     }
 }
 
-fn run(
-    store: &dyn Store,
-    queue: &async_channel::Receiver<Job>,
-    trouble: &Mutex<Option<Trouble>>,
-    mut newest: u64,
-) {
+fn run(store: &dyn Store, queue: &async_channel::Receiver<Job>, trouble: &Mutex<Option<Trouble>>, mut newest: u64) {
     while let Ok(first) = queue.recv_blocking() {
         let mut jobs = vec![first];
         let mut rows = jobs[0].writes.len();
@@ -122,6 +117,8 @@ fn run(
                 if trouble.is_none() {
                     log::error!("cannot store: {error}; agents keep their events until it can");
                 }
+                // It is open whether the commit happened: ids must not be given twice.
+                newest = store.newest_event().map_or(next - 1, |stored| stored.max(newest));
                 *trouble = Some(Trouble { error: error.clone(), tried: Instant::now() });
             }
         }
