@@ -50,7 +50,7 @@ engine='' started=() tail_of=''
 # What the caller has set up for other servers must not lead these programs there.
 for name in ${!MUSTER_@}; do unset "$name"; done
 
-# ---------------------------------------------------------------- ending what was started
+# ---- ending what was started
 
 alive() { kill -0 "$1" 2>/dev/null; }
 
@@ -94,7 +94,7 @@ finish() {
     exit "$code"
 }
 
-# ---------------------------------------------------------------- the place
+# ---- the place
 
 # Ends what an earlier run left that was itself killed: only processes of this very directory.
 clear_leftovers() {
@@ -123,8 +123,7 @@ take_place() {
     printf '%s\n' $$ >"$here/lock"
     trap finish EXIT
     trap 'exit 130' INT
-    trap 'exit 143' TERM
-    trap 'exit 129' HUP
+    trap 'exit 143' TERM HUP
     clear_leftovers
     rm -rf "$here/server" "$here/agent" "$here/engine" "$here"/*.log "$here/started" ||
         fail "cannot clear $here: remove it as the user who made it"
@@ -136,7 +135,7 @@ remember() {
     printf '%s %s\n' "$1" "$2" >>"$here/started"
 }
 
-# ---------------------------------------------------------------- the engine
+# ---- the engine
 
 # GET of an engine's API over its Unix socket, with whatever this machine has for it.
 engine_get() {
@@ -301,7 +300,7 @@ start_samples() {
     tail_of=''
 }
 
-# ---------------------------------------------------------------- Muster
+# ---- Muster
 
 build() {
     if ! command -v cargo >/dev/null; then
@@ -344,7 +343,7 @@ start_server() {
 }
 
 join_and_run() {
-    local command
+    local command tries=0 host seen expected
     command=$(muster join-command --ttl 1h --uses 1) || fail 'the server gives no join command'
     say 'joining this machine with the command that a user would run:'
     printf '    %s\n' "$command"
@@ -352,10 +351,9 @@ join_and_run() {
     MUSTER_STATE_DIR=$here/agent PATH=$programs:$PATH bash -c "$command" >>"$tail_of" 2>&1 || fail 'joining failed'
     "$programs/muster-agent" run --state-dir "$here/agent" --docker-host "unix://$socket" \
         >>"$tail_of" 2>&1 </dev/null &
-    remember $! "$here/agent"
-    agent=$!
+    local agent=$!
+    remember "$agent" "$here/agent"
     say 'waiting for its first report'
-    local tries=0 host seen expected
     while :; do
         alive "$agent" || fail 'the agent ended'
         host=$(muster hosts --format json 2>/dev/null || true)
@@ -382,7 +380,7 @@ show() {
     printf 'Look    %s ps --data-dir %s\n\n' "$programs/muster" "$here/server"
 }
 
-socket='' url='' programs='' agent=''
+socket='' url='' programs=''
 take_place
 check_port
 build
