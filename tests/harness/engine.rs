@@ -1,6 +1,6 @@
 //! Private Docker engines: real ones, several on one machine, nothing shared between them.
 //!
-//! Each lives in a mount namespace of its own (held open by a sleeping process), so that it starts its own
+//! Each lives in a mount namespace of its own (held open by a process that ends with the test), so that it starts its own
 //! containerd even where the machine has one, and so that all of its mounts vanish with it.
 
 use crate::place::Place;
@@ -17,7 +17,7 @@ pub const IMAGE: &str = "probe:latest";
 /// How many seconds one docker command may take.
 const COMMAND_LIMIT: u32 = 120;
 
-/// What makes an engine's world: its own mounts, a containerd directory that nobody else sees, cgroups that
+/// What makes an engine's world and holds it until its input ends: its own mounts, a containerd directory that nobody else sees, cgroups that
 /// stay visible, and no forwarding unless the engine asks for it.
 const WORLD: &str = r#"
 set -e
@@ -31,7 +31,7 @@ if [ "$1" = bridge ]; then
     mount --rbind "$2" /sys/fs/cgroup
 fi
 echo ready
-exec sleep infinity
+exec cat
 "#;
 
 /// How an engine is made.

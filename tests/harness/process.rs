@@ -23,13 +23,15 @@ impl Process {
     /// Starts it with its output and errors added to the file `log`.
     pub fn start(name: &str, command: &mut Command, log: &str) -> Process {
         let file = open_log(log);
-        command.stdout(file.try_clone().expect("duplicating a log's descriptor")).stderr(file);
+        command.stdin(Stdio::null()).stdout(file.try_clone().expect("duplicating a log's descriptor")).stderr(file);
         Process::spawn(name, command, log)
     }
 
     /// Starts it with its errors added to the file `log`, and its output kept for [`Process::line`].
+    ///
+    /// Its input is a pipe that ends with the test, however the test ends.
     pub fn start_read(name: &str, command: &mut Command, log: &str) -> Process {
-        command.stdout(Stdio::piped()).stderr(open_log(log));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(open_log(log));
         let mut process = Process::spawn(name, command, log);
         let output = process.child.stdout.take().expect("the output was asked for");
         let (sender, lines) = mpsc::channel();
@@ -45,10 +47,8 @@ impl Process {
     }
 
     fn spawn(name: &str, command: &mut Command, log: &str) -> Process {
-        let child = command
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|e| panic!("cannot start {name} ({:?}): {e}", command.get_program()));
+        let child =
+            command.spawn().unwrap_or_else(|e| panic!("cannot start {name} ({:?}): {e}", command.get_program()));
         Process { name: name.to_owned(), child, log: log.to_owned(), lines: None }
     }
 
