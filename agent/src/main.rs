@@ -1,2 +1,70 @@
-//! `muster-agent`
-fn main() {}
+//! `muster-agent`: flags in, exit code out.
+#![forbid(unsafe_code)]
+
+use muster_agent::exit::Trouble;
+use muster_agent::identity::Identity;
+use muster_agent::joining::{self, Applicant};
+use muster_agent::options::{Command, HELP, JoinSource, Options};
+use muster_agent::{logging, run, status};
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Where the facts about this host are.
+const ROOT: &str = "/";
+
+fn main() -> ExitCode {
+    let options = match Options::read(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
+        Ok(options) => options,
+        Err(trouble) => return trouble.complain(),
+    };
+    logging::install(options.log);
+    obey(options).unwrap_or_else(|trouble| trouble.complain())
+}
+
+fn obey(options: Options) -> Result<ExitCode, Trouble> {
+    match &options.command {
+        Command::Help => Ok(say(HELP)),
+        Command::Version => Ok(say(&format!("muster-agent {}\n", env!("CARGO_PKG_VERSION")))),
+        Command::Join { string, run } => join(&options, string, *run),
+        Command::Run => Ok(run::run(options.run_settings()?)),
+        Command::Status { json } => show_status(&options, *json),
+    }
+}
+
+fn join(options: &Options, string: &JoinSource, then_run: bool) -> Result<ExitCode, Trouble> {
+    if then_run {
+        // Before anything is done that would have to be done again.
+        options.docker_socket()?;
+    }
+    let string = match string {
+        JoinSource::Given(string) => string.clone(),
+        JoinSource::Stdin => joining::read_string(io::stdin().lock())?,
+    };
+    let root = Path::new(ROOT);
+    let name = options.host_name(root);
+    let applicant =
+        Applicant { state_dir: &options.state_dir, name: &name, fingerprint: options.fingerprint(root) };
+    let joined = joining::join(&applicant, &string).map_err(|not_joined| not_joined.trouble)?;
+    let host = joined.identity.host.unwrap_or_default();
+    let said = say(&format!("joined as {} ({host}) at {}\n", joined.identity.name, joined.server));
+    if then_run { Ok(run::run(options.run_settings()?)) } else { Ok(said) }
+}
+
+fn show_status(options: &Options, json: bool) -> Result<ExitCode, Trouble> {
+    let docker_socket = options.docker_socket()?;
+    let identity = Identity::load(&options.state_dir)?;
+    let status = status::look(identity, options.state_dir.clone(), docker_socket, options.interval);
+    say(&if json { format!("{}\n", status.to_json()) } else { status.to_string() });
+    Ok(match status::how_to_join(&status) {
+        Some(trouble) => trouble.complain(),
+        None => status.exit().into(),
+    })
+}
+
+/// Prints. That nobody reads it any more is no error.
+fn say(text: &str) -> ExitCode {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    ExitCode::SUCCESS
+}

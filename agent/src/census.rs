@@ -1,0 +1,280 @@
+//! The task that reads containers: all of them at every report, and one as soon as an event tells of it.
+
+use crate::docker::container::{ListElement, parse_list_element, to_container};
+use crate::docker::engine::{Element, EngineError};
+use crate::docker::inspect::Details;
+use crate::hub::Hub;
+use async_io::Timer;
+use futures_lite::future;
+use log::{debug, warn};
+use muster_protocol::batch::{Absent, ListEnd};
+use muster_protocol::id::EngineId;
+use muster_protocol::record::{Full, Kind, Writer};
+use muster_protocol::reporter::Reading;
+use serde::Serialize;
+use std::time::{Duration, Instant};
+
+/// One command on the host makes several events: they are waited for before their container is read.
+const SETTLE: Duration = Duration::from_millis(25);
+/// Containers that are read one by one before a report gets its turn again.
+const AT_ONCE: usize = 64;
+/// The engine is asked at least this often whether it is there, however long the interval is.
+const PROBE: Duration = Duration::from_secs(5);
+/// How often it is looked whether a call hangs.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Reads for ever.
+pub async fn census(hub: &Hub) {
+    let mut next = Instant::now();
+    let mut probed = Instant::now();
+    loop {
+        let soon = hub.confirm_by.get().map_or(next, |by| by.min(next)).min(Instant::now() + PROBE);
+        future::or(hub.to_read.wait(), async {
+            Timer::at(soon).await;
+        })
+        .await;
+        let ready = hub.online.get() && hub.subscribed.get();
+        if ready && hub.roster.borrow().has_changed() {
+            Timer::after(SETTLE).await;
+            read_changed(hub).await;
+        }
+        let now = Instant::now();
+        let confirm = hub.confirm_by.get().is_some_and(|by| now >= by);
+        if ready && (now >= next || confirm || hub.list_now.get()) {
+            // What waits in the outbox is older than what would be read now, and has to go first.
+            if hub.outbox.borrow().is_empty() {
+                hub.list_now.set(false);
+                hub.confirm_by.set(None);
+                next = now + hub.interval;
+                probed = now;
+                read_all(hub).await;
+            }
+        } else if hub.subscribed.get() && now >= probed + PROBE {
+            // While there is no stream, whoever tries to open one asks.
+            probed = now;
+            ask(hub, hub.engine.ping()).await.ok();
+        }
+        if now >= next {
+            next = now + hub.interval;
+        }
+    }
+}
+
+/// Looks whether a call to the engine hangs, for ever.
+pub async fn look_after(hub: &Hub) {
+    loop {
+        Timer::after(LOOK).await;
+        if hub.health.borrow_mut().pass(Instant::now()) {
+            warn!("the engine has not answered for {} seconds", crate::health::PATIENCE.as_secs());
+            hub.engine_changed();
+        }
+    }
+}
+
+/// Waits for a call, and notes what that says of the engine.
+async fn ask<T>(hub: &Hub, call: impl Future<Output = Result<T, EngineError>>) -> Result<T, EngineError> {
+    hub.health.borrow_mut().ask(Instant::now());
+    let outcome = call.await;
+    note(hub, outcome.as_ref().map(|_| ()));
+    outcome
+}
+
+fn note(hub: &Hub, outcome: Result<(), &EngineError>) {
+    // An error about one container is an answer of the engine.
+    let outcome = match outcome {
+        Err(EngineError::Refused { .. } | EngineError::TooLarge) => Ok(()),
+        other => other,
+    };
+    if hub.health.borrow_mut().hear(Instant::now(), outcome) {
+        hub.engine_changed();
+    }
+}
+
+/// Why a reading was given up.
+enum Ended {
+    Engine(EngineError),
+    /// The server was lost or greeted us anew: what was read is of no use any more.
+    Uplink,
+}
+
+impl From<EngineError> for Ended {
+    fn from(error: EngineError) -> Ended {
+        Ended::Engine(error)
+    }
+}
+
+async fn read_all(hub: &Hub) {
+    // The number is taken before the engine is asked: what a later number has touched keeps that state.
+    let Some(reading) = hub.reporter.borrow_mut().begin_reading() else { return };
+    hub.roster.borrow_mut().begin_sweep();
+    match sweep(hub, reading).await {
+        Ok(()) => {}
+        Err(Ended::Engine(error)) => debug!("the list was not read: {error}"),
+        Err(Ended::Uplink) => debug!("the list is not wanted any more"),
+    }
+}
+
+async fn sweep(hub: &Hub, reading: Reading) -> Result<(), Ended> {
+    let mut parts = Parts::begin(hub, reading);
+    let mut list = ask(hub, hub.engine.list()).await?;
+    let mut total = 0;
+    loop {
+        hub.health.borrow_mut().ask(Instant::now());
+        let next = list.next().await;
+        note(hub, next.as_ref().map(|_| ()).map_err(|error| error));
+        let json = match next? {
+            Some(Element::Whole(json)) => json,
+            Some(Element::TooLarge { id }) => {
+                warn!("container {id:?} has a description too large to report");
+                if let Some(id) = id {
+                    hub.roster.borrow_mut().forget(&id);
+                }
+                hub.roster.borrow_mut().hide();
+                continue;
+            }
+            None => break,
+        };
+        let element = match parse_list_element(json) {
+            Ok(element) => element,
+            Err(error) => {
+                warn!("cannot read a container of the list: {error}");
+                hub.roster.borrow_mut().hide();
+                continue;
+            }
+        };
+        if !hub.roster.borrow_mut().see(element.id) {
+            continue;
+        }
+        match details_of(hub, &element).await {
+            Some((details, missing)) => {
+                let container = to_container(&element, &details, missing);
+                parts.put(Kind::Listed, &(reading.seq, &container)).await?;
+                total += 1;
+            }
+            // It went while the list was read.
+            None => hub.roster.borrow_mut().forget(&element.id),
+        }
+        // Events come first.
+        future::yield_now().await;
+    }
+    let hidden = hub.roster.borrow_mut().end_sweep();
+    parts.put(Kind::ListEnd, &ListEnd { seq: reading.seq, total, hidden }).await?;
+    parts.flush().await?;
+    hub.listed.set(reading.seq);
+    Ok(())
+}
+
+/// What inspect says of a listed container, and whether that is missing; `None` if it is gone.
+async fn details_of(hub: &Hub, element: &ListElement<'_>) -> Option<(Details, bool)> {
+    let fingerprint = element.fingerprint();
+    if let Some(details) = hub.roster.borrow().details(&element.id, fingerprint) {
+        return Some((details, false));
+    }
+    hub.roster.borrow_mut().begin_inspect(&element.id);
+    match ask(hub, hub.engine.inspect(element.id)).await {
+        Ok(Some((_, details))) => {
+            hub.roster.borrow_mut().remember(&element.id, fingerprint, details);
+            Some((details, false))
+        }
+        Ok(None) => None,
+        Err(error) => {
+            debug!("cannot inspect {:?}: {error}", element.id);
+            Some((element.details_from_status(), true))
+        }
+    }
+}
+
+/// Reads the containers that events have told of, one by one.
+async fn read_changed(hub: &Hub) {
+    for _ in 0..AT_ONCE {
+        let Some(id) = hub.roster.borrow_mut().take_changed() else { return };
+        let reading = hub.reporter.borrow_mut().begin_reading();
+        let Some(reading) = reading else { return hub.roster.borrow_mut().mark_changed(id) };
+        match read_one(hub, reading, id).await {
+            Ok(()) => {}
+            Err(Ended::Engine(error)) => {
+                debug!("cannot read {id:?}: {error}");
+                // The next list has it.
+                return;
+            }
+            Err(Ended::Uplink) => return,
+        }
+    }
+    hub.to_read.ring();
+}
+
+async fn read_one(hub: &Hub, reading: Reading, id: EngineId) -> Result<(), Ended> {
+    let mut parts = Parts::begin(hub, reading);
+    let json = ask(hub, hub.engine.list_one(id)).await?;
+    let element = json.as_deref().and_then(|json| parse_list_element(json).ok()).filter(|element| element.id == id);
+    let details = match &element {
+        Some(element) => details_of(hub, element).await,
+        None => None,
+    };
+    match (&element, details) {
+        (Some(element), Some((details, missing))) => {
+            let container = to_container(element, &details, missing);
+            parts.put(Kind::Container, &(reading.seq, &container)).await?;
+        }
+        _ if json.is_some() && element.is_none() => {
+            warn!("cannot read container {id:?}");
+            return Ok(());
+        }
+        _ => {
+            hub.roster.borrow_mut().forget(&id);
+            parts.put(Kind::Absent, &Absent { seq: reading.seq, id }).await?;
+        }
+    }
+    parts.flush().await
+}
+
+/// Records of one reading, put into the outbox part by part.
+struct Parts<'h> {
+    hub: &'h Hub,
+    reading: Reading,
+    buffer: Vec<u8>,
+    len: usize,
+}
+
+impl<'h> Parts<'h> {
+    fn begin(hub: &'h Hub, reading: Reading) -> Parts<'h> {
+        Parts { hub, reading, buffer: hub.outbox.borrow_mut().buffer(), len: 0 }
+    }
+
+    async fn put<T: Serialize>(&mut self, kind: Kind, payload: &T) -> Result<(), Ended> {
+        if self.write(kind, payload).is_err() {
+            self.flush().await?;
+            // The limits of a container's fields let every one fit into an empty part.
+            if self.write(kind, payload).is_err() {
+                warn!("a record of kind {kind:?} is too large to send");
+            }
+        }
+        Ok(())
+    }
+
+    fn write<T: Serialize>(&mut self, kind: Kind, payload: &T) -> Result<(), Full> {
+        let mut writer = Writer::resume(&mut self.buffer, self.len);
+        writer.record(kind, payload)?;
+        self.len = writer.len();
+        Ok(())
+    }
+
+    /// Hands what there is to the uplink, and waits until there is room for it.
+    async fn flush(&mut self) -> Result<(), Ended> {
+        loop {
+            if !self.hub.reporter.borrow().is_current(self.reading) || !self.hub.online.get() {
+                return Err(Ended::Uplink);
+            }
+            if self.hub.outbox.borrow().has_room() {
+                break;
+            }
+            self.hub.room.wait().await;
+        }
+        let next = self.hub.outbox.borrow_mut().buffer();
+        let full = std::mem::replace(&mut self.buffer, next);
+        self.hub.outbox.borrow_mut().put(full, self.len);
+        self.len = 0;
+        self.hub.to_send.ring();
+        Ok(())
+    }
+}

@@ -1,0 +1,444 @@
+//! Registering this host with its server, once in its life.
+//!
+//! The server is knocked at first, so that nothing is written where nobody answers. Then the credential is made and
+//! stored, and only then sent: if the answer is lost, the same credential finds the same host again.
+
+use crate::exit::{Exit, Trouble, one_line};
+use crate::identity::{self, Credential, Identity};
+use crate::state_dir::{self, Made};
+use muster_dial::join_string::{ADDRESSES, PINS, TEXT_LIMIT};
+use muster_dial::{Address, Client, Failure, JoinString, Settings};
+use muster_protocol::id::Fingerprint;
+use muster_protocol::join::{Join, Joined};
+use muster_protocol::limits;
+use muster_protocol::record::{Kind, Malformed, Reader, Writer};
+use serde::Deserialize;
+use std::io::{self, BufRead};
+use std::path::Path;
+
+/// A file in the state directory that a join string can be put in, as on the card of a flashed image.
+pub const STRING_FILE: &str = "join";
+/// How to get a join string.
+pub const GET_STRING: &str = "`muster join-command` on the server prints the whole command";
+
+const KNOCK: &str = "/healthz";
+const JOIN: &str = "/agent/v1/join";
+/// Largest answer that is read. Those that matter have some hundred bytes.
+const ANSWER: usize = 16 * 1024;
+/// Token, name and fingerprint within their limits, and what frames them.
+const REQUEST: usize = 1024;
+/// Of the server's reasons, as they are printed.
+const REASON: usize = 300;
+/// White space around a join string.
+const AROUND: usize = 64;
+
+/// Who wants to join.
+#[derive(Debug, Clone, Copy)]
+pub struct Applicant<'a> {
+    /// Where the identity is to be kept. Made if it is missing.
+    pub state_dir: &'a Path,
+    /// What the host calls itself, at most [`limits::HOST_NAME`] bytes; the server makes it unique.
+    pub name: &'a str,
+    /// Of the board.
+    pub fingerprint: Fingerprint,
+}
+
+/// A host that has joined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// As it was stored.
+    pub identity: Identity,
+    /// The server's address that answered.
+    pub server: Address,
+}
+
+/// Whether a join that failed can work later without anyone touching this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// The network or the server may be back at any time.
+    Soon,
+    /// Only if an operator changes something at the server: rarely worth a question.
+    Seldom,
+    /// What is wrong is on this host.
+    Never,
+}
+
+/// A join that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotJoined {
+    /// What went wrong.
+    pub trouble: Trouble,
+    /// Whether to try again.
+    pub again: Again,
+}
+
+impl NotJoined {
+    fn here(trouble: Trouble) -> NotJoined {
+        NotJoined { trouble, again: Again::Never }
+    }
+}
+
+/// Reads a join string that was given in this place.
+pub fn parse_string(place: &str, text: &str) -> Result<JoinString, Trouble> {
+    text.parse().map_err(|error| Trouble::new(Exit::Usage, place, format!("it cannot be used: {error}"), GET_STRING))
+}
+
+/// Reads a join string from the first line that is not empty.
+pub fn read_string(from: impl BufRead) -> Result<JoinString, Trouble> {
+    let mut from = from.take((TEXT_LIMIT + AROUND) as u64);
+    let mut line = Vec::new();
+    while line.trim_ascii().is_empty() {
+        line.clear();
+        let length = from.read_until(b'\n', &mut line).map_err(|error| {
+            Trouble::new(Exit::Failed, "cannot read the join string from standard input", error, GET_STRING)
+        })?;
+        if length == 0 {
+            let what = "the join string from standard input";
+            return Err(Trouble::new(Exit::Usage, what, "there is none", GET_STRING));
+        }
+    }
+    parse_string("the join string from standard input", &String::from_utf8_lossy(&line))
+}
+
+/// The join string in the state directory's file for it, if there is one.
+pub fn string_in(state_dir: &Path) -> Result<Option<JoinString>, Trouble> {
+    let path = state_dir.join(STRING_FILE);
+    let text = state_dir::read(&path, TEXT_LIMIT + AROUND).map_err(|error| {
+        Trouble::new(Exit::Failed, format!("cannot read {}", path.display()), error, "put it right, or remove it")
+    })?;
+    text.map(|text| parse_string(&path.display().to_string(), &text)).transpose()
+}
+
+/// This host has not joined, and does not know where to.
+pub fn not_joined(state_dir: &Path) -> Trouble {
+    let why = format!("there is no identity in {}", state_dir.display());
+    let advice = format!("run muster-agent join STRING; {GET_STRING}");
+    Trouble::new(Exit::Failed, "this host has not joined", why, advice)
+}
+
+/// Registers this host, or finds it again if its credential is known there already. Blocks for at most a minute for
+/// each address.
+///
+/// A failure leaves nothing behind, unless the server may have heard the request: then what was stored stays, and
+/// the same call again makes it good. What was there before stays in any case.
+pub fn join(applicant: &Applicant<'_>, string: &JoinString) -> Result<Registration, NotJoined> {
+    let stored = Identity::load(applicant.state_dir).map_err(NotJoined::here)?;
+    if stored.as_ref().is_some_and(|stored| !stored.is_of(&string.pins)) {
+        return Err(NotJoined::here(of_another_server(applicant.state_dir)));
+    }
+    let (known_addresses, known_pins) =
+        stored.as_ref().map(|stored| (&stored.addresses[..], &stored.pins[..])).unwrap_or_default();
+    let mut wanted = Wanted {
+        applicant,
+        string,
+        addresses: merged(&string.addresses, known_addresses, ADDRESSES),
+        // A server that has changed its key since the string was made is still ours.
+        pins: merged(&string.pins, known_pins, PINS),
+        kept: stored.map(|identity| Kept { identity, made: Made::default(), is_new: false }),
+    };
+    let mut failures = Vec::new();
+    let mut asked = false;
+    for address in wanted.addresses.clone() {
+        let failure = match wanted.knock(&address) {
+            Err(failure) => failure,
+            Ok(client) => {
+                wanted.keep()?;
+                match wanted.ask(&client) {
+                    Ok(answer) => return wanted.conclude(address, answer),
+                    Err(failure) => {
+                        asked = true;
+                        failure
+                    }
+                }
+            }
+        };
+        log::debug!("join at {address}: {failure}");
+        failures.push((address, failure));
+    }
+    Err(no_answer(failures, asked))
+}
+
+/// The first list, and of the second what is not in it, up to a limit.
+fn merged<T: Clone + PartialEq>(first: &[T], second: &[T], limit: usize) -> Vec<T> {
+    let more = second.iter().filter(|item| !first.contains(item));
+    first.iter().chain(more).take(limit).cloned().collect()
+}
+
+/// The identity under which a join is tried, as it is on the disk.
+struct Kept {
+    identity: Identity,
+    made: Made,
+    /// By this call.
+    is_new: bool,
+}
+
+/// A join under way.
+struct Wanted<'a> {
+    applicant: &'a Applicant<'a>,
+    string: &'a JoinString,
+    addresses: Vec<Address>,
+    pins: Vec<muster_dial::Pin>,
+    kept: Option<Kept>,
+}
+
+/// A status and a body.
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
+}
+
+impl Wanted<'_> {
+    /// Connects, and asks for something that changes nothing.
+    fn knock(&self, address: &Address) -> Result<Client, Failure> {
+        let client = Client::new(Settings::small(address.clone(), self.pins.clone()))?;
+        match client.get(KNOCK, "", &mut Vec::new(), ANSWER) {
+            // Whatever it says: it is the pinned server, and it is there.
+            Ok(_) | Err(Failure::TooLarge) => Ok(client),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Stores a new credential, unless there is one.
+    fn keep(&mut self) -> Result<(), NotJoined> {
+        if self.kept.is_some() {
+            return Ok(());
+        }
+        let directory = self.applicant.state_dir;
+        let cannot = |error: io::Error| {
+            let advice = "run this as root, or name another directory with --state-dir";
+            let what = format!("cannot keep an identity in {}", directory.display());
+            NotJoined::here(Trouble::new(Exit::Failed, what, error, advice))
+        };
+        let credential = Credential::random().map_err(cannot)?;
+        let made = state_dir::make(directory).map_err(cannot)?;
+        let identity = Identity {
+            host: None,
+            name: one_line(self.applicant.name, limits::HOST_NAME),
+            credential,
+            addresses: self.addresses.clone(),
+            pins: self.pins.clone(),
+        };
+        match identity.store_first(directory) {
+            Ok(true) => self.kept = Some(Kept { identity, made, is_new: true }),
+            // Another join began in this directory meanwhile: it has to be the same host.
+            Ok(false) => match Identity::load(directory) {
+                Ok(Some(theirs)) if theirs.is_of(&self.string.pins) => {
+                    self.kept = Some(Kept { identity: theirs, made: Made::default(), is_new: false });
+                }
+                Ok(Some(_)) => return Err(NotJoined::here(of_another_server(directory))),
+                Ok(None) => return Err(cannot(io::ErrorKind::Interrupted.into())),
+                Err(trouble) => return Err(NotJoined::here(trouble)),
+            },
+            Err(error) => {
+                let _ = state_dir::remove(directory, identity::FILE);
+                made.undo();
+                return Err(cannot(error));
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&self, client: &Client) -> Result<Answer, Failure> {
+        let too_long = || Failure::Protocol("the request does not fit in its limit".to_string());
+        let name = one_line(self.applicant.name, limits::HOST_NAME);
+        let join = Join { token: &self.string.token, name: &name, fingerprint: self.applicant.fingerprint };
+        let mut request = [0; REQUEST];
+        let mut writer = Writer::message(&mut request).map_err(|_| too_long())?;
+        writer.record(Kind::Join, &join).map_err(|_| too_long())?;
+        let mut body = Vec::new();
+        let credential = self.kept.as_ref().map(|kept| kept.identity.credential.hex()).unwrap_or_default();
+        let status = client.post(JOIN, &credential, writer.as_bytes(), &mut body, ANSWER)?;
+        Ok(Answer { status: status.0, body })
+    }
+
+    /// Does what the answer says.
+    fn conclude(self, server: Address, answer: Answer) -> Result<Registration, NotJoined> {
+        let Some(kept) = self.kept else { return Err(NotJoined::here(not_joined(self.applicant.state_dir))) };
+        let directory = self.applicant.state_dir;
+        if answer.status != 200 {
+            let secrets = [self.string.token.as_str(), &kept.identity.credential.hex()];
+            let reason = secrets.iter().fold(reason(&answer.body), |text, secret| text.replace(secret, "(hidden)"));
+            kept.forget(directory);
+            return Err(refused(&server, answer.status, &reason, directory));
+        }
+        let joined = Reader::message(&answer.body).and_then(|mut reader| reader.expect::<Joined<'_>>(Kind::Joined));
+        let joined = match joined {
+            Ok(joined) if !joined.name.is_empty() => joined,
+            Ok(_) => return Err(no_answer(vec![(server, protocol(Malformed::Payload(Kind::Joined)))], true)),
+            Err(malformed) => return Err(no_answer(vec![(server, protocol(malformed))], true)),
+        };
+        if kept.identity.host.is_some_and(|host| host != joined.host) {
+            log::warn!("the server at {server} knows this host as another one than before");
+        }
+        let identity = Identity {
+            host: Some(joined.host),
+            name: one_line(joined.name, limits::HOST_NAME),
+            credential: kept.identity.credential.clone(),
+            addresses: self.addresses,
+            pins: self.pins,
+        };
+        // Flash is spared if nothing is new.
+        let stored = if identity == kept.identity { Ok(()) } else { identity.store(directory) };
+        stored.map_err(|error| {
+            let what = format!("has joined, but cannot write {}", directory.join(identity::FILE).display());
+            NotJoined::here(Trouble::new(Exit::Failed, what, error, "make room there, and repeat the same command"))
+        })?;
+        Ok(Registration { identity, server })
+    }
+}
+
+impl Kept {
+    /// Leaves the disk as it was before, unless another join has made use of it.
+    fn forget(self, directory: &Path) {
+        if !self.is_new || Identity::load(directory).ok().flatten().as_ref() != Some(&self.identity) {
+            return;
+        }
+        match state_dir::remove(directory, identity::FILE) {
+            Ok(()) => self.made.undo(),
+            Err(error) => log::warn!("cannot remove {}: {error}", directory.join(identity::FILE).display()),
+        }
+    }
+}
+
+fn protocol(malformed: Malformed) -> Failure {
+    Failure::Protocol(malformed.to_string())
+}
+
+fn of_another_server(directory: &Path) -> Trouble {
+    let what = format!("{} belongs to another server", directory.display());
+    let advice = format!("remove {} first if this host shall leave that server", directory.display());
+    Trouble::new(Exit::Failed, what, "its identity and the join string have no pin in common", advice)
+}
+
+/// The exit code for a request that got no answer.
+pub(crate) fn exit_of(failure: &Failure) -> Exit {
+    match failure {
+        Failure::PinMismatch { .. } => Exit::PinMismatch,
+        _ => Exit::Unreachable,
+    }
+}
+
+/// No address gave an answer that says whether this host has joined. The most telling failure is named.
+fn no_answer(failures: Vec<(Address, Failure)>, asked: bool) -> NotJoined {
+    let others = failures.len().saturating_sub(1);
+    let telling = |(_, failure): &(Address, Failure)| exit_of(failure) == Exit::PinMismatch;
+    let position = failures.iter().position(telling).unwrap_or(0);
+    let Some((address, failure)) = failures.into_iter().nth(position) else {
+        let why = "the join string names no address";
+        return NotJoined::here(Trouble::new(Exit::Usage, "cannot join", why, GET_STRING));
+    };
+    let why = match others {
+        0 => failure.to_string(),
+        1 => format!("{failure} (nor did another address answer)"),
+        _ => format!("{failure} (nor did {others} other addresses answer)"),
+    };
+    let exit = exit_of(&failure);
+    let advice = match exit {
+        _ if asked => "the server may have registered this host, so its identity was kept: repeat the same command",
+        Exit::PinMismatch => "is it the right address? A new join string, by `muster join-command`, has the server's pin",
+        _ => "see that `muster serve` runs there and that its port can be reached from here, then repeat the command",
+    };
+    let again = if exit == Exit::PinMismatch { Again::Seldom } else { Again::Soon };
+    NotJoined { trouble: Trouble::new(exit, format!("cannot join at {address}"), why, advice), again }
+}
+
+fn refused(server: &Address, status: u16, reason: &str, directory: &Path) -> NotJoined {
+    let remove = format!("to let it join as a new host, remove {} first", directory.display());
+    let (exit, again, advice) = match status {
+        401 | 403 => (Exit::Refused, Again::Seldom, "`muster join-command` on the server makes a new join string"),
+        410 => (Exit::Removed, Again::Seldom, remove.as_str()),
+        429 | 500..=599 => (Exit::Unavailable, Again::Soon, "look at the server's log, and repeat the command later"),
+        _ => (Exit::Failed, Again::Seldom, "are agent and server of about the same version?"),
+    };
+    let why = format!("the server refuses ({status}){}{reason}", if reason.is_empty() { "" } else { ": " });
+    NotJoined { trouble: Trouble::new(exit, format!("cannot join at {server}"), why, advice), again }
+}
+
+/// What a server says beside a status: the detail of a problem document, or a line of text.
+pub(crate) fn reason(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Problem {
+        detail: String,
+    }
+    let text = serde_json::from_slice(body).map(|problem: Problem| problem.detail);
+    one_line(&text.unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned()), REASON)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state_dir::TestDir;
+    use std::io::Read;
+
+    const STRING: &str = "muster://hush@a:1?pin=sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+    #[test]
+    fn a_join_string_is_read_from_the_first_line_that_has_one() {
+        let string: JoinString = STRING.parse().unwrap();
+        for text in [STRING.to_string(), format!("\r\n  \n{STRING}\r\nmore\n")] {
+            assert_eq!(read_string(text.as_bytes()), Ok(string.clone()));
+        }
+        assert_eq!(read_string(&b"\n\n"[..]).unwrap_err().exit, Exit::Usage);
+        let endless = BufReadRepeat(b'x');
+        assert!(read_string(endless).unwrap_err().why.contains("cannot be used"));
+        let trouble = read_string(&b"muster://hush@a?pin=x\n"[..]).unwrap_err();
+        assert!(!trouble.to_string().contains("hush"));
+    }
+
+    /// One byte for ever.
+    struct BufReadRepeat(u8);
+
+    impl Read for BufReadRepeat {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            buffer.fill(self.0);
+            Ok(buffer.len())
+        }
+    }
+
+    impl BufRead for BufReadRepeat {
+        fn fill_buf(&mut self) -> io::Result<&[u8]> {
+            Ok(std::slice::from_ref(&self.0))
+        }
+
+        fn consume(&mut self, _: usize) {}
+    }
+
+    #[test]
+    fn a_join_string_can_lie_in_the_state_directory() {
+        let dir = TestDir::new();
+        assert_eq!(string_in(dir.path()), Ok(None));
+        std::fs::write(dir.path().join(STRING_FILE), format!("{STRING}\n")).unwrap();
+        assert_eq!(string_in(dir.path()), Ok(Some(STRING.parse().unwrap())));
+        std::fs::write(dir.path().join(STRING_FILE), "muster://hush@").unwrap();
+        let trouble = string_in(dir.path()).unwrap_err();
+        assert!(trouble.what.ends_with("/join") && !trouble.to_string().contains("hush"));
+    }
+
+    #[test]
+    fn reasons_are_one_short_line() {
+        assert_eq!(reason(br#"{"title":"t","status":403,"detail":"used\nup"}"#), "used up");
+        assert_eq!(reason(b"used up\n"), "used up");
+        assert_eq!(reason(b""), "");
+        assert!(reason(&[b'x'; 5000]).len() <= REASON);
+        assert!(!reason(b"\xff\x1b[2J").contains('\x1b'));
+    }
+
+    #[test]
+    fn lists_are_merged_without_doubles_and_up_to_the_limit() {
+        assert_eq!(merged(&[1, 2], &[2, 3, 4], 3), [1, 2, 3]);
+        assert_eq!(merged(&[1], &[], 3), [1]);
+    }
+
+    #[test]
+    fn a_wrong_pin_tells_more_than_a_closed_port() {
+        let address = |text: &str| text.parse::<Address>().unwrap();
+        let mismatch = Failure::PinMismatch { expected: "x".into(), got: "y".into() };
+        let failures = vec![(address("a:1"), Failure::TimedOut), (address("b:1"), mismatch)];
+        let not_joined = no_answer(failures, false);
+        assert_eq!((not_joined.trouble.exit, not_joined.again), (Exit::PinMismatch, Again::Seldom));
+        assert!(not_joined.trouble.what.contains("b:1"));
+        let asked = no_answer(vec![(address("a:1"), Failure::TimedOut)], true);
+        assert_eq!((asked.trouble.exit, asked.again), (Exit::Unreachable, Again::Soon));
+        assert!(asked.trouble.advice.contains("repeat the same command"));
+    }
+}

@@ -1,0 +1,190 @@
+//! Which containers there are, and what inspect said of each: so that a container is inspected only when an event
+//! or a list shows that it has changed.
+
+use crate::docker::inspect::Details;
+use heapless::index_map::FnvIndexMap;
+use muster_protocol::id::EngineId;
+use muster_protocol::limits;
+
+/// What is remembered of one container.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// Of the list's element at the last inspect.
+    fingerprint: u64,
+    /// From the last inspect; `None` if there was none, or if an event has told of a change since.
+    details: Option<Details>,
+    /// An event has told of a change, and it was not read since.
+    changed: bool,
+    /// The last sweep that saw it.
+    sweep: u32,
+}
+
+/// All containers that are reported.
+#[derive(Debug)]
+pub struct Roster {
+    known: FnvIndexMap<EngineId, Known, { limits::CONTAINERS }>,
+    sweep: u32,
+    hidden: u32,
+}
+
+impl Default for Roster {
+    fn default() -> Roster {
+        Roster { known: FnvIndexMap::new(), sweep: 0, hidden: 0 }
+    }
+}
+
+impl Roster {
+    /// An event has told of a change.
+    pub fn mark_changed(&mut self, id: EngineId) {
+        let fresh = Known { fingerprint: 0, details: None, changed: true, sweep: self.sweep };
+        match self.known.get_mut(&id) {
+            Some(known) => (known.changed, known.details) = (true, None),
+            // If it is full, the container is one of the hidden ones.
+            None => drop(self.known.insert(id, fresh)),
+        }
+    }
+
+    /// Nothing is certain any more: events may be missing.
+    pub fn doubt_all(&mut self) {
+        for known in self.known.values_mut() {
+            known.details = None;
+        }
+    }
+
+    /// One that has changed and was not read since. It counts as read from now on.
+    pub fn take_changed(&mut self) -> Option<EngineId> {
+        let (id, known) = self.known.iter_mut().find(|(_, known)| known.changed)?;
+        known.changed = false;
+        Some(*id)
+    }
+
+    /// Whether some have changed.
+    pub fn has_changed(&self) -> bool {
+        self.known.values().any(|known| known.changed)
+    }
+
+    /// A reading of all containers begins.
+    pub fn begin_sweep(&mut self) {
+        self.sweep = self.sweep.wrapping_add(1);
+        self.hidden = 0;
+    }
+
+    /// The list has this container. False if there is no room for it: then it is hidden.
+    pub fn see(&mut self, id: EngineId) -> bool {
+        let sweep = self.sweep;
+        let fresh = Known { fingerprint: 0, details: None, changed: false, sweep };
+        let has_room = match self.known.get_mut(&id) {
+            Some(known) => {
+                known.sweep = sweep;
+                true
+            }
+            None => self.known.insert(id, fresh).is_ok(),
+        };
+        self.hidden += u32::from(!has_room);
+        has_room
+    }
+
+    /// The list has a container that cannot be reported.
+    pub fn hide(&mut self) {
+        self.hidden += 1;
+    }
+
+    /// What inspect said of it, if that still holds for a container whose list element has this fingerprint.
+    pub fn details(&self, id: &EngineId, fingerprint: u64) -> Option<Details> {
+        self.known.get(id).filter(|known| known.fingerprint == fingerprint && !known.changed)?.details
+    }
+
+    /// It is about to be inspected. An event that comes meanwhile makes it changed again.
+    pub fn begin_inspect(&mut self, id: &EngineId) {
+        if let Some(known) = self.known.get_mut(id) {
+            known.changed = false;
+        }
+    }
+
+    /// Inspect has answered.
+    pub fn remember(&mut self, id: &EngineId, fingerprint: u64, details: Details) {
+        if let Some(known) = self.known.get_mut(id)
+            && !known.changed
+        {
+            known.fingerprint = fingerprint;
+            known.details = Some(details);
+        }
+    }
+
+    /// The engine does not have it.
+    pub fn forget(&mut self, id: &EngineId) {
+        self.known.remove(id);
+    }
+
+    /// The reading is complete: what it did not have is gone. Answers how many are hidden.
+    pub fn end_sweep(&mut self) -> u32 {
+        let sweep = self.sweep;
+        // What an event told of during the sweep may have come after the list.
+        self.known.retain(|_, known| known.sweep == sweep || known.changed);
+        self.hidden
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_protocol::container::{Health, State};
+
+    fn id(n: u16) -> EngineId {
+        let mut id = EngineId::default();
+        id.0[..2].copy_from_slice(&n.to_le_bytes());
+        id
+    }
+
+    fn details() -> Details {
+        Details {
+            state: State::Running,
+            health: Health::None,
+            exit_code: None,
+            oom_killed: false,
+            restart_count: 0,
+            started_ms: Some(1),
+            finished_ms: None,
+        }
+    }
+
+    #[test]
+    fn a_container_is_inspected_when_it_is_new_or_has_changed_and_not_otherwise() {
+        let mut roster = Roster::default();
+        roster.begin_sweep();
+        assert!(roster.see(id(1)));
+        assert_eq!(roster.details(&id(1), 7), None, "new");
+        roster.begin_inspect(&id(1));
+        roster.remember(&id(1), 7, details());
+        assert_eq!(roster.details(&id(1), 7), Some(details()));
+        assert_eq!(roster.details(&id(1), 8), None, "the list shows a change");
+        roster.mark_changed(id(1));
+        assert_eq!(roster.details(&id(1), 7), None, "an event tells of a change");
+        assert_eq!(roster.take_changed(), Some(id(1)));
+        roster.mark_changed(id(1));
+        roster.remember(&id(1), 7, details());
+        assert_eq!(roster.details(&id(1), 7), None, "an event came while it was inspected");
+    }
+
+    #[test]
+    fn containers_beyond_the_limit_are_counted_and_known_ones_keep_their_place() {
+        let mut roster = Roster::default();
+        for sweep in 0..2 {
+            roster.begin_sweep();
+            // The engine lists the newest first.
+            let all: Vec<u16> = (0..limits::CONTAINERS as u16 + 3).collect();
+            let seen: Vec<bool> = if sweep == 0 {
+                all.iter().map(|n| roster.see(id(*n))).collect()
+            } else {
+                all.iter().rev().map(|n| roster.see(id(*n))).rev().collect()
+            };
+            assert!(seen[..limits::CONTAINERS].iter().all(|seen| *seen), "sweep {sweep}");
+            assert_eq!(roster.end_sweep(), 3);
+        }
+        roster.begin_sweep();
+        assert!(roster.see(id(5000 % 1024)));
+        assert_eq!(roster.end_sweep(), 0);
+        roster.begin_sweep();
+        assert!(roster.see(id(2000)), "there is room again");
+    }
+}

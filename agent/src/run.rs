@@ -1,0 +1,109 @@
+//! `muster-agent run`: the tasks, tied together.
+
+use crate::census::{census, look_after};
+use crate::docker::engine::Engine;
+use crate::exit::{Exit, Trouble};
+use crate::facts;
+use crate::hub::Hub;
+use crate::identity::{self, Identity};
+use crate::joining::{self, Again, Applicant, NotJoined};
+use crate::uplink::Uplink;
+use crate::uplink::backoff::Backoff;
+use crate::uplink::sender::Sender;
+use crate::watch::watch;
+use futures_lite::future;
+use log::{info, warn};
+use muster_dial::JoinString;
+use muster_protocol::id::Fingerprint;
+use muster_protocol::reporter::Reporter;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// A host whose join was refused asks again this often: an operator may have mended it.
+const REFUSED: Duration = Duration::from_secs(600);
+
+/// What `run` needs to know.
+#[derive(Debug, Clone)]
+pub struct RunSettings {
+    /// Identity and epoch are kept here.
+    pub state_dir: PathBuf,
+    /// The engine's socket. It need not be there.
+    pub docker_socket: PathBuf,
+    /// Between reports.
+    pub interval: Duration,
+    /// For a host that has not joined yet.
+    pub join: Option<JoinString>,
+    /// What the host calls itself when it joins; its hostname if not given.
+    pub name: Option<String>,
+    /// Of the board.
+    pub fingerprint: Fingerprint,
+}
+
+/// Reports until it is ended from outside. Comes back only if it cannot begin.
+pub fn run(settings: RunSettings) -> ExitCode {
+    let identity = match identity_of(&settings) {
+        Ok(identity) => identity,
+        Err(trouble) => return trouble.complain(),
+    };
+    match report(&settings, identity) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(trouble) => trouble.complain(),
+    }
+}
+
+fn report(settings: &RunSettings, identity: Identity) -> Result<(), Trouble> {
+    let cannot = |why: &dyn std::fmt::Display| {
+        Trouble::new(Exit::Failed, "cannot start", why, "see whether the host is out of memory or processes")
+    };
+    let mut run = [0; 16];
+    getrandom::fill(&mut run).map_err(|error| cannot(&error))?;
+    let highest = identity::load_epoch(&settings.state_dir);
+    let engine = Engine::new(&settings.docker_socket);
+    let hub = Hub::new(engine, Reporter::new(run, highest), settings.interval);
+    info!("reporting as {} every {:?}", identity.name, settings.interval);
+    let sender = Sender::start(identity).map_err(|error| cannot(&error))?;
+    let facts = facts::gather(Path::new("/"));
+    let mut uplink = Uplink::new(sender, facts, settings.fingerprint, &settings.state_dir);
+    let executor = smol::LocalExecutor::new();
+    let tasks = future::zip(
+        future::zip(watch(&hub), census(&hub)),
+        future::zip(look_after(&hub), uplink.run(&hub)),
+    );
+    smol::block_on(executor.run(tasks));
+    Ok(())
+}
+
+/// The host's identity. Without one it joins, and keeps trying for as long as that can help.
+fn identity_of(settings: &RunSettings) -> Result<Identity, Trouble> {
+    if let Some(identity) = Identity::load(&settings.state_dir)?.filter(|identity| identity.host.is_some()) {
+        return Ok(identity);
+    }
+    let Some(string) = &settings.join else { return Err(joining::not_joined(&settings.state_dir)) };
+    let hostname = facts::hostname(Path::new("/"));
+    let applicant = Applicant {
+        state_dir: &settings.state_dir,
+        name: settings.name.as_deref().unwrap_or(&hostname),
+        fingerprint: settings.fingerprint,
+    };
+    let mut backoff = Backoff::default();
+    let mut told = String::new();
+    loop {
+        let NotJoined { trouble, again } = match joining::join(&applicant, string) {
+            Ok(registration) => return Ok(registration.identity),
+            Err(not_joined) => not_joined,
+        };
+        let line = trouble.to_string();
+        if line != told {
+            warn!("{line}; trying again");
+            told = line;
+        }
+        let mut random = [0; 8];
+        let random = getrandom::fill(&mut random).map_or(u64::MAX, |()| u64::from_le_bytes(random));
+        match again {
+            Again::Never => return Err(trouble),
+            Again::Soon => std::thread::sleep(backoff.fail(random)),
+            Again::Seldom => std::thread::sleep(REFUSED),
+        }
+    }
+}

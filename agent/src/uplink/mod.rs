@@ -1,0 +1,251 @@
+//! The task that talks to the server: one message at a time, events as soon as they come.
+
+pub mod backoff;
+pub mod sender;
+
+use crate::facts::Facts;
+use crate::hub::Hub;
+use crate::identity;
+use async_io::Timer;
+use backoff::Backoff;
+use futures_lite::future;
+use log::{debug, error, info, warn};
+use muster_dial::Failure;
+use muster_protocol::batch::{Answer, Refused};
+use muster_protocol::hello::{Hello, Stream, Welcome};
+use muster_protocol::id::Fingerprint;
+use muster_protocol::limits;
+use muster_protocol::record::{Full, Kind, Malformed, Reader, Writer};
+use muster_protocol::reporter::{Next, Sent};
+use sender::{Sender, To};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A host that was removed asks again this often, in case that was a mistake.
+const REMOVED: Duration = Duration::from_secs(3600);
+/// An agent whose credential is not known asks again this often: a server may be restored.
+const UNKNOWN: Duration = Duration::from_secs(600);
+/// An agent that another one has replaced asks again this often.
+const SUPERSEDED: Duration = Duration::from_secs(60);
+/// A difference that no event explains is looked at again within this, however long the interval is.
+const CONFIRM: Duration = Duration::from_secs(5);
+
+/// The server's end of the agent.
+#[derive(Debug)]
+pub struct Uplink {
+    sender: Sender,
+    facts: Facts,
+    fingerprint: Fingerprint,
+    state_dir: PathBuf,
+    backoff: Backoff,
+    /// What went wrong last, so that it is logged once.
+    trouble: Option<String>,
+}
+
+/// What came of one exchange.
+enum Outcome {
+    Fine,
+    /// Nothing to be sent for this long.
+    Wait(Duration),
+}
+
+impl Uplink {
+    /// Ready to talk.
+    pub fn new(sender: Sender, facts: Facts, fingerprint: Fingerprint, state_dir: &Path) -> Uplink {
+        Uplink { sender, facts, fingerprint, state_dir: state_dir.into(), backoff: Backoff::default(), trouble: None }
+    }
+
+    /// Talks for ever.
+    pub async fn run(&mut self, hub: &Hub) {
+        let mut body = Vec::new();
+        let mut heartbeat = Instant::now();
+        loop {
+            body.resize(limits::MESSAGE, 0);
+            let hello = hub.reporter.borrow().needs_hello();
+            let written = if hello {
+                self.hello(hub, &mut body).map(|len| Some((len, None)))
+            } else {
+                wait_for_something(hub, heartbeat).await;
+                let is_heartbeat = Instant::now() >= heartbeat;
+                message(hub, &mut body, is_heartbeat).map(|made| made.map(|(len, sent)| (len, Some(sent))))
+            };
+            let (len, sent) = match written {
+                Ok(Some(written)) => written,
+                Ok(None) => continue,
+                Err(Full) => {
+                    // Limits are such that this cannot be; if it is, the readings are at fault.
+                    error!("a message does not fit; its readings are dropped");
+                    hub.outbox.borrow_mut().clear();
+                    hub.room.ring();
+                    continue;
+                }
+            };
+            body.truncate(len);
+            let exchanged = self.sender.exchange(if hello { To::Hello } else { To::Report }, body).await;
+            body = exchanged.body;
+            // A report is overdue a little after the interval: then one without a list goes.
+            heartbeat = Instant::now() + hub.interval + hub.interval / 10;
+            let outcome = match exchanged.outcome {
+                Ok((status, answer)) => self.answered(hub, status, &answer, sent),
+                Err(failure) => self.failed(hub, &failure),
+            };
+            if let Outcome::Wait(time) = outcome {
+                Timer::after(time).await;
+            }
+        }
+    }
+
+    fn hello(&self, hub: &Hub, body: &mut [u8]) -> Result<usize, Full> {
+        let reporter = hub.reporter.borrow();
+        let mut writer = Writer::message(body)?;
+        let hello = Hello {
+            run: reporter.run(),
+            stream: Stream::Report as u8,
+            fingerprint: self.fingerprint,
+            highest_epoch: reporter.highest_epoch(),
+            interval_ms: u32::try_from(hub.interval.as_millis()).unwrap_or(u32::MAX),
+            agent_version: env!("CARGO_PKG_VERSION"),
+            os: self.facts.os,
+            arch: self.facts.arch,
+            kernel: &self.facts.kernel,
+        };
+        writer.record(Kind::Hello, &hello)?;
+        Ok(writer.len())
+    }
+
+    fn answered(&mut self, hub: &Hub, status: u16, answer: &[u8], sent: Option<Sent>) -> Outcome {
+        match status {
+            200 => self.take(hub, answer, sent).unwrap_or_else(|malformed| {
+                self.offline(hub, format!("the server's answer cannot be read: {malformed}"));
+                self.later()
+            }),
+            401 => {
+                self.offline(hub, "the server does not know this host's credential: join again".into());
+                Outcome::Wait(UNKNOWN)
+            }
+            410 => {
+                self.offline(hub, "this host was removed on the server; asking again once an hour".into());
+                Outcome::Wait(REMOVED)
+            }
+            status => {
+                self.offline(hub, format!("the server answers with status {status}"));
+                self.later()
+            }
+        }
+    }
+
+    fn take(&mut self, hub: &Hub, answer: &[u8], sent: Option<Sent>) -> Result<Outcome, Malformed> {
+        let record = Reader::message(answer)?.next_record()?.ok_or(Malformed::Order)?;
+        match record.kind {
+            Kind::Welcome => {
+                let welcome: Welcome = record.decode()?;
+                hub.reporter.borrow_mut().welcomed(&welcome);
+                let highest = hub.reporter.borrow().highest_epoch();
+                if let Err(error) = identity::store_epoch(&self.state_dir, highest) {
+                    warn!("{error}");
+                }
+                debug!("welcome to epoch {}, {} acknowledged", welcome.epoch, welcome.acknowledged);
+                hub.outbox.borrow_mut().clear();
+                hub.room.ring();
+                self.online(hub);
+                hub.tell_engine.set(true);
+                Ok(Outcome::Fine)
+            }
+            Kind::Answer => {
+                let answer: Answer = record.decode()?;
+                let current = hub.reporter.borrow_mut().answered(&answer);
+                self.online(hub);
+                if current && sent.is_some_and(|sent| sent.with_readings) {
+                    hub.outbox.borrow_mut().sent();
+                    hub.room.ring();
+                    if hub.outbox.borrow().is_empty() && answer.listed < hub.listed.get() {
+                        debug!("list {} took no effect; reading another", hub.listed.get());
+                        hub.listed.set(0);
+                        hub.read_all_soon();
+                    }
+                }
+                if answer.unexplained > 0 && hub.interval > CONFIRM && hub.confirm_by.get().is_none() {
+                    hub.confirm_by.set(Some(Instant::now() + CONFIRM));
+                    hub.to_read.ring();
+                }
+                Ok(Outcome::Fine)
+            }
+            Kind::Refused => {
+                let refused: Refused = record.decode()?;
+                Ok(match hub.reporter.borrow_mut().refused(&refused) {
+                    Next::Hello => Outcome::Fine,
+                    Next::Later => {
+                        self.offline(hub, "the server cannot take reports now".into());
+                        self.later()
+                    }
+                    Next::Superseded => {
+                        let twin = "another agent with this identity is active: was this card copied? \
+                                    Join again with a state directory of its own";
+                        self.offline(hub, twin.into());
+                        Outcome::Wait(SUPERSEDED)
+                    }
+                })
+            }
+            _ => Err(Malformed::Order),
+        }
+    }
+
+    fn failed(&mut self, hub: &Hub, failure: &Failure) -> Outcome {
+        self.offline(hub, failure.to_string());
+        self.later()
+    }
+
+    fn later(&mut self) -> Outcome {
+        let mut random = [0; 8];
+        // Without randomness the wait is the longest.
+        let random = getrandom::fill(&mut random).map_or(u64::MAX, |()| u64::from_le_bytes(random));
+        Outcome::Wait(self.backoff.fail(random))
+    }
+
+    fn online(&mut self, hub: &Hub) {
+        self.backoff.succeed();
+        if self.trouble.take().is_some() {
+            info!("the server takes reports again");
+        }
+        if !hub.online.replace(true) {
+            hub.read_all_soon();
+        }
+    }
+
+    fn offline(&mut self, hub: &Hub, trouble: String) {
+        // Reports are never queued: a new one is read when the server is back.
+        hub.online.set(false);
+        hub.tell_engine.set(true);
+        hub.outbox.borrow_mut().clear();
+        hub.room.ring();
+        if self.trouble.as_ref() != Some(&trouble) {
+            warn!("{trouble}; events are kept meanwhile");
+            self.trouble = Some(trouble);
+        }
+    }
+}
+
+async fn wait_for_something(hub: &Hub, heartbeat: Instant) {
+    loop {
+        let something =
+            hub.tell_engine.get() || !hub.outbox.borrow().is_empty() || hub.reporter.borrow().has_events();
+        if something || Instant::now() >= heartbeat {
+            return;
+        }
+        future::or(hub.to_send.wait(), async {
+            Timer::at(heartbeat).await;
+        })
+        .await;
+    }
+}
+
+fn message(hub: &Hub, body: &mut [u8], is_heartbeat: bool) -> Result<Option<(usize, Sent)>, Full> {
+    let mut writer = Writer::message(body)?;
+    let outbox = hub.outbox.borrow();
+    let readings = outbox.first();
+    let health = hub.health.borrow();
+    let tell_engine = hub.tell_engine.replace(false) || is_heartbeat || !readings.is_empty();
+    let engine = tell_engine.then(|| health.record(Instant::now()));
+    let sent = hub.reporter.borrow_mut().message(&mut writer, engine.as_ref(), readings)?;
+    Ok(sent.map(|sent| (writer.len(), sent)))
+}

@@ -1,0 +1,128 @@
+//! The task that listens to the engine's events. It does nothing else, because an engine drops events for a
+//! listener that does not drain for 100 ms.
+
+use crate::docker::engine::{EngineError, EventStream, Line};
+use crate::docker::event::parse_event;
+use crate::hub::Hub;
+use async_io::Timer;
+use futures_lite::future;
+use log::{debug, warn};
+use muster_protocol::event::Cause;
+use muster_protocol::limits;
+use muster_protocol::reporter::Taken;
+use std::time::{Duration, Instant};
+
+/// A stream that is quiet for this long has brought all that the engine had kept: it writes that at once.
+const QUIET: Duration = Duration::from_millis(250);
+/// Between two tries to reach an engine that is not there: at first, and in the end.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Listens for ever.
+pub async fn watch(hub: &Hub) {
+    let mut pause = FIRST_PAUSE;
+    let mut cause = Cause::AgentDown;
+    loop {
+        match open(hub).await {
+            Ok(stream) => {
+                pause = FIRST_PAUSE;
+                let ended = listen(hub, stream, cause).await;
+                debug!("the stream of events has ended: {ended}");
+                hub.subscribed.set(false);
+                hub.reporter.borrow_mut().stream_closed();
+                cause = Cause::StreamLost;
+            }
+            Err(error) => {
+                debug!("cannot subscribe to events: {error}");
+                // A stream that broke, and then no engine: it was restarted.
+                cause = Cause::EngineRestarted;
+            }
+        }
+        Timer::after(pause).await;
+        pause = (pause * 2).min(LAST_PAUSE);
+    }
+}
+
+async fn open(hub: &Hub) -> Result<EventStream, EngineError> {
+    hub.health.borrow_mut().ask(Instant::now());
+    let version = hub.engine.negotiate().await;
+    if let Ok(version) = &version {
+        hub.health.borrow_mut().know(version);
+    }
+    if hub.health.borrow_mut().hear(Instant::now(), version.as_ref().map(|_| ())) {
+        hub.engine_changed();
+    }
+    version?;
+    hub.engine.events().await
+}
+
+/// Takes events until the stream ends; answers why it did.
+async fn listen(hub: &Hub, mut stream: EventStream, cause: Cause) -> String {
+    hub.reporter.borrow_mut().stream_opened(cause);
+    if cause != Cause::AgentDown {
+        // Between the streams anything may have happened.
+        hub.roster.borrow_mut().doubt_all();
+    }
+    let mut scratch = vec![0; limits::RECORD];
+    loop {
+        let replaying = hub.reporter.borrow().is_replaying();
+        if !replaying && !hub.subscribed.replace(true) {
+            hub.read_all_soon();
+            hub.to_send.ring();
+        }
+        let next = async { Some(stream.next().await) };
+        let line = if replaying {
+            let quiet = async {
+                Timer::after(QUIET).await;
+                None
+            };
+            match future::or(next, quiet).await {
+                Some(line) => line,
+                None => {
+                    hub.reporter.borrow_mut().replay_ended();
+                    continue;
+                }
+            }
+        } else {
+            stream.next().await
+        };
+        match line {
+            Ok(Some(Line::Whole(json))) => take(hub, json, &mut scratch),
+            Ok(Some(Line::TooLarge)) => {
+                warn!("an event was too large to keep");
+                hub.reporter.borrow_mut().missed(Cause::TooLarge, 0);
+                hub.to_send.ring();
+            }
+            Ok(None) => return "the engine closed it".into(),
+            Err(error) => return error.to_string(),
+        }
+    }
+}
+
+fn take(hub: &Hub, json: &[u8], scratch: &mut [u8]) {
+    let line = match parse_event(json) {
+        Ok(line) => line,
+        Err(error) => {
+            warn!("cannot read an event: {error}");
+            return hub.reporter.borrow_mut().missed(Cause::Unknown, 0);
+        }
+    };
+    // Other kinds of events may pass an engine's filter.
+    let Some(event) = line.event() else { return };
+    let container = event.container_id();
+    let mut reporter = hub.reporter.borrow_mut();
+    let taken = match postcard::to_slice(&event, scratch) {
+        Ok(body) => reporter.event(event.time_nano, body),
+        Err(_) => {
+            reporter.missed(Cause::TooLarge, event.time_nano);
+            Taken::New
+        }
+    };
+    if taken == Taken::New {
+        if let Some(id) = container {
+            hub.roster.borrow_mut().mark_changed(id);
+        }
+        hub.to_send.ring();
+        hub.to_read.ring();
+    }
+}
