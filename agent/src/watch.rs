@@ -70,21 +70,16 @@ async fn listen(hub: &Hub, mut stream: EventStream, cause: Cause) -> String {
             hub.read_all_soon();
             hub.to_send.ring();
         }
-        let next = async { Some(stream.next().await) };
-        let line = if replaying {
-            let quiet = async {
-                Timer::after(QUIET).await;
-                None
-            };
-            match future::or(next, quiet).await {
-                Some(line) => line,
-                None => {
-                    hub.reporter.borrow_mut().replay_ended();
-                    continue;
-                }
+        let quiet = async {
+            if !replaying {
+                future::pending::<()>().await;
             }
-        } else {
-            stream.next().await
+            Timer::after(QUIET).await;
+            None
+        };
+        let Some(line) = future::or(async { Some(stream.next().await) }, quiet).await else {
+            hub.reporter.borrow_mut().replay_ended();
+            continue;
         };
         match line {
             Ok(Some(Line::Whole(json))) => take(hub, json, &mut scratch),

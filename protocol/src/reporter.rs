@@ -244,15 +244,20 @@ impl Reporter {
         }
         self.last_heard = Some(identity);
         self.last_heard_nano = time_nano;
-        let seq = self.take_number();
         if body.len() > limits::EVENT {
-            self.dropped += 1;
-            let gap = Gap { cause: Cause::TooLarge as u8, count: Some(1), from_nano: time_nano, to_nano: time_nano };
-            self.dropped += u64::from(self.queue.push_mark(seq, What::Gap(gap)));
+            self.missed(Cause::TooLarge, time_nano);
         } else {
+            let seq = self.take_number();
             self.dropped += u64::from(self.queue.push_event(seq, time_nano, identity, body));
         }
         Taken::New
+    }
+
+    /// An event came that cannot be kept. `time_nano` is 0 if not even its time is known.
+    pub fn missed(&mut self, cause: Cause, time_nano: i64) {
+        let seq = self.take_number();
+        let gap = Gap { cause: cause as u8, count: Some(1), from_nano: time_nano, to_nano: time_nano };
+        self.dropped += 1 + u64::from(self.queue.push_mark(seq, What::Gap(gap)));
     }
 
     /// The stream has brought everything that the engine had kept: it went quiet.
