@@ -39,23 +39,22 @@ pub async fn census(hub: &Hub) {
             read_changed(hub).await;
         }
         let now = Instant::now();
-        let confirm = hub.confirm_by.get().is_some_and(|by| now >= by);
-        if ready && (now >= next || confirm || hub.list_now.get()) {
-            // What waits in the outbox is older than what would be read now, and has to go first.
-            if hub.outbox.borrow().is_empty() {
-                hub.list_now.set(false);
-                hub.confirm_by.set(None);
-                next = now + hub.interval;
-                probed = now;
-                read_all(hub).await;
-            }
+        if ready && (now >= next || hub.confirm_by.get().is_some_and(|by| now >= by)) {
+            hub.list_now.set(true);
+        }
+        if now >= next {
+            next = now + hub.interval;
+        }
+        // What waits in the outbox is older than what would be read now, and has to go first: then we are woken.
+        if ready && hub.list_now.get() && hub.outbox.borrow().is_empty() {
+            hub.list_now.set(false);
+            hub.confirm_by.set(None);
+            (probed, next) = (now, now + hub.interval);
+            read_all(hub).await;
         } else if hub.subscribed.get() && now >= probed + PROBE {
             // While there is no stream, whoever tries to open one asks.
             probed = now;
             ask(hub, hub.engine.ping()).await.ok();
-        }
-        if now >= next {
-            next = now + hub.interval;
         }
     }
 }
@@ -184,48 +183,60 @@ async fn details_of(hub: &Hub, element: &ListElement<'_>) -> Option<(Details, bo
     }
 }
 
-/// Reads the containers that events have told of, one by one.
+/// Reads the containers that events have told of, one by one, and sends them together.
 async fn read_changed(hub: &Hub) {
+    let mut parts: Option<Parts<'_>> = None;
     for _ in 0..AT_ONCE {
-        let Some(id) = hub.roster.borrow_mut().take_changed() else { return };
+        let Some(id) = hub.roster.borrow_mut().take_changed() else { break };
         let reading = hub.reporter.borrow_mut().begin_reading();
-        let Some(reading) = reading else { return hub.roster.borrow_mut().mark_changed(id) };
-        match read_one(hub, reading, id).await {
+        let Some(reading) = reading else {
+            hub.roster.borrow_mut().mark_changed(id);
+            break;
+        };
+        let parts = parts.get_or_insert_with(|| Parts::begin(hub, reading));
+        parts.reading = reading;
+        match read_one(hub, parts, id).await {
             Ok(()) => {}
             Err(Ended::Engine(error)) => {
-                debug!("cannot read {id:?}: {error}");
                 // The next list has it.
-                return;
+                debug!("cannot read {id:?}: {error}");
+                break;
             }
             Err(Ended::Uplink) => return,
         }
     }
-    hub.to_read.ring();
+    if let Some(mut parts) = parts {
+        let _ = parts.flush().await;
+    }
+    if hub.roster.borrow().has_changed() {
+        hub.to_read.ring();
+    }
 }
 
-async fn read_one(hub: &Hub, reading: Reading, id: EngineId) -> Result<(), Ended> {
-    let mut parts = Parts::begin(hub, reading);
+async fn read_one(hub: &Hub, parts: &mut Parts<'_>, id: EngineId) -> Result<(), Ended> {
+    let seq = parts.reading.seq;
     let json = ask(hub, hub.engine.list_one(id)).await?;
-    let element = json.as_deref().and_then(|json| parse_list_element(json).ok()).filter(|element| element.id == id);
-    let details = match &element {
-        Some(element) => details_of(hub, element).await,
-        None => None,
+    let Some(json) = json else {
+        hub.roster.borrow_mut().forget(&id);
+        return parts.put(Kind::Absent, &Absent { seq, id }).await;
     };
-    match (&element, details) {
-        (Some(element), Some((details, missing))) => {
-            let container = to_container(element, &details, missing);
-            parts.put(Kind::Container, &(reading.seq, &container)).await?;
-        }
-        _ if json.is_some() && element.is_none() => {
-            warn!("cannot read container {id:?}");
+    let element = match parse_list_element(&json) {
+        Ok(element) if element.id == id => element,
+        _ => {
+            warn!("cannot read container {id}");
             return Ok(());
         }
-        _ => {
+    };
+    match details_of(hub, &element).await {
+        Some((details, missing)) => {
+            let container = to_container(&element, &details, missing);
+            parts.put(Kind::Container, &(seq, &container)).await
+        }
+        None => {
             hub.roster.borrow_mut().forget(&id);
-            parts.put(Kind::Absent, &Absent { seq: reading.seq, id }).await?;
+            parts.put(Kind::Absent, &Absent { seq, id }).await
         }
     }
-    parts.flush().await
 }
 
 /// Records of one reading, put into the outbox part by part.

@@ -213,8 +213,11 @@ mod tests {
     #[test]
     fn facts_are_short_and_names_never_empty() {
         let long = "x".repeat(1000);
-        let root =
-            tree(&[("proc/sys/kernel/hostname", "pi-7\n"), ("proc/sys/kernel/osrelease", "6.1.21-v8+\n"), ("x", &long)]);
+        let root = tree(&[
+            ("proc/sys/kernel/hostname", "pi-7\n"),
+            ("proc/sys/kernel/osrelease", "6.1.21-v8+\n"),
+            ("x", &long),
+        ]);
         let facts = gather(root.path());
         assert_eq!((facts.hostname.as_str(), facts.kernel.as_str()), ("pi-7", "6.1.21-v8+"));
         assert_eq!(facts.os, "linux");

@@ -10,7 +10,8 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 /// How the engine does.
 #[derive(Debug)]
 pub struct Health {
-    state: EngineState,
+    /// `None` until anything is known.
+    state: Option<EngineState>,
     since: Instant,
     /// The oldest call that is still waited for.
     waiting: Option<Instant>,
@@ -23,7 +24,7 @@ impl Health {
     /// Nothing was heard yet.
     pub fn new(now: Instant) -> Health {
         Health {
-            state: EngineState::Absent,
+            state: None,
             since: now,
             waiting: None,
             version: String::new(),
@@ -76,22 +77,22 @@ impl Health {
     }
 
     fn enter(&mut self, state: EngineState, since: Instant) -> bool {
-        if self.state == state {
+        if self.state == Some(state) {
             return false;
         }
-        self.state = state;
+        self.state = Some(state);
         self.since = since;
         true
     }
 
-    /// For a message.
-    pub fn record(&self, now: Instant) -> Engine<'_> {
-        Engine {
-            state: self.state as u8,
+    /// For a message; `None` until anything is known.
+    pub fn record(&self, now: Instant) -> Option<Engine<'_>> {
+        Some(Engine {
+            state: self.state? as u8,
             for_ms: now.saturating_duration_since(self.since).as_millis() as u64,
             version: &self.version,
             api_version: &self.api_version,
-        }
+        })
     }
 }
 
@@ -108,10 +109,10 @@ mod tests {
         health.ask(at(10));
         assert!(!health.pass(at(14)));
         assert!(health.pass(at(15)), "a call that hangs is noticed before it ends");
-        assert_eq!(health.record(at(16)).for_ms, 6000);
+        assert_eq!(health.record(at(16)).map(|engine| engine.for_ms), Some(6000));
         assert!(!health.hear(at(20), Err(&EngineError::NotAnswering)), "it is known already");
         health.ask(at(25));
         assert!(health.hear(at(26), Ok(())));
-        assert_eq!(health.record(at(26)).state, EngineState::Ok as u8);
+        assert_eq!(health.record(at(26)).map(|engine| engine.state), Some(EngineState::Ok as u8));
     }
 }

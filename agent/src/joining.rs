@@ -335,7 +335,9 @@ fn no_answer(failures: Vec<(Address, Failure)>, asked: bool) -> NotJoined {
     let exit = exit_of(&failure);
     let advice = match exit {
         _ if asked => "the server may have registered this host, so its identity was kept: repeat the same command",
-        Exit::PinMismatch => "is it the right address? A new join string, by `muster join-command`, has the server's pin",
+        Exit::PinMismatch => {
+            "is it the right address? A new join string, by `muster join-command`, has the server's pin"
+        }
         _ => "see that `muster serve` runs there and that its port can be reached from here, then repeat the command",
     };
     let again = if exit == Exit::PinMismatch { Again::Seldom } else { Again::Soon };
@@ -370,7 +372,8 @@ mod tests {
     use crate::state_dir::TestDir;
     use std::io::Read;
 
-    const STRING: &str = "muster://hush@a:1?pin=sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    const STRING: &str =
+        "muster://hush@a:1?pin=sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
     #[test]
     fn a_join_string_is_read_from_the_first_line_that_has_one() {

@@ -43,8 +43,7 @@ fn join(options: &Options, string: &JoinSource, then_run: bool) -> Result<ExitCo
     };
     let root = Path::new(ROOT);
     let name = options.host_name(root);
-    let applicant =
-        Applicant { state_dir: &options.state_dir, name: &name, fingerprint: options.fingerprint(root) };
+    let applicant = Applicant { state_dir: &options.state_dir, name: &name, fingerprint: options.fingerprint(root) };
     let joined = joining::join(&applicant, &string).map_err(|not_joined| not_joined.trouble)?;
     let host = joined.identity.host.unwrap_or_default();
     let said = say(&format!("joined as {} ({host}) at {}\n", joined.identity.name, joined.server));

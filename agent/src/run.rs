@@ -66,10 +66,7 @@ fn report(settings: &RunSettings, identity: Identity) -> Result<(), Trouble> {
     let facts = facts::gather(Path::new("/"));
     let mut uplink = Uplink::new(sender, facts, settings.fingerprint, &settings.state_dir);
     let executor = smol::LocalExecutor::new();
-    let tasks = future::zip(
-        future::zip(watch(&hub), census(&hub)),
-        future::zip(look_after(&hub), uplink.run(&hub)),
-    );
+    let tasks = future::zip(future::zip(watch(&hub), census(&hub)), future::zip(look_after(&hub), uplink.run(&hub)));
     smol::block_on(executor.run(tasks));
     Ok(())
 }

@@ -158,6 +158,7 @@ impl Uplink {
                 if current && sent.is_some_and(|sent| sent.with_readings) {
                     hub.outbox.borrow_mut().sent();
                     hub.room.ring();
+                    hub.to_read.ring();
                     if hub.outbox.borrow().is_empty() && answer.listed < hub.listed.get() {
                         debug!("list {} took no effect; reading another", hub.listed.get());
                         hub.listed.set(0);
@@ -227,8 +228,7 @@ impl Uplink {
 
 async fn wait_for_something(hub: &Hub, heartbeat: Instant) {
     loop {
-        let something =
-            hub.tell_engine.get() || !hub.outbox.borrow().is_empty() || hub.reporter.borrow().has_events();
+        let something = hub.tell_engine.get() || !hub.outbox.borrow().is_empty() || hub.reporter.borrow().has_events();
         if something || Instant::now() >= heartbeat {
             return;
         }
@@ -245,7 +245,7 @@ fn message(hub: &Hub, body: &mut [u8], is_heartbeat: bool) -> Result<Option<(usi
     let readings = outbox.first();
     let health = hub.health.borrow();
     let tell_engine = hub.tell_engine.replace(false) || is_heartbeat || !readings.is_empty();
-    let engine = tell_engine.then(|| health.record(Instant::now()));
+    let engine = health.record(Instant::now()).filter(|_| tell_engine);
     let sent = hub.reporter.borrow_mut().message(&mut writer, engine.as_ref(), readings)?;
     Ok(sent.map(|sent| (writer.len(), sent)))
 }

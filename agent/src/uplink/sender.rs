@@ -71,11 +71,7 @@ impl Sender {
     }
 }
 
-fn run(
-    identity: &Identity,
-    requests: &async_channel::Receiver<(To, Vec<u8>)>,
-    done: &async_channel::Sender<Sent>,
-) {
+fn run(identity: &Identity, requests: &async_channel::Receiver<(To, Vec<u8>)>, done: &async_channel::Sender<Sent>) {
     let mut at = 0;
     let credential = identity.credential.hex();
     let mut client: Option<Client> = None;
