@@ -1,0 +1,205 @@
+#!/usr/bin/env bash
+# Every check of the project: see usage below.
+set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+usage: ./test.sh [--all]
+
+Runs every check, installing what it needs (Debian and Ubuntu, as root): formatting,
+clippy, documentation, licences, unit tests and the simulation, end-to-end tests on
+private Docker engines, short fuzz runs, and ./try.sh. Stops at the first failure.
+
+  --all     also what takes long: slow end-to-end tests, more histories, longer fuzz runs
+TEXT
+}
+
+all=''
+for argument in "$@"; do
+    case $argument in
+        --all) all=1 ;;
+        -h | --help) usage; exit 0 ;;
+        *) printf 'test.sh: unknown argument: %s\nTry ./test.sh --help\n' "$argument" >&2; exit 2 ;;
+    esac
+done
+
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
+exec </dev/null
+began=$SECONDS step='' place=''
+
+fail() {
+    printf 'test.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+# ---------------------------------------------------------------- headings and the end
+
+clock() { printf '%d:%02d' $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60)); }
+
+# heading NAME: what follows is this step.
+heading() {
+    step=$1
+    printf '\n[%s] ===== %s\n' "$(clock)" "$step"
+}
+
+# Ends what a test that was itself killed has left: it is known by its directory below ours.
+end_leftovers() {
+    local left groups process
+    for left in "$place"/mt*; do
+        [ -d "$left" ] || continue
+        for groups in /sys/fs/cgroup/"$(basename "$left")" /sys/fs/cgroup/*/"$(basename "$left")"; do
+            [ -d "$groups" ] || continue
+            find "$groups" -name cgroup.procs -exec cat {} + 2>/dev/null | xargs -r kill -KILL 2>/dev/null || true
+        done
+    done
+    for process in /proc/[0-9]*; do
+        if tr '\0' ' ' 2>/dev/null <"$process/cmdline" | grep -qF -- "$place/"; then
+            kill -KILL "${process#/proc/}" 2>/dev/null || true
+        fi
+    done
+    for left in "$place"/mt*; do
+        for groups in /sys/fs/cgroup/"$(basename "$left")" /sys/fs/cgroup/*/"$(basename "$left")"; do
+            [ ! -d "$groups" ] || find "$groups" -depth -type d -exec rmdir {} + 2>/dev/null || true
+        done
+    done
+}
+
+finish() {
+    local code=$?
+    trap - EXIT
+    trap '' INT TERM HUP
+    if [ -n "$place" ]; then
+        end_leftovers
+        rm -rf "$place" || true
+    fi
+    if [ $code -eq 0 ]; then
+        printf '\n[%s] PASSED: every check\n' "$(clock)"
+    else
+        printf '\n[%s] FAILED: %s (exit code %d)\n' "$(clock)" "${step:-before the first step}" "$code"
+    fi
+    exit "$code"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
+# ---------------------------------------------------------------- what the checks need
+
+retry() {
+    local try
+    for try in 1 2 3 4; do
+        "$@" && return 0
+        printf 'try %s of 4 failed: %s\n' "$try" "$*" >&2
+        sleep $((try * 3))
+    done
+    return 1
+}
+
+apt() { DEBIAN_FRONTEND=noninteractive apt-get -q -o Acquire::Retries=5 -o DPkg::Lock::Timeout=300 "$@"; }
+
+static_busybox() {
+    local found
+    found=$(command -v busybox) || return 1
+    # A static one runs where there is nothing else.
+    mkdir -p "$place/root" && cp "$found" "$place/root/busybox" && chroot "$place/root" /busybox true 2>/dev/null
+}
+
+install_needs() {
+    [ "$(id -u)" = 0 ] || fail 'end-to-end tests start Docker engines and need root: sudo ./test.sh'
+    local missing=()
+    need() { command -v "$1" >/dev/null || missing+=("$2"); }
+    need dockerd docker.io
+    need docker docker-cli
+    need ip iproute2
+    need iptables iptables
+    need openssl openssl
+    need curl curl
+    need python3 python3
+    need unshare util-linux
+    need cc gcc
+    need c++ g++
+    need ps procps
+    static_busybox || missing+=(busybox-static)
+    [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+    [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
+    if [ ${#missing[@]} -gt 0 ]; then
+        command -v apt-get >/dev/null || fail "install these first: ${missing[*]}"
+        retry apt update
+        # Older releases have the command line in docker.io itself.
+        local wanted=() package
+        for package in "${missing[@]}"; do
+            if [ "$package" = docker-cli ] && ! apt-cache show docker-cli >/dev/null 2>&1; then
+                package=docker.io
+            fi
+            wanted+=("$package")
+        done
+        retry apt install -y --no-install-recommends "${wanted[@]}"
+    fi
+    command -v dockerd >/dev/null || fail 'there is no dockerd, though docker.io is installed'
+    static_busybox || fail 'there is no static busybox, though busybox-static is installed'
+    if ! command -v cargo >/dev/null; then
+        PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
+        command -v cargo >/dev/null || fail 'there is no cargo: install Rust (https://rustup.rs)'
+    fi
+    local part
+    for part in fmt clippy; do
+        cargo "$part" --version >/dev/null 2>&1 || retry rustup component add "${part/fmt/rustfmt}"
+    done
+    printf '%s, %s, dockerd %s\n' "$(rustc --version)" "$(cargo --version)" "$(dockerd --version | sed 's/.*version \([^,]*\),.*/\1/')"
+}
+
+# ---------------------------------------------------------------- the checks
+
+place=$(mktemp -d /tmp/mtest.XXXXXX)
+export MUSTER_TEST_DIR=$place CARGO_TERM_COLOR=never RUST_BACKTRACE=1
+# What the machine's own engine or server is must make no difference.
+unset DOCKER_HOST DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH
+
+heading 'what the checks need'
+install_needs
+retry cargo fetch --locked
+
+heading 'formatting'
+cargo fmt --all --check
+
+heading 'clippy'
+cargo clippy --workspace --all-targets --locked -- -D warnings
+
+heading 'documentation'
+RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+
+heading 'licences'
+python3 tests/licences.py Cargo.toml
+[ ! -f fuzz/Cargo.toml ] || python3 tests/licences.py --allow NCSA fuzz/Cargo.toml
+
+heading 'unit tests and simulation'
+[ -z "$all" ] || export MUSTER_HISTORIES=40000
+cargo test --workspace --exclude muster-tests --locked
+
+heading 'end to end'
+cargo build --workspace --bins --locked
+ignored=()
+[ -z "$all" ] || ignored=(--include-ignored)
+cargo test -p muster-tests --locked -- --test-threads 2 ${ignored[@]+"${ignored[@]}"}
+
+if [ -f fuzz/Cargo.toml ]; then
+    heading 'fuzzing'
+    seconds=10
+    [ -z "$all" ] || seconds=300
+    for target in fuzz/fuzz_targets/*.rs; do
+        target=$(basename "$target" .rs)
+        printf '%s for %s s\n' "$target" "$seconds"
+        # Its many lines matter only when it finds something.
+        fuzz/run "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 >"$place/fuzz.log" 2>&1 || {
+            tail -n 60 "$place/fuzz.log"
+            fail "$target found something (what it was is in fuzz/artifacts), or did not build"
+        }
+        tail -n 1 "$place/fuzz.log"
+    done
+fi
+
+heading 'try.sh'
+bash tests/try_itself.sh
+
+step=''
