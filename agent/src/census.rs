@@ -120,7 +120,7 @@ async fn sweep(hub: &Hub, reading: Reading) -> Result<(), Ended> {
     loop {
         hub.health.borrow_mut().ask(Instant::now());
         let next = list.next().await;
-        note(hub, next.as_ref().map(|_| ()).map_err(|error| error));
+        note(hub, next.as_ref().map(|_| ()));
         let json = match next? {
             Some(Element::Whole(json)) => json,
             Some(Element::TooLarge { id }) => {
