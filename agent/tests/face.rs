@@ -2,8 +2,8 @@
 
 mod server;
 
-use muster_agent::identity::Identity;
-use muster_agent::joining::{self, Again, Applicant};
+use muster_agent::join::identity::Identity;
+use muster_agent::join::{self, Again, Applicant};
 use muster_protocol::join::Join;
 use muster_protocol::record::{Kind, Reader};
 use server::{Place, Server, TOKEN, closed_port, join_string, joined};
@@ -36,7 +36,7 @@ fn a_host_joins_and_its_identity_is_kept() {
     let mut reader = Reader::message(&request.body).unwrap();
     let join: Join<'_> = reader.expect(Kind::Join).unwrap();
     assert_eq!((join.token, join.name), (TOKEN, "pi"));
-    assert_eq!(join.fingerprint, muster_agent::facts::fingerprint_of("rack 4"));
+    assert_eq!(join.fingerprint, muster_agent::join::facts::fingerprint_of("rack 4"));
     for text in [&ended.out, &ended.error] {
         assert!(!text.contains(TOKEN) && !text.contains(&request.bearer), "{text}");
     }
@@ -141,7 +141,7 @@ fn a_loop_learns_whether_trying_again_can_help() {
     let (place, server) = (Place::new(), Server::start());
     let state_dir = place.state_dir();
     let applicant = Applicant { state_dir: &state_dir, name: "pi", fingerprint: [0; 16] };
-    let again = |string: &str| joining::join(&applicant, &string.parse().unwrap()).unwrap_err().again;
+    let again = |string: &str| join::join(&applicant, &string.parse().unwrap()).unwrap_err().again;
     assert_eq!(again(&join_string(closed_port(), server.pin)), Again::Soon);
     server.says(503, "");
     assert_eq!(again(&server.join_string()), Again::Soon);

@@ -1,14 +1,14 @@
 //! What the agent is asked to do, and how: flags, else the environment, else `STATE_DIR/agent.conf`, else defaults.
 //! All three know the same settings by the same names.
 
-use crate::arguments::{Arguments, SHOWN, Setting};
+use crate::command::arguments::{Arguments, SHOWN, Setting};
+use crate::command::exit::{Exit, Trouble, one_line};
 use crate::docker::socket;
-use crate::exit::{Exit, Trouble, one_line};
-use crate::facts;
-use crate::identity::Identity;
-use crate::joining;
+use crate::join;
+use crate::join::facts;
+use crate::join::identity::Identity;
+use crate::join::state_dir;
 use crate::run::RunSettings;
-use crate::state_dir;
 use log::LevelFilter;
 use muster_dial::JoinString;
 use muster_protocol::id::Fingerprint;
@@ -18,7 +18,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use crate::arguments::{Command, HELP, JoinSource};
+pub use crate::command::arguments::{Command, HELP, JoinSource};
 
 /// The file of settings in the state directory.
 pub const FILE: &str = "agent.conf";
@@ -130,7 +130,7 @@ impl Options {
                 })?;
             }
             Setting::Join => {
-                let why = |error| bad(&format!("this is no join string: {error}"), joining::GET_STRING);
+                let why = |error| bad(&format!("this is no join string: {error}"), join::GET_STRING);
                 self.join = Some(text.parse().map_err(why)?);
             }
             Setting::Name => {
@@ -189,11 +189,11 @@ impl Options {
         let has_joined = identity.is_some_and(|identity| identity.host.is_some());
         let join = match &self.join {
             // A string that nobody needs any more may be wrong.
-            None if !has_joined => joining::string_in(&self.state_dir)?,
+            None if !has_joined => join::string_in(&self.state_dir)?,
             join => join.clone(),
         };
         if join.is_none() && !has_joined {
-            return Err(joining::not_joined(&self.state_dir));
+            return Err(join::not_joined(&self.state_dir));
         }
         Ok(RunSettings {
             state_dir: self.state_dir.clone(),

@@ -1,5 +1,8 @@
 //! The task that reads containers: all of them at every report, and one as soon as an event tells of it.
 
+pub mod outbox;
+pub mod roster;
+
 use crate::docker::container::{ListElement, parse_list_element, to_container};
 use crate::docker::engine::{Element, EngineError};
 use crate::docker::inspect::Details;

@@ -3,9 +3,12 @@
 //! The server is knocked at first, so that nothing is written where nobody answers. Then the credential is made and
 //! stored, and only then sent: if the answer is lost, the same credential finds the same host again.
 
-use crate::exit::{Exit, Trouble, one_line};
-use crate::identity::{self, Credential, Identity};
-use crate::state_dir::{self, Made};
+pub mod facts;
+pub mod identity;
+pub mod state_dir;
+
+use crate::command::exit::{Exit, Trouble, one_line};
+use identity::{Credential, Identity};
 use muster_dial::join_string::{ADDRESSES, PINS, TEXT_LIMIT};
 use muster_dial::{Address, Client, Failure, JoinString, Settings};
 use muster_protocol::id::Fingerprint;
@@ -13,6 +16,7 @@ use muster_protocol::join::{Join, Joined};
 use muster_protocol::limits;
 use muster_protocol::record::{Kind, Malformed, Reader, Writer};
 use serde::Deserialize;
+use state_dir::Made;
 use std::io::{self, BufRead};
 use std::path::Path;
 
@@ -371,7 +375,7 @@ pub(crate) fn reason(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state_dir::TestDir;
+    use crate::join::state_dir::TestDir;
     use std::io::Read;
 
     const STRING: &str =

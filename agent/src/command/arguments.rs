@@ -1,7 +1,7 @@
 //! The command line: what the agent can be asked, and how its settings are called.
 
-use crate::exit::{Exit, Trouble, one_line};
-use crate::joining;
+use crate::command::exit::{Exit, Trouble, one_line};
+use crate::join;
 use lexopt::Arg;
 use muster_dial::JoinString;
 use std::ffi::{OsStr, OsString};
@@ -206,7 +206,7 @@ impl Found {
             ("join", [string]) => Command::Join { string: join_source(string)?, run: self.run },
             ("join", []) => {
                 let why = "the join string is missing";
-                return Err(Trouble::new(Exit::Usage, "join", why, joining::GET_STRING));
+                return Err(Trouble::new(Exit::Usage, "join", why, join::GET_STRING));
             }
             ("run", []) => Command::Run,
             ("status", []) => Command::Status { json: self.wants_json()? },
@@ -250,5 +250,5 @@ fn join_source(argument: &OsStr) -> Result<JoinSource, Trouble> {
     if argument == "-" {
         return Ok(JoinSource::Stdin);
     }
-    joining::parse_string("the join string", argument.to_str().unwrap_or_default()).map(JoinSource::Given)
+    join::parse_string("the join string", argument.to_str().unwrap_or_default()).map(JoinSource::Given)
 }
