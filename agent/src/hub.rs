@@ -1,10 +1,10 @@
 //! What the agent's tasks share. They run on one thread, so that nothing here is locked; no borrow is held while
 //! something is waited for.
 
+use crate::census::outbox::Outbox;
+use crate::census::roster::Roster;
 use crate::docker::engine::Engine;
 use crate::health::Health;
-use crate::outbox::Outbox;
-use crate::roster::Roster;
 use muster_protocol::reporter::Reporter;
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};

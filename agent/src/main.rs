@@ -1,11 +1,12 @@
 //! `muster-agent`: flags in, exit code out.
 #![forbid(unsafe_code)]
 
-use muster_agent::exit::Trouble;
-use muster_agent::identity::Identity;
-use muster_agent::joining::{self, Applicant};
-use muster_agent::options::{Command, HELP, JoinSource, Options};
-use muster_agent::{logging, run, status};
+use muster_agent::command::exit::Trouble;
+use muster_agent::command::options::{Command, HELP, JoinSource, Options};
+use muster_agent::command::{logging, status};
+use muster_agent::join::identity::Identity;
+use muster_agent::join::{self, Applicant};
+use muster_agent::run;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -39,12 +40,12 @@ fn join(options: &Options, string: &JoinSource, then_run: bool) -> Result<ExitCo
     }
     let string = match string {
         JoinSource::Given(string) => string.clone(),
-        JoinSource::Stdin => joining::read_string(io::stdin().lock())?,
+        JoinSource::Stdin => join::read_string(io::stdin().lock())?,
     };
     let root = Path::new(ROOT);
     let name = options.host_name(root);
     let applicant = Applicant { state_dir: &options.state_dir, name: &name, fingerprint: options.fingerprint(root) };
-    let joined = joining::join(&applicant, &string).map_err(|not_joined| not_joined.trouble)?;
+    let joined = join::join(&applicant, &string).map_err(|not_joined| not_joined.trouble)?;
     let host = joined.identity.host.unwrap_or_default();
     let said = say(&format!("joined as {} ({host}) at {}\n", joined.identity.name, joined.server));
     if then_run { Ok(run::run(options.run_settings()?)) } else { Ok(said) }

@@ -1,12 +1,12 @@
 //! `muster-agent run`: the tasks, tied together.
 
 use crate::census::{census, look_after};
+use crate::command::exit::{Exit, Trouble};
 use crate::docker::engine::Engine;
-use crate::exit::{Exit, Trouble};
-use crate::facts;
 use crate::hub::Hub;
-use crate::identity::{self, Identity};
-use crate::joining::{self, Again, Applicant, NotJoined};
+use crate::join::facts;
+use crate::join::identity::{self, Identity};
+use crate::join::{self, Again, Applicant, NotJoined};
 use crate::uplink::Uplink;
 use crate::uplink::backoff::Backoff;
 use crate::uplink::sender::Sender;
@@ -76,7 +76,7 @@ fn identity_of(settings: &RunSettings) -> Result<Identity, Trouble> {
     if let Some(identity) = Identity::load(&settings.state_dir)?.filter(|identity| identity.host.is_some()) {
         return Ok(identity);
     }
-    let Some(string) = &settings.join else { return Err(joining::not_joined(&settings.state_dir)) };
+    let Some(string) = &settings.join else { return Err(join::not_joined(&settings.state_dir)) };
     let hostname = facts::hostname(Path::new("/"));
     let applicant = Applicant {
         state_dir: &settings.state_dir,
@@ -86,7 +86,7 @@ fn identity_of(settings: &RunSettings) -> Result<Identity, Trouble> {
     let mut backoff = Backoff::default();
     let mut told = String::new();
     loop {
-        let NotJoined { trouble, again } = match joining::join(&applicant, string) {
+        let NotJoined { trouble, again } = match join::join(&applicant, string) {
             Ok(registration) => return Ok(registration.identity),
             Err(not_joined) => not_joined,
         };

@@ -40,7 +40,7 @@ pub fn run(options: ServeOptions) -> Result<(), Failure> {
     let executor = Arc::new(Executor::new());
     let (stop, stopped) = async_channel::bounded::<()>(1);
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(THREADS);
-    let outcome = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         for _ in 1..threads {
             let (executor, stopped) = (executor.clone(), stopped.clone());
             scope.spawn(move || smol::block_on(executor.run(stopped.recv())));
@@ -48,8 +48,7 @@ pub fn run(options: ServeOptions) -> Result<(), Failure> {
         let outcome = smol::block_on(executor.run(serve(&options, executor.clone())));
         drop(stop);
         outcome
-    });
-    outcome
+    })
 }
 
 async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Result<(), Failure> {

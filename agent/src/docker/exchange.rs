@@ -1,6 +1,6 @@
 //! One request and its response on a connection: the sans-IO parser fed from the socket.
 
-use super::engine::EngineError;
+use super::error::EngineError;
 use super::http::{Head, Response, Step};
 use super::limits::{ERROR_BODY, ERROR_TEXT};
 use super::socket::{Connection, Patience};

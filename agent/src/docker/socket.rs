@@ -1,6 +1,6 @@
 //! The engine's Unix socket: connecting, reading and writing, each until a deadline.
 
-use super::engine::EngineError;
+use super::error::EngineError;
 use super::limits::READ;
 use async_io::{Async, Timer};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};

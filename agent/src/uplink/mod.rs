@@ -3,9 +3,9 @@
 pub mod backoff;
 pub mod sender;
 
-use crate::facts::Facts;
 use crate::hub::Hub;
-use crate::identity;
+use crate::join::facts::Facts;
+use crate::join::identity;
 use async_io::Timer;
 use backoff::Backoff;
 use futures_lite::future;

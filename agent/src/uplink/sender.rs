@@ -1,6 +1,6 @@
 //! The one thread that blocks: it sends a request, waits for the answer, and hands it back.
 
-use crate::identity::Identity;
+use crate::join::identity::Identity;
 use log::debug;
 use muster_dial::{Client, Failure, Settings};
 use muster_protocol::limits;

@@ -112,7 +112,9 @@ fn line(event: &Event) -> String {
             known("to"),
         );
     }
-    let id = event.container_id.as_ref().map_or(String::new(), |id| format!(" {id}"));
+    // Docker's actor: for a network it is the network, and the container stands among the attributes.
+    let actor = event.network_id.as_ref().or(event.container_id.as_ref());
+    let id = actor.map_or(String::new(), |id| format!(" {id}"));
     let attributes: Vec<String> =
         event.attributes.iter().map(|(key, value)| format!("{key}={}", value.as_deref().unwrap_or(""))).collect();
     let attributes = if attributes.is_empty() { String::new() } else { format!(" ({})", attributes.join(", ")) };

@@ -5,6 +5,10 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+/// What to do if a file of it cannot be read.
+pub(crate) const BE_THE_OWNER: &str =
+    "run this as root or as the state directory's owner, or name another directory with --state-dir";
+
 /// Only the agent's user may look in.
 const DIRECTORY_MODE: u32 = 0o700;
 /// Directories above it that have to be made belong to others, too.

@@ -1,5 +1,8 @@
 //! The task that reads containers: all of them at every report, and one as soon as an event tells of it.
 
+pub mod outbox;
+pub mod roster;
+
 use crate::docker::container::{ListElement, parse_list_element, to_container};
 use crate::docker::engine::{Element, EngineError};
 use crate::docker::inspect::Details;
@@ -120,7 +123,7 @@ async fn sweep(hub: &Hub, reading: Reading) -> Result<(), Ended> {
     loop {
         hub.health.borrow_mut().ask(Instant::now());
         let next = list.next().await;
-        note(hub, next.as_ref().map(|_| ()).map_err(|error| error));
+        note(hub, next.as_ref().map(|_| ()));
         let json = match next? {
             Some(Element::Whole(json)) => json,
             Some(Element::TooLarge { id }) => {

@@ -3,9 +3,12 @@
 //! The server is knocked at first, so that nothing is written where nobody answers. Then the credential is made and
 //! stored, and only then sent: if the answer is lost, the same credential finds the same host again.
 
-use crate::exit::{Exit, Trouble, one_line};
-use crate::identity::{self, Credential, Identity};
-use crate::state_dir::{self, Made};
+pub mod facts;
+pub mod identity;
+pub mod state_dir;
+
+use crate::command::exit::{Exit, Trouble, one_line};
+use identity::{Credential, Identity};
 use muster_dial::join_string::{ADDRESSES, PINS, TEXT_LIMIT};
 use muster_dial::{Address, Client, Failure, JoinString, Settings};
 use muster_protocol::id::Fingerprint;
@@ -13,6 +16,7 @@ use muster_protocol::join::{Join, Joined};
 use muster_protocol::limits;
 use muster_protocol::record::{Kind, Malformed, Reader, Writer};
 use serde::Deserialize;
+use state_dir::Made;
 use std::io::{self, BufRead};
 use std::path::Path;
 
@@ -352,6 +356,8 @@ fn refused(server: &Address, status: u16, reason: &str, directory: &Path) -> Not
         429 | 500..=599 => (Exit::Unavailable, Again::Soon, "look at the server's log, and repeat the command later"),
         _ => (Exit::Failed, Again::Seldom, "are agent and server of about the same version?"),
     };
+    // The server may know better what to do.
+    let (reason, advice) = reason.split_once("; ").unwrap_or((reason, advice));
     let why = format!("the server refuses ({status}){}{reason}", if reason.is_empty() { "" } else { ": " });
     NotJoined { trouble: Trouble::new(exit, format!("cannot join at {server}"), why, advice), again }
 }
@@ -369,7 +375,7 @@ pub(crate) fn reason(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state_dir::TestDir;
+    use crate::join::state_dir::TestDir;
     use std::io::Read;
 
     const STRING: &str =
@@ -443,5 +449,13 @@ mod tests {
         let asked = no_answer(vec![(address("a:1"), Failure::TimedOut)], true);
         assert_eq!((asked.trouble.exit, asked.again), (Exit::Unreachable, Again::Soon));
         assert!(asked.trouble.advice.contains("repeat the same command"));
+    }
+
+    #[test]
+    fn the_servers_advice_takes_the_place_of_ours() {
+        let address: Address = "a:1".parse().unwrap();
+        let of = |reason| refused(&address, 403, reason, Path::new("/x")).trouble.to_string();
+        assert_eq!(of("used up; ask Ann"), "cannot join at a:1: the server refuses (403): used up; ask Ann");
+        assert!(of("used up").ends_with("(403): used up; `muster join-command` on the server makes a new join string"));
     }
 }

@@ -1,10 +1,10 @@
 //! How things are: whether this host has joined, whether its server answers, whether its engine does.
 
+use crate::command::exit::{Exit, Trouble};
 use crate::docker::engine::Engine;
 use crate::docker::error::EngineError;
-use crate::exit::Exit;
-use crate::identity::Identity;
-use crate::joining::{self, exit_of};
+use crate::join::identity::Identity;
+use crate::join::{self, exit_of};
 use muster_dial::{Address, Client, Failure, Settings};
 use muster_protocol::join::Joined;
 use muster_protocol::record::{Kind, Reader};
@@ -137,9 +137,9 @@ fn answered(address: &Address, status: u16, body: &[u8]) -> ServerView {
     let detail = match state {
         ServerState::Reachable => Reader::message(body)
             .and_then(|mut reader| reader.expect::<Joined<'_>>(Kind::Joined))
-            .map(|joined| joining::reason(joined.name.as_bytes()))
+            .map(|joined| join::reason(joined.name.as_bytes()))
             .unwrap_or_default(),
-        _ => format!("{status} {}", joining::reason(body)).trim_end().to_string(),
+        _ => format!("{status} {}", join::reason(body)).trim_end().to_string(),
     };
     ServerView { address: address.clone(), state, detail }
 }
@@ -236,11 +236,11 @@ impl fmt::Display for Status {
 }
 
 /// What to do if this host has not joined; `None` if it has.
-pub fn how_to_join(status: &Status) -> Option<crate::exit::Trouble> {
+pub fn how_to_join(status: &Status) -> Option<Trouble> {
     let state_dir: &Path = &status.state_dir;
     match &status.identity {
-        None => Some(joining::not_joined(state_dir)),
-        Some(identity) if identity.host.is_none() => Some(crate::exit::Trouble::new(
+        None => Some(join::not_joined(state_dir)),
+        Some(identity) if identity.host.is_none() => Some(Trouble::new(
             Exit::Failed,
             "this host has not joined",
             "it asked to, and no answer came",

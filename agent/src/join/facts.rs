@@ -4,7 +4,7 @@
 //! the container's and no network interface of the board is seen: use `--name`, and `--fingerprint` if the board has
 //! no serial number.
 
-use crate::exit::one_line;
+use crate::command::exit::one_line;
 use muster_protocol::id::Fingerprint;
 use muster_protocol::limits;
 use std::fs::{self, File};
@@ -135,7 +135,7 @@ fn read(path: &Path, limit: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state_dir::TestDir;
+    use crate::join::state_dir::TestDir;
 
     /// A root with these files.
     fn tree(files: &[(&str, &str)]) -> TestDir {

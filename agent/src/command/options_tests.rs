@@ -1,5 +1,5 @@
 use super::*;
-use crate::state_dir::TestDir;
+use crate::join::state_dir::TestDir;
 use std::fs;
 
 const STRING: &str = "muster://hush@a:1?pin=sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";

@@ -1,7 +1,7 @@
 //! Who this host is to its server: `STATE_DIR/identity`, and the highest epoch that it has seen.
 
-use crate::exit::{Exit, Trouble, one_line};
-use crate::state_dir;
+use crate::command::exit::{Exit, Trouble, one_line};
+use crate::join::state_dir;
 use muster_dial::join_string::{ADDRESSES, Address, PINS, Pin};
 use muster_protocol::id::HostId;
 use muster_protocol::limits;
@@ -83,8 +83,7 @@ impl Identity {
     pub fn load(directory: &Path) -> Result<Option<Identity>, Trouble> {
         let path = directory.join(FILE);
         let text = state_dir::read(&path, FILE_LIMIT).map_err(|error| {
-            let advice = "run this as the user that owns the state directory, or name another with --state-dir";
-            Trouble::new(Exit::Failed, format!("cannot read {}", path.display()), error, advice)
+            Trouble::new(Exit::Failed, format!("cannot read {}", path.display()), error, state_dir::BE_THE_OWNER)
         })?;
         let Some(text) = text else { return Ok(None) };
         close(&path);
@@ -212,7 +211,7 @@ pub fn store_epoch(directory: &Path, epoch: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state_dir::TestDir;
+    use crate::join::state_dir::TestDir;
 
     const HEX: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 

@@ -1,0 +1,254 @@
+//! The command line: what the agent can be asked, and how its settings are called.
+
+use crate::command::exit::{Exit, Trouble, one_line};
+use crate::join;
+use lexopt::Arg;
+use muster_dial::JoinString;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+
+/// Of foreign text that is repeated in an error.
+pub(crate) const SHOWN: usize = 60;
+
+/// What `help` prints.
+pub const HELP: &str = "\
+Tells a Muster server what the containers of this host do.
+
+  muster-agent join STRING|-   registers this host; - reads the string from standard input
+  muster-agent run             reports until it is ended
+  muster-agent status          says whether server and engine are reached
+  muster-agent help
+
+Settings, as flag, in the environment, or as a line `name = value` of STATE_DIR/agent.conf;
+the first of them counts:
+  --state-dir DIR     MUSTER_STATE_DIR    what the agent keeps (/var/lib/muster-agent); not in the file
+  --docker-host URL   DOCKER_HOST         the engine's socket (unix:///var/run/docker.sock)
+  --interval TIME     MUSTER_INTERVAL     between reports (5s), from 1s to 24h
+  --join STRING       MUSTER_JOIN         for `run`: how to join if this host has not yet;
+                                          else the file STATE_DIR/join is looked at
+  --name NAME         MUSTER_NAME         what to call this host (its hostname)
+  --fingerprint TEXT  MUSTER_FINGERPRINT  stands for the board instead of its serial number
+  --log LEVEL         MUSTER_LOG          error, warn, info or debug (info)
+
+Flags only:
+  --run               for `join`: goes on as `run`
+  --format FORMAT     for `status`: table or json (table)
+  --version
+
+Exit codes: 0 ok, 1 failure or not joined, 2 usage, 3 server unreachable, 4 credential or token refused,
+5 not the pinned server, 7 host removed, 8 engine or the server's store unavailable.
+";
+
+/// What can be set, by whatever way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Setting {
+    StateDir,
+    DockerHost,
+    Interval,
+    Join,
+    Name,
+    Fingerprint,
+    Log,
+}
+
+impl Setting {
+    pub(crate) const ALL: [Setting; 7] = [
+        Setting::StateDir,
+        Setting::DockerHost,
+        Setting::Interval,
+        Setting::Join,
+        Setting::Name,
+        Setting::Fingerprint,
+        Setting::Log,
+    ];
+
+    /// As a flag (behind `--`) and in the file.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Setting::StateDir => "state-dir",
+            Setting::DockerHost => "docker-host",
+            Setting::Interval => "interval",
+            Setting::Join => "join",
+            Setting::Name => "name",
+            Setting::Fingerprint => "fingerprint",
+            Setting::Log => "log",
+        }
+    }
+
+    pub(crate) fn variable(self) -> &'static str {
+        match self {
+            Setting::StateDir => "MUSTER_STATE_DIR",
+            Setting::DockerHost => "DOCKER_HOST",
+            Setting::Interval => "MUSTER_INTERVAL",
+            Setting::Join => "MUSTER_JOIN",
+            Setting::Name => "MUSTER_NAME",
+            Setting::Fingerprint => "MUSTER_FINGERPRINT",
+            Setting::Log => "MUSTER_LOG",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Setting> {
+        Setting::ALL.into_iter().find(|setting| setting.name() == name)
+    }
+
+    /// The state directory says where the file is, so the file cannot say it.
+    pub(crate) fn is_for_file(self) -> bool {
+        self != Setting::StateDir
+    }
+}
+
+/// What the agent is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// To register this host.
+    Join {
+        /// Where the join string is.
+        string: JoinSource,
+        /// And to go on as [`Command::Run`].
+        run: bool,
+    },
+    /// To report until it is ended.
+    Run,
+    /// To say how things are.
+    Status {
+        /// As JSON, not as lines for people.
+        json: bool,
+    },
+    /// To print what it can be asked.
+    Help,
+    /// To print its version.
+    Version,
+}
+
+/// Where a join string is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JoinSource {
+    /// On the command line.
+    Given(JoinString),
+    /// To be read from standard input, so that it is not in the list of processes.
+    Stdin,
+}
+
+/// The command line, taken apart.
+pub(crate) struct Arguments {
+    pub(crate) command: Command,
+    /// As they came.
+    pub(crate) flags: Vec<(Setting, OsString)>,
+}
+
+/// As [`Arguments`], before it is known which command it is.
+#[derive(Default)]
+struct Found {
+    positional: Vec<OsString>,
+    flags: Vec<(Setting, OsString)>,
+    run: bool,
+    format: Option<OsString>,
+}
+
+fn usage(what: impl fmt::Display, why: impl fmt::Display) -> Trouble {
+    Trouble::new(Exit::Usage, what, why, "see muster-agent help")
+}
+
+impl Arguments {
+    /// Understands arguments, without the program's name.
+    pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Trouble> {
+        let wrong = |error: lexopt::Error| match error {
+            lexopt::Error::MissingValue { option } => {
+                usage(option.as_deref().unwrap_or("the last flag"), "its value is missing")
+            }
+            // Its text would repeat the value.
+            lexopt::Error::UnexpectedValue { option, .. } => usage(option, "it takes no value"),
+            error => usage("the command line", one_line(&error.to_string(), SHOWN)),
+        };
+        let mut parser = lexopt::Parser::from_args(arguments);
+        let mut found = Found::default();
+        while let Some(argument) = parser.next().map_err(wrong)? {
+            let setting = match argument {
+                Arg::Short('h') | Arg::Long("help") => return Ok(Arguments::only(Command::Help)),
+                Arg::Short('V') | Arg::Long("version") => return Ok(Arguments::only(Command::Version)),
+                Arg::Long("run") => {
+                    found.run = true;
+                    continue;
+                }
+                Arg::Long("format") => {
+                    found.format = Some(parser.value().map_err(wrong)?);
+                    continue;
+                }
+                Arg::Long(name) => Setting::named(name).ok_or_else(|| unknown_flag(&format!("--{name}")))?,
+                Arg::Short(letter) => return Err(unknown_flag(&format!("-{letter}"))),
+                Arg::Value(value) => {
+                    found.positional.push(value);
+                    continue;
+                }
+            };
+            found.flags.push((setting, parser.value().map_err(wrong)?));
+        }
+        found.understand()
+    }
+
+    fn only(command: Command) -> Arguments {
+        Arguments { command, flags: Vec::new() }
+    }
+}
+
+fn unknown_flag(flag: &str) -> Trouble {
+    let known: Vec<String> = Setting::ALL.into_iter().map(|setting| format!("--{}", setting.name())).collect();
+    let advice = format!("known are {}, --run, --format, --help and --version", known.join(", "));
+    Trouble::new(Exit::Usage, one_line(flag, SHOWN), "this flag is not known", advice)
+}
+
+impl Found {
+    fn understand(self) -> Result<Arguments, Trouble> {
+        let Some((command, rest)) = self.positional.split_first() else {
+            return Err(Trouble::new(Exit::Usage, "nothing to do", "there is no command", COMMANDS));
+        };
+        let command = match (command.to_str().unwrap_or_default(), rest) {
+            ("join", [string]) => Command::Join { string: join_source(string)?, run: self.run },
+            ("join", []) => {
+                let why = "the join string is missing";
+                return Err(Trouble::new(Exit::Usage, "join", why, join::GET_STRING));
+            }
+            ("run", []) => Command::Run,
+            ("status", []) => Command::Status { json: self.wants_json()? },
+            ("help", _) => return Ok(Arguments::only(Command::Help)),
+            // More than belongs there may be a join string: it is not repeated.
+            (known @ ("join" | "run" | "status"), _) => return Err(usage(known, "there are too many arguments")),
+            (other, _) if other.contains("://") => {
+                return Err(Trouble::new(Exit::Usage, "the command line", "there is no command", COMMANDS));
+            }
+            (other, _) => {
+                let what = format!("'{}'", one_line(other, SHOWN));
+                return Err(Trouble::new(Exit::Usage, what, "this command is not known", COMMANDS));
+            }
+        };
+        let has_join = self.flags.iter().any(|(setting, _)| *setting == Setting::Join);
+        match command {
+            Command::Join { .. } | Command::Status { .. } if has_join => Err(usage("--join", "it is for `run`")),
+            Command::Run | Command::Status { .. } if self.run => Err(usage("--run", "it is for `join`")),
+            Command::Run | Command::Join { .. } if self.format.is_some() => {
+                Err(usage("--format", "it is for `status`"))
+            }
+            command => Ok(Arguments { command, flags: self.flags }),
+        }
+    }
+
+    fn wants_json(&self) -> Result<bool, Trouble> {
+        match self.format.as_ref().map(|format| format.to_string_lossy()).as_deref() {
+            None | Some("table") => Ok(false),
+            Some("json") => Ok(true),
+            Some(other) => {
+                let why = format!("'{}' is not known", one_line(other, SHOWN));
+                Err(Trouble::new(Exit::Usage, "--format", why, "known are table and json"))
+            }
+        }
+    }
+}
+
+const COMMANDS: &str = "the commands are join, run, status and help";
+
+fn join_source(argument: &OsStr) -> Result<JoinSource, Trouble> {
+    if argument == "-" {
+        return Ok(JoinSource::Stdin);
+    }
+    join::parse_string("the join string", argument.to_str().unwrap_or_default()).map(JoinSource::Given)
+}
