@@ -2,7 +2,7 @@
 
 use super::{one_record, says};
 use crate::fleet::Fleet;
-use crate::fleet::enlist::NotEnlisted;
+use crate::fleet::enlist::{Enlisted, NotEnlisted};
 use crate::listen::Response;
 use muster_protocol::join::{Join, Joined};
 use muster_protocol::limits;
@@ -19,8 +19,11 @@ pub(super) async fn answer(fleet: &Fleet, credential: [u8; 32], body: &[u8]) -> 
         Err(malformed) => return says(400, &malformed.to_string()),
     };
     match fleet.enlist(credential, &join).await {
-        Ok((host, name)) => {
-            log::info!("host {host} ({name}) has joined");
+        Ok(Enlisted { id: host, name, is_new }) => {
+            // An agent that cannot read our answer repeats its join for ever.
+            if is_new {
+                log::info!("host {host} ({name}) has joined");
+            }
             one_record(Kind::Joined, &Joined { host, name: &name }).known()
         }
         Err(NotEnlisted::Token(refusal)) => says(403, &refusal.to_string()),
