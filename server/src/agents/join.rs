@@ -1,6 +1,7 @@
 //! `POST /agent/v1/join`
 
 use super::{one_record, says};
+use crate::access::secret::number;
 use crate::fleet::Fleet;
 use crate::fleet::enlist::{Enlisted, NotEnlisted};
 use crate::listen::Response;
@@ -24,7 +25,7 @@ pub(super) async fn answer(fleet: &Fleet, credential: [u8; 32], body: &[u8]) -> 
             if is_new {
                 log::info!("host {host} ({name}) has joined");
             }
-            one_record(Kind::Joined, &Joined { host, name: &name }).known()
+            one_record(Kind::Joined, &Joined { host, name: &name }).known(number(&credential))
         }
         Err(NotEnlisted::Token(refusal)) => says(403, &refusal.to_string()),
         Err(NotEnlisted::Store(error)) => says(503, &format!("the server cannot store it now: {error}")),

@@ -1,10 +1,14 @@
 //! What agents ask of the server: to join, to say hello, to report. Bytes in, bytes out, one record or more.
 
+#[cfg(test)]
+pub(crate) mod bench;
 mod hello;
 mod join;
 mod report;
+#[cfg(test)]
+mod tests;
 
-use crate::access::secret::hash;
+use crate::access::secret::{hash, number};
 use crate::fleet::{Fleet, HostCell};
 use crate::listen::{Request, Response};
 use muster_protocol::batch::{Reason, Refused};
@@ -57,7 +61,7 @@ pub async fn answer(fleet: &Arc<Fleet>, mut request: Request) -> Response {
         (_, "status" | "hello" | "report" | "join") => says(405, "this is not how it is asked"),
         _ => says(404, "there is nothing here"),
     };
-    answer.keep_idle(idle).known()
+    answer.keep_idle(idle).known(number(&credential))
 }
 
 /// One message of a host, in its turn.
@@ -73,6 +77,10 @@ async fn message(fleet: &Fleet, cell: &Arc<HostCell>, request: &mut Request, is_
         Ok(body) => body,
         Err(error) => return Response::empty(error.status()),
     };
+    take(fleet, cell, &body, is_hello).await
+}
+
+async fn take(fleet: &Fleet, cell: &Arc<HostCell>, body: &[u8], is_hello: bool) -> Response {
     if !fleet.committer().may_try() {
         return keeps_nothing(fleet, cell);
     }
@@ -80,7 +88,7 @@ async fn message(fleet: &Fleet, cell: &Arc<HostCell>, request: &mut Request, is_
     if turn.live().is_removed() {
         return gone(); // While this waited.
     }
-    if is_hello { hello::answer(fleet, turn, &body).await } else { report::answer(fleet, turn, &body).await }
+    if is_hello { hello::answer(fleet, turn, body).await } else { report::answer(fleet, turn, body).await }
 }
 
 /// The store cannot keep anything now. The host is there all the same.

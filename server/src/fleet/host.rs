@@ -323,9 +323,7 @@ impl Host {
 
     /// Whether what is known of its containers may be old.
     pub fn is_stale(&self) -> bool {
-        !self.listed
-            || self.liveness.state() != HostState::Active
-            || self.row.engine.state != EngineState::Ok as u8
+        !self.listed || self.liveness.state() != HostState::Active || self.row.engine.state != EngineState::Ok as u8
     }
 
     /// As the API shows it.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// Rows that one look into the history may pass over, so that a rare filter cannot hold the store for long: the
 /// page that it ends is empty, and its cursor goes on.
-const ROWS_AT_ONCE: usize = 200_000;
+const ROWS_AT_ONCE: usize = if cfg!(test) { 10 } else { 200_000 };
 
 /// A page of events. It can be empty and have a next one.
 #[derive(Debug, Default)]
@@ -115,12 +115,7 @@ impl Fleet {
 }
 
 impl State {
-    fn containers(
-        &self,
-        wanted: &ContainerSelect,
-        after: Option<&[String; 4]>,
-        limit: usize,
-    ) -> Vec<types::Container> {
+    fn containers(&self, wanted: &ContainerSelect, after: Option<&[String; 4]>, limit: usize) -> Vec<types::Container> {
         let mut hosts: Vec<(String, Arc<HostCell>)> = Vec::new();
         for cell in self.cells() {
             let host = cell.live();
@@ -189,7 +184,8 @@ fn only(
         0 => Err(Refusal::NotFound(format!("no container has the name or id {what}"))),
         1 => Ok(found.remove(0)),
         n => {
-            let candidates = found.iter().map(name).collect();
+            let mut candidates: Vec<String> = found.iter().map(name).collect();
+            candidates.sort_unstable();
             Err(Refusal::Ambiguous(format!("{n} containers have the name or id {what}"), candidates))
         }
     }

@@ -12,6 +12,8 @@ pub mod liveness;
 mod look;
 mod operate;
 pub mod pace;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod wanted;
 
@@ -57,6 +59,9 @@ struct State {
     join_tokens: Mutex<JoinTokens>,
     api_tokens: Mutex<ApiTokens>,
     started: Instant,
+    /// By how much tests have let the time run ahead, in milliseconds.
+    #[cfg(test)]
+    ahead: std::sync::atomic::AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -105,12 +110,7 @@ impl Fleet {
         let mut hosts = Hosts::default();
         for row in all.hosts {
             let id = row.id;
-            hosts.insert(Host::restored(
-                row,
-                streams.remove(&id),
-                containers.remove(&id).unwrap_or_default(),
-                now,
-            ));
+            hosts.insert(Host::restored(row, streams.remove(&id), containers.remove(&id).unwrap_or_default(), now));
         }
         let state = Arc::new(State {
             hosts: RwLock::new(hosts),
@@ -118,6 +118,8 @@ impl Fleet {
             join_tokens: Mutex::new(JoinTokens::new(all.join_tokens)),
             api_tokens: Mutex::new(ApiTokens::new(admin, all.api_tokens)),
             started,
+            #[cfg(test)]
+            ahead: Default::default(),
         });
         let recovered = {
             let state = state.clone();
@@ -131,6 +133,12 @@ impl Fleet {
             reached_by: (address, pin),
             scans: smol::lock::Semaphore::new(SCANS),
         })
+    }
+
+    /// Lets the time run.
+    #[cfg(test)]
+    pub(crate) fn skip(&self, time: std::time::Duration) {
+        self.state.ahead.fetch_add(time.as_millis() as u64, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// The two clocks.
@@ -253,7 +261,10 @@ impl Hosts {
 impl State {
     fn now(&self) -> Now {
         // Saturates in 580 million years.
-        Now { wall_ms: now_ms(), monotonic_ms: self.started.elapsed().as_millis() as u64 }
+        let monotonic_ms = self.started.elapsed().as_millis() as u64;
+        #[cfg(test)]
+        let monotonic_ms = monotonic_ms + self.ahead.load(std::sync::atomic::Ordering::Relaxed);
+        Now { wall_ms: now_ms(), monotonic_ms }
     }
 
     fn hosts(&self) -> RwLockReadGuard<'_, Hosts> {

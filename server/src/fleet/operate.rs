@@ -117,7 +117,9 @@ impl Fleet {
             return Err(Refusal::NotFound(format!("no join token has the id {id:?}")));
         }
         let gone = id.to_owned();
-        let end = move |state: &State| drop(locked(&state.join_tokens).revoke(&gone));
+        let end = move |state: &State| {
+            locked(&state.join_tokens).revoke(&gone);
+        };
         Ok(self.keep(registry, vec![Write::JoinTokenGone(id.into())], end).await?)
     }
 
@@ -145,7 +147,9 @@ impl Fleet {
             return Err(Refusal::NotFound(format!("no API token has the id {id:?}")));
         }
         let gone = id.to_owned();
-        let end = move |state: &State| drop(locked(&state.api_tokens).revoke(&gone));
+        let end = move |state: &State| {
+            locked(&state.api_tokens).revoke(&gone);
+        };
         Ok(self.keep(registry, vec![Write::ApiTokenGone(id.into())], end).await?)
     }
 

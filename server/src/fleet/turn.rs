@@ -49,7 +49,7 @@ impl HostCell {
     /// flood of one host takes a bounded part of the memory, and its messages are not read.
     pub fn place(&self) -> Option<Place<'_>> {
         let taken = |places: usize| (places < PLACES).then_some(places + 1);
-        self.places.fetch_update(Ordering::AcqRel, Ordering::Acquire, taken).is_ok().then_some(Place(self))
+        self.places.fetch_update(Ordering::AcqRel, Ordering::Acquire, taken).is_ok().then(|| Place(self))
     }
 
     pub(super) async fn turn(self: &Arc<Self>) -> Turn {

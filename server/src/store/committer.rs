@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Rows in one commit, so that a burst does not make everybody wait for a minute.
 const ROWS: usize = 4000;
 /// After a failure nothing is tried for this long: a full disk is not emptied by asking.
-const RECOVERY: Duration = Duration::from_secs(1);
+const RECOVERY: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1000 });
 
 /// Commits, in the order in which it is asked to.
 #[derive(Clone)]
@@ -77,11 +77,7 @@ impl Committer {
 
     /// Makes all of `writes` durable, or none, and then does what `then` says. Events among them get the next ids,
     /// in their order. The commit is under way when this returns.
-    pub fn commit(
-        &self,
-        writes: Vec<Write>,
-        then: impl FnOnce(Result<u64, &dyn Store>) + Send + 'static,
-    ) -> Pending {
+    pub fn commit(&self, writes: Vec<Write>, then: impl FnOnce(Result<u64, &dyn Store>) + Send + 'static) -> Pending {
         let (done, outcome) = async_channel::bounded(1);
         // If the thread is gone, so is the other end of `outcome`, which says so.
         let _ = self.jobs.try_send(Job { writes, then: Box::new(then), done });

@@ -2,9 +2,11 @@
 
 use super::encoded::{Row, Unreadable, decode, encode};
 use super::trouble::Trouble;
-use super::{Snapshot, StreamRow, Write};
+use super::{Snapshot, Write};
 use muster_protocol::id::{EngineId, HostId};
-use redb::{Key, Range, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
+use redb::{
+    Key, Range, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableError, WriteTransaction,
+};
 
 const HOSTS: TableDefinition<&[u8; 8], &[u8]> = TableDefinition::new("hosts");
 const STREAMS: TableDefinition<&[u8; 9], &[u8]> = TableDefinition::new("streams");
