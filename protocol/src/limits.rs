@@ -112,8 +112,9 @@ pub const KINDS: usize = 64;
 /// Runs of an agent that the server remembers, so that a hello that was delayed in the network is recognised.
 pub const RUNS: usize = 4;
 
-/// Identities of stored events that the server remembers of a host, beyond the sequence itself.
-pub const RECENT: usize = 256;
+/// Identities of stored events that the server remembers of a host, beyond the sequence itself: as many as can wait in
+/// an agent's queue.
+pub const RECENT: usize = QUEUED_EVENTS;
 
 /// Bytes that a number takes at most: seven bits in each.
 const NUMBER: usize = 10;

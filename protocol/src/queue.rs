@@ -156,6 +156,15 @@ impl Queue {
         Some(entry)
     }
 
+    /// Takes everything before the last pending place away.
+    pub fn forget_before_last_pending(&mut self) {
+        let last = self.entries.iter().enumerate().rfind(|(_, entry)| matches!(entry.what, What::Pending { .. }));
+        let before = last.map_or(0, |(index, _)| index);
+        for _ in 0..before {
+            self.pop_front();
+        }
+    }
+
     /// Numbers all entries anew, in order.
     pub fn renumber(&mut self, mut number: impl FnMut() -> u64) {
         for entry in self.entries.iter_mut() {

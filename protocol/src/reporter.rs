@@ -11,7 +11,8 @@
 //! - The first replay of a run has nothing to look for until the server's welcome names the last event that is
 //!   stored. Until then its place is pending, and nothing from there on is sent.
 //! - A welcome in the middle of a run names an event that is in the queue, or the one that was acknowledged
-//!   last. If it is neither, the server has lost something, and a gap says so.
+//!   last. If it is neither, the server has lost something, and a gap says so; or another run has spoken
+//!   meanwhile, which shows in the epoch, and this one goes on like a new run.
 
 use crate::batch::{Answer, Batch, Engine, Reason, Refused};
 use crate::event::{Cause, Gap};
@@ -104,6 +105,8 @@ struct Known {
 pub struct Reporter {
     run: RunId,
     highest_epoch: u64,
+    /// The highest epoch seen before this run.
+    epoch_before: u64,
     /// The epoch that the server gave this run, also while a new hello is due.
     given: u64,
     /// Whether `given` is in force: false before the first welcome, and after a refusal until the next.
@@ -129,6 +132,7 @@ impl Reporter {
         Reporter {
             run,
             highest_epoch,
+            epoch_before: highest_epoch,
             given: 0,
             welcome: false,
             welcomes: 0,
@@ -352,6 +356,7 @@ impl Reporter {
     /// The server answered the hello.
     pub fn welcomed(&mut self, welcome: &Welcome) {
         let same = self.given == welcome.epoch;
+        let others_spoke = welcome.epoch > self.given.max(self.epoch_before) + 1;
         if same {
             self.acknowledge(welcome.acknowledged);
             if self.welcome && welcome.acknowledged <= self.acknowledged {
@@ -365,7 +370,7 @@ impl Reporter {
         self.highest_epoch = self.highest_epoch.max(welcome.epoch);
         self.welcome = true;
         self.welcomes = self.welcomes.wrapping_add(1);
-        let gap = self.compare_past(welcome, same);
+        let gap = self.compare_past(welcome, same, others_spoke);
         if !same {
             self.next = 1;
         }
@@ -381,7 +386,7 @@ impl Reporter {
     }
 
     /// Holds what the server says is stored against what waits here. Answers whether a gap was put in front.
-    fn compare_past(&mut self, welcome: &Welcome, same: bool) -> bool {
+    fn compare_past(&mut self, welcome: &Welcome, same: bool, others_spoke: bool) -> bool {
         let known = Known { last: welcome.last_event, first_run: welcome.epoch == 1 };
         let settled = self.past == Past::Settled;
         // Behind the last event there may have been a gap, which has no identity that the welcome could name.
@@ -405,6 +410,7 @@ impl Reporter {
         }
         self.last_acknowledged = known.last;
         match self.past {
+            Past::Settled | Past::Replayed if others_spoke && known.last.is_some() => self.begin_again(known),
             Past::Settled => {
                 let gap = Gap { cause: Cause::ServerRestored as u8, count: None, from_nano: 0, to_nano: 0 };
                 self.dropped += u64::from(self.queue.push_gap_front(gap));
@@ -421,6 +427,26 @@ impl Reporter {
             }
         }
         settled
+    }
+
+    /// Another run of this host's agent has told what happened meanwhile, up to an event that does not wait here.
+    /// What waits may be stored already, so that this run goes on as a new one would.
+    fn begin_again(&mut self, known: Known) {
+        let Some(replay) = &mut self.replay else {
+            while self.queue.pop_front().is_some() {}
+            let seq = self.take_number();
+            let gap = Gap { cause: Cause::AgentDown as u8, count: None, from_nano: 0, to_nano: 0 };
+            self.queue.push_mark(seq, What::Gap(gap));
+            self.past = Past::Settled;
+            return;
+        };
+        (replay.anchor, replay.cause) = (known.last, Cause::AgentDown);
+        self.queue.forget_before_last_pending();
+        self.past = Past::Welcomed(known);
+        if known.last.is_some_and(|last| self.drop_through(last)) {
+            self.replay = None;
+            self.past = Past::Settled;
+        }
     }
 
     /// Takes away everything up to this event, if it waits here for certain.

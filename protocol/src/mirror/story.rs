@@ -129,6 +129,9 @@ impl Story {
             if old.health != new.health && !restarted && new.health != Health::None as u8 && is_up(new) {
                 changed |= what::HEALTH;
             }
+            if restarted {
+                self.doubts &= !what::HEALTH; // That was another run's check.
+            }
             let doubts = changed & !self.told;
             self.doubts |= doubts;
             if doubts & what::STARTED != 0 {
@@ -214,8 +217,10 @@ impl Story {
             say("rename");
         }
         if self.doubts & what::HEALTH != 0 {
-            let word = Health::from_number(container.health).word();
-            say(&alloc::format!("health_status: {word}"));
+            let health = Health::from_number(container.health);
+            if matches!(health, Health::Healthy | Health::Unhealthy) {
+                say(&alloc::format!("health_status: {}", health.word()));
+            }
         }
         self.doubts = 0;
     }

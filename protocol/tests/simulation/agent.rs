@@ -25,6 +25,9 @@ pub struct Agent {
     pub stream: Option<Open>,
     last_life: Option<u32>,
     dirty: BTreeSet<EngineId>,
+    /// Containers that it reports, at most `limit`; what is beyond is hidden.
+    roster: BTreeSet<EngineId>,
+    limit: usize,
     /// A list that was numbered and not read yet.
     listing: Option<Reading>,
     /// Records that wait to be sent, in parts.
@@ -33,10 +36,12 @@ pub struct Agent {
     pub waiting: Option<u64>,
     sent_part: bool,
     pub lists_begun: u64,
+    /// Whether the server ever knew of this run.
+    pub welcomed: bool,
 }
 
 impl Agent {
-    pub fn start(random: &mut Random, highest_epoch: u64) -> Agent {
+    pub fn start(random: &mut Random, highest_epoch: u64, limit: usize) -> Agent {
         let mut run = [0; 16];
         run[..8].copy_from_slice(&random.next().to_le_bytes());
         Agent {
@@ -44,11 +49,14 @@ impl Agent {
             stream: None,
             last_life: None,
             dirty: BTreeSet::new(),
+            roster: BTreeSet::new(),
+            limit,
             listing: None,
             parts: VecDeque::new(),
             waiting: None,
             sent_part: false,
             lists_begun: 0,
+            welcomed: false,
         }
     }
 
@@ -69,14 +77,22 @@ impl Agent {
     pub fn hear_one(&mut self) {
         let Some(open) = &mut self.stream else { return };
         if let Some(sent) = open.wire.pop_front() {
+            open.replay = open.replay.saturating_sub(1);
             self.reporter.event(sent.time_nano, &sent.body);
             let event: muster_protocol::event::Event = postcard::from_bytes(&sent.body).expect("decodes");
-            self.dirty.insert(event.actor);
-            open.replay = open.replay.saturating_sub(1);
+            if self.see(event.actor) {
+                self.dirty.insert(event.actor);
+            }
         }
+        let Some(open) = &self.stream else { return };
         if open.replay == 0 && open.wire.is_empty() {
             self.reporter.replay_ended();
         }
+    }
+
+    /// Whether there is room to report it.
+    fn see(&mut self, id: EngineId) -> bool {
+        self.roster.contains(&id) || self.roster.len() < self.limit && self.roster.insert(id)
     }
 
     pub fn begin_list(&mut self) {
@@ -110,11 +126,11 @@ impl Agent {
         if readings.late.is_some() {
             return;
         }
-        self.put_list(reading, engine.tick, &snapshot, readings, random);
+        self.put_list(reading, engine.tick, &snapshot, readings, random, broken);
         if broken == Some(Break::BelieveAtOnce)
             && let Some(again) = self.reporter.begin_reading()
         {
-            self.put_list(again, engine.tick, &snapshot, readings, random);
+            self.put_list(again, engine.tick, &snapshot, readings, random, broken);
             let both = self.parts.drain(..).flatten().collect();
             self.parts.push_back(both);
         }
@@ -125,7 +141,7 @@ impl Agent {
         let Some((tick, snapshot)) = readings.late.take() else { return };
         assert!(broken == Some(Break::NumberAfterReading));
         let Some(reading) = self.reporter.begin_reading() else { return };
-        self.put_list(reading, tick, &snapshot, readings, random);
+        self.put_list(reading, tick, &snapshot, readings, random, broken);
     }
 
     fn put_list(
@@ -135,12 +151,19 @@ impl Agent {
         snapshot: &std::collections::BTreeMap<EngineId, crate::engine::Truth>,
         readings: &mut Readings,
         random: &mut Random,
+        broken: Option<Break>,
     ) {
         let at = (reading.epoch, reading.seq);
         readings.ticks.insert(at, tick);
         let mut part = vec![0; limits::READINGS];
         let mut writer = Writer::records(&mut part);
+        let (mut listed, mut hidden) = (BTreeSet::new(), 0);
         for (id, truth) in snapshot {
+            if !self.see(*id) {
+                hidden += 1;
+                continue;
+            }
+            listed.insert(*id);
             let body = Engine::encode(*id, truth);
             writer.numbered(Kind::Listed, reading.seq, &body).expect("fits");
             readings.made.insert((at, *id), Some(body));
@@ -149,9 +172,13 @@ impl Agent {
                 writer = Writer::records(&mut part);
             }
         }
-        let end = ListEnd { seq: reading.seq, total: snapshot.len() as u32, hidden: 0 };
+        if broken == Some(Break::ForgetHidden) {
+            hidden = 0;
+        }
+        let end = ListEnd { seq: reading.seq, total: listed.len() as u32, hidden };
         writer.record(Kind::ListEnd, &end).expect("fits");
-        readings.lists.insert(at, snapshot.keys().copied().collect());
+        self.roster.retain(|id| listed.contains(id) || self.dirty.contains(id));
+        readings.lists.insert(at, listed);
         self.parts.push_back(writer.as_bytes().to_vec());
     }
 
@@ -170,6 +197,7 @@ impl Agent {
                 readings.made.insert((at, id), Some(body));
             }
             None => {
+                self.roster.remove(&id);
                 writer.record(Kind::Absent, &Absent { seq: reading.seq, id }).expect("fits");
                 readings.made.insert((at, id), None);
             }
@@ -226,6 +254,7 @@ impl Agent {
             Kind::Welcome => {
                 let welcome: Welcome = record.decode().expect("decodes");
                 self.reporter.welcomed(&welcome);
+                self.welcomed = true;
                 self.parts.clear();
                 self.listing = None;
             }

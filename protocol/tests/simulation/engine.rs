@@ -4,6 +4,7 @@ use crate::world::Random;
 use muster_protocol::container::{Container, Health, State};
 use muster_protocol::event::{Event, Subject};
 use muster_protocol::id::EngineId;
+use muster_protocol::limits;
 use std::collections::{BTreeMap, VecDeque};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +14,7 @@ pub struct Truth {
     pub started: Option<i64>,
     pub exit_code: Option<i32>,
     pub restarts: u32,
+    pub health: Health,
 }
 
 /// An event and its place in the order in which the engine really sent them.
@@ -38,6 +40,8 @@ pub struct Engine {
     pub next_id: u8,
     /// Grows with everything that happens.
     pub tick: u64,
+    /// Bytes that every event has besides, so that few of them fill the agent's queue.
+    pub padding: usize,
     /// Lives of the engine process.
     pub life: u32,
 }
@@ -56,13 +60,27 @@ impl Engine {
             self.next_id = self.next_id.wrapping_add(1);
             let id = EngineId([self.next_id; 32]);
             let name = format!("c{}", self.next_id);
-            let truth = Truth { name, state: State::Created, started: None, exit_code: None, restarts: 0 };
+            let truth = Truth {
+                name,
+                state: State::Created,
+                started: None,
+                exit_code: None,
+                restarts: 0,
+                health: Health::None,
+            };
             self.containers.insert(id, truth);
             return self.tell(id, "create");
         };
         let clock = self.clock;
         let Some(it) = self.containers.get_mut(&id) else { return };
-        match (it.state, random.below(6)) {
+        match (it.state, random.below(8)) {
+            (State::Running, 6) => {
+                let healthy = it.health != Health::Healthy;
+                it.health = if healthy { Health::Healthy } else { Health::Unhealthy };
+                let word = it.health.word();
+                self.tell(id, &format!("health_status: {word}"));
+            }
+            (State::Running, 7) if it.health != Health::None => {} // The check goes on.
             (State::Running, 0) => {
                 it.state = State::Paused;
                 self.tell(id, "pause");
@@ -74,6 +92,7 @@ impl Engine {
             (State::Running, 2) => {
                 it.started = Some(clock);
                 it.restarts += 1;
+                it.health = if it.health == Health::None { Health::None } else { Health::Starting };
                 self.tell(id, "die");
                 self.tell(id, "start");
                 self.tell(id, "restart");
@@ -87,8 +106,9 @@ impl Engine {
                 it.state = State::Running;
                 self.tell(id, "unpause");
             }
-            (_, 0..3) => {
+            (_, 0..4) => {
                 it.state = State::Running;
+                it.health = if it.health == Health::None { Health::None } else { Health::Starting };
                 it.started = Some(clock);
                 it.exit_code = None;
                 self.tell(id, "start");
@@ -120,8 +140,12 @@ impl Engine {
     pub fn send_one(&mut self) -> Option<Sent> {
         let (id, action, name) = self.untold.pop_front()?;
         self.clock += 1;
+        let padding = "p".repeat(limits::ATTRIBUTE_VALUE);
         let mut attributes = heapless::Vec::new();
         let _ = attributes.push(("name", name.as_str()));
+        for _ in 0..self.padding / limits::ATTRIBUTE_VALUE {
+            let _ = attributes.push(("padding", padding.as_str()));
+        }
         let event = Event {
             time_nano: self.clock,
             subject: Subject::Container as u8,
@@ -165,7 +189,7 @@ impl Engine {
             image_id: None,
             command: "sh",
             state: truth.state as u8,
-            health: Health::None as u8,
+            health: truth.health as u8,
             exit_code: truth.exit_code,
             oom_killed: false,
             restart_count: truth.restarts,

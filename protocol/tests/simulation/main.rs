@@ -51,6 +51,8 @@ fn the_rules_hold_in_every_history() {
         // A simulation in which nothing happens proves nothing.
         assert!(totals.stored > 10_000 && totals.derived > 100 && totals.gaps > 100, "{totals:?}");
         assert!(totals.agent_crashes > 100 && totals.server_crashes > 100 && totals.engine_crashes > 100);
+        assert!(totals.outages > 100 && totals.dropped > 100 && totals.returns > 100);
+        assert!(totals.forgotten_epochs > 50 && totals.with_hidden > 50);
         assert!(totals.lost > 1000 && totals.duplicated > 1000 && totals.reordered > 500 && totals.restores > 50);
     }
 }
@@ -92,6 +94,11 @@ fn notices_a_loss_that_is_not_shown() {
 #[test]
 fn notices_an_acknowledgement_before_the_commit() {
     is_noticed(Break::AnswerBeforeCommit, "rule 4");
+}
+
+#[test]
+fn notices_an_absence_that_hidden_containers_do_not_allow() {
+    is_noticed(Break::ForgetHidden, "rule 3");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::engine::{Engine, Truth};
 use crate::rules;
 use crate::server::Server;
 use muster_protocol::id::{EngineId, EventIdentity};
+use muster_protocol::limits;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// xorshift64*: small, and the same everywhere.
@@ -54,6 +55,7 @@ pub enum Break {
     HideGaps,
     AnswerBeforeCommit,
     BelieveAtOnce,
+    ForgetHidden,
 }
 
 /// What happened in a history: proof that it was one.
@@ -69,6 +71,13 @@ pub struct Seen {
     pub server_crashes: usize,
     pub engine_crashes: usize,
     pub restores: usize,
+    pub outages: usize,
+    /// Events that did not fit into the agent's queue.
+    pub dropped: u64,
+    /// Agents that came back after another one had replaced them.
+    pub returns: usize,
+    pub forgotten_epochs: usize,
+    pub with_hidden: usize,
 }
 
 impl Seen {
@@ -83,6 +92,11 @@ impl Seen {
         self.server_crashes += other.server_crashes;
         self.engine_crashes += other.engine_crashes;
         self.restores += other.restores;
+        self.outages += other.outages;
+        self.dropped += other.dropped;
+        self.returns += other.returns;
+        self.forgotten_epochs += other.forgotten_epochs;
+        self.with_hidden += other.with_hidden;
     }
 }
 
@@ -90,6 +104,16 @@ pub struct World {
     random: Random,
     engine: Engine,
     agent: Option<Agent>,
+    /// Another run with the same identity, which does not speak now.
+    twin: Option<Agent>,
+    /// Whether this history has one.
+    has_twin: bool,
+    /// Containers that an agent reports at most.
+    limit: usize,
+    /// Steps for which the server cannot be reached.
+    away: usize,
+    /// No run that knows the highest epoch has been welcomed since it was forgotten.
+    epoch_forgotten: bool,
     highest_epoch: u64,
     server: Server,
     /// On their way to the server: number, bytes.
@@ -116,10 +140,18 @@ impl World {
             random.next();
         }
         let ring_size = 4 + random.below(60);
+        let padding = if random.one_in(6) { 1024 + random.below(2000) } else { 0 };
+        let limit = if random.one_in(6) { 1 + random.below(4) } else { limits::CONTAINERS };
+        let has_twin = random.one_in(6);
         World {
-            engine: Engine { ring_size, clock: 1_000_000, ..Engine::default() },
+            engine: Engine { ring_size, clock: 1_000_000, padding, ..Engine::default() },
             random,
             agent: None,
+            twin: None,
+            has_twin,
+            limit,
+            away: 0,
+            epoch_forgotten: false,
             highest_epoch: 0,
             server: Server::default(),
             requests: Vec::new(),
@@ -145,7 +177,9 @@ impl World {
             self.step(calm)?;
         }
         self.settle()?;
-        rules::end(&self.server, &self.engine, &self.indices, self.first_heard)?;
+        rules::end(&self.server, &self.engine, &self.indices, self.first_heard, self.limit)?;
+        self.seen.with_hidden += usize::from(self.engine.containers.len() > self.limit);
+        self.note_dropped();
         for line in &self.server.disk.history {
             match line {
                 crate::server::Line::Event(_) => self.seen.stored += 1,
@@ -157,6 +191,14 @@ impl World {
     }
 
     fn step(&mut self, calm: bool) -> Result<(), String> {
+        self.away = self.away.saturating_sub(1);
+        if self.away == 0 && self.random.one_in(300) {
+            self.away = self.random.below(200);
+            self.seen.outages += 1;
+        }
+        if self.has_twin && self.random.one_in(40) {
+            self.change_over();
+        }
         match self.random.below(if calm { 92 } else { 100 }) {
             0..15 => self.engine.act(&mut self.random),
             15..30 => self.tell_one(),
@@ -184,6 +226,7 @@ impl World {
             }
             92 | 93 => self.crash_agent(),
             94 => {
+                self.say("server restarts");
                 self.server.restart();
                 self.answers.clear();
                 self.requests.clear();
@@ -191,6 +234,7 @@ impl World {
                 self.seen.server_crashes += 1;
             }
             95 => {
+                self.say("engine crashes");
                 self.engine.crash();
                 self.seen.engine_crashes += 1;
                 self.heard = self.engine.log.len();
@@ -199,7 +243,8 @@ impl World {
                 }
             }
             96 => self.server.backup = self.server.disk.clone(),
-            97 if self.random.one_in(4) => {
+            97 if self.random.one_in(4) && !self.epoch_forgotten => {
+                self.say("server restored");
                 self.server.disk = self.server.backup.clone();
                 self.server.restart();
                 self.requests.clear();
@@ -224,11 +269,15 @@ impl World {
 
     fn agent_hears(&mut self) {
         let Some(agent) = &mut self.agent else {
-            self.agent = Some(Agent::start(&mut self.random, self.highest_epoch));
+            self.agent = Some(Agent::start(&mut self.random, self.highest_epoch, self.limit));
             return;
         };
         match &agent.stream {
             None => {
+                if self.tracing {
+                    let ring = self.engine.ring.iter().flatten().map(|sent| sent.index).collect::<Vec<_>>();
+                    println!("run {} opens the stream: {ring:?}", agent.reporter.run()[0]);
+                }
                 agent.open_stream(&self.engine);
                 let oldest = self.engine.ring.iter().flatten().map(|sent| sent.index).next();
                 self.first_heard.get_or_insert(oldest.unwrap_or(self.engine.log.len()));
@@ -260,6 +309,25 @@ impl World {
         self.due = self.engine.untold.len();
     }
 
+    /// The run that speaks falls silent, and the other one, older or new, speaks. A run that no server ever knew
+    /// keeps trying: what it has heard cannot be told apart from what another run has stored meanwhile.
+    fn change_over(&mut self) {
+        if self.agent.as_ref().is_some_and(|agent| !agent.welcomed) {
+            return;
+        }
+        if let Some(agent) = &mut self.agent {
+            agent.close_stream();
+            agent.give_up();
+        }
+        self.say("another run speaks");
+        std::mem::swap(&mut self.agent, &mut self.twin);
+        self.seen.returns += usize::from(self.agent.is_some());
+    }
+
+    fn note_dropped(&mut self) {
+        self.seen.dropped += self.agent.as_ref().map_or(0, |agent| agent.reporter.dropped());
+    }
+
     fn agent_sends(&mut self) {
         let Some(agent) = &mut self.agent else { return };
         self.next_request += 1;
@@ -270,6 +338,12 @@ impl World {
     }
 
     fn deliver_request(&mut self) -> Result<(), String> {
+        if self.away > 0 {
+            self.requests.clear();
+            if let Some(agent) = &mut self.agent {
+                agent.give_up(); // The agent finds out as fast as it may.
+            }
+        }
         if self.requests.is_empty() {
             return Ok(());
         }
@@ -326,7 +400,8 @@ impl World {
                 Kind::Event => {
                     let (seq, body) = record.numbered().expect("numbered");
                     let event: muster_protocol::event::Event = postcard::from_bytes(body).expect("decodes");
-                    println!("  {seq} event {} {:?}", event.action, event.actor);
+                    let index = self.indices.get(&EventIdentity::of(body));
+                    println!("  {seq} event {index:?} {} {:?}", event.action, event.actor);
                 }
                 Kind::Container | Kind::Listed => {
                     let (seq, body) = record.numbered().expect("numbered");
@@ -341,20 +416,57 @@ impl World {
         }
     }
 
+    fn say_answer(&self, number: u64, answer: &[u8]) {
+        use muster_protocol::record::{Kind, Reader};
+        let record = Reader::message(answer).and_then(|mut reader| reader.next_record());
+        let Ok(Some(record)) = record else { return };
+        match record.kind {
+            Kind::Welcome => {
+                let welcome: muster_protocol::hello::Welcome = record.decode().expect("decodes");
+                let last = welcome.last_event.and_then(|last| self.indices.get(&last));
+                let (epoch, through) = (welcome.epoch, welcome.acknowledged);
+                self.say(&format!("answer {number} welcome to {epoch}, {through}, last {last:?}"));
+            }
+            Kind::Answer => {
+                self.say(&format!("answer {number} {:?}", record.decode::<muster_protocol::batch::Answer>()));
+            }
+            _ => self.say(&format!("answer {number} {:?}", record.decode::<muster_protocol::batch::Refused>())),
+        }
+    }
+
+    fn say(&self, what: &str) {
+        if self.tracing {
+            println!("{what}");
+        }
+    }
+
     fn deliver_answer(&mut self) {
         if self.answers.is_empty() {
             return;
         }
         let (number, answer) = self.answers.remove(0);
+        self.say_answer(number, &answer);
         if let Some(agent) = &mut self.agent {
             agent.answered(number, &answer);
+            if self.tracing {
+                println!("  of run {}: {} wait", agent.reporter.run()[0], agent.reporter.waiting());
+            }
+            self.epoch_forgotten &= agent.reporter.needs_hello();
             self.highest_epoch = self.highest_epoch.max(agent.reporter.highest_epoch());
         }
     }
 
     fn crash_agent(&mut self) {
+        self.note_dropped();
+        self.say("agent crashes");
         if self.agent.take().is_some() {
             self.seen.agent_crashes += 1;
+            // Its disk may not have kept the epoch. One that a backup lost as well nobody could know any more.
+            if self.random.one_in(8) && self.server.disk.place.epoch >= self.highest_epoch {
+                self.highest_epoch = 0;
+                self.epoch_forgotten = true;
+                self.seen.forgotten_epochs += 1;
+            }
         }
     }
 
