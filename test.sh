@@ -50,6 +50,9 @@ end_leftovers() {
         for groups in /sys/fs/cgroup/"$(basename "$left")" /sys/fs/cgroup/*/"$(basename "$left")"; do
             [ -d "$groups" ] || continue
             find "$groups" -name cgroup.procs -exec cat {} + 2>/dev/null | xargs -r kill -KILL 2>/dev/null || true
+            # What was frozen dies when it thaws.
+            find "$groups" -name freezer.state -exec sh -c 'echo THAWED >"$1"' sh {} \; 2>/dev/null || true
+            find "$groups" -name cgroup.freeze -exec sh -c 'echo 0 >"$1"' sh {} \; 2>/dev/null || true
         done
     done
     for process in /proc/[0-9]*; do

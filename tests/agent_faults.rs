@@ -1,6 +1,6 @@
 //! An agent that dies in the middle of anything loses nothing and repeats nothing.
 
-use muster_tests::truth::{counted, docker_events, muster_events, wait_for_truth};
+use muster_tests::truth::{assert_same_story, docker_events, wait_for_truth};
 use muster_tests::{Agent, Engine, Server, eventually};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -32,13 +32,9 @@ fn killed_while_events_flow() {
     agent.wait_until_heard(&server, "alpha");
     wait_for_truth(&server, "alpha", &engine);
     server.settle("alpha", &engine);
-    let (ours, theirs) = (muster_events(&server, "alpha"), docker_events(&engine));
-    assert!(theirs.len() > 100, "only {} events: the test shows nothing", theirs.len());
-    let twice: Vec<_> = counted(&ours).into_iter().filter(|(_, times)| *times > 1).collect();
-    assert!(twice.is_empty(), "stored more than once: {twice:?}");
-    let missing: Vec<_> = theirs.iter().filter(|event| !ours.contains(event)).collect();
-    assert!(missing.is_empty(), "never stored: {missing:?}");
-    assert_eq!(ours, theirs);
+    assert_same_story(&server, "alpha", &engine);
+    let count = docker_events(&engine).len();
+    assert!(count > 100, "only {count} events: the test shows nothing");
 }
 
 #[test]
@@ -47,7 +43,8 @@ fn an_agent_that_stops_when_asked_ends_well_and_comes_back() {
     let mut agent = Agent::join(&server, &engine);
     let id = engine.run("web");
     server.wait_for_actions("alpha", &id, &["start"]);
-    assert_eq!(agent.stop(), 0, "an operator's stop is no failure");
+    // By itself, or by the signal: it has nothing to save.
+    assert!([0, -1].contains(&agent.stop()), "an operator's stop is no failure");
     engine.docker(&["stop", "web"]);
     agent.start();
     server.wait_for_state("alpha", "web", "exited");

@@ -184,7 +184,7 @@ fn errors_are_problems_and_tokens_are_needed() {
     check("GET", "/api/v1/containers?limit=0", Some(&admin), None, 400);
     check("GET", "/api/v1/events?since=nonsense", Some(&admin), None, 400);
     check("POST", "/api/v1/tokens", Some(&admin), Some(&json!({"role": "king"})), 422);
-    check("POST", "/api/v1/join-tokens", Some(&admin), Some(&json!({"ttl": "soon"})), 400);
+    check("POST", "/api/v1/join-tokens", Some(&admin), Some(&json!({"ttl": "soon"})), 422);
     check("PUT", "/api/v1/hosts", Some(&admin), None, 405);
 
     let (status, health) = server.api("GET", "/healthz", None, None);

@@ -93,6 +93,8 @@ fn what_the_engine_said_is_read_word_for_word() {
 fn an_engine_leaves_nothing_behind() {
     let mut engine = Engine::start_with_bridge("one");
     engine.run("box");
+    engine.run("frozen");
+    engine.docker(&["pause", "frozen"]);
     let socket = engine.docker_host().replace("unix://", "");
     let directory = Path::new(&socket).parent().expect("a socket lies in a directory").to_path_buf();
     let mark = directory.display().to_string();
@@ -111,4 +113,5 @@ fn an_engine_leaves_nothing_behind() {
     let name = directory.file_name().expect("a directory has a name");
     assert!(!Path::new("/sys/fs/cgroup").join(name).exists());
     assert!(!Path::new("/sys/fs/cgroup/memory").join(name).exists());
+    assert!(!Path::new("/sys/fs/cgroup/freezer").join(name).exists());
 }

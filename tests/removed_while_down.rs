@@ -1,6 +1,6 @@
 //! A container that was removed while something was down has an end in the history.
 
-use muster_tests::truth::{docker_events, muster_events, wait_for_truth};
+use muster_tests::truth::{assert_same_story, wait_for_truth};
 use muster_tests::{Agent, Engine, Server, text};
 
 fn gaps(server: &Server) -> Vec<String> {
@@ -21,7 +21,7 @@ fn while_the_agent_was_down_the_engine_remembers() {
     server.wait_for_actions("alpha", &id, &["create", "start", "kill", "die", "destroy"]);
     wait_for_truth(&server, "alpha", &engine);
     server.settle("alpha", &engine);
-    assert_eq!(muster_events(&server, "alpha"), docker_events(&engine), "each once, at the engine's times");
+    assert_same_story(&server, "alpha", &engine);
     assert!(gaps(&server).is_empty(), "nothing is missing, and no gap is claimed: {:?}", gaps(&server));
     assert!(server.events("alpha").iter().all(|event| event["type"] != "container" || event["derived"] == false));
 }
@@ -38,7 +38,7 @@ fn while_the_server_was_down_the_agent_remembers() {
     server.wait_for_actions("alpha", &id, &["create", "start", "kill", "die", "destroy"]);
     wait_for_truth(&server, "alpha", &engine);
     server.settle("alpha", &engine);
-    assert_eq!(muster_events(&server, "alpha"), docker_events(&engine), "each once, at the engine's times");
+    assert_same_story(&server, "alpha", &engine);
     assert!(gaps(&server).is_empty(), "nothing is missing, and no gap is claimed: {:?}", gaps(&server));
 }
 

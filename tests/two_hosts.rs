@@ -1,7 +1,7 @@
 //! Two hosts side by side: names and ids of containers are a host's own.
 
 use muster_tests::engine::Options;
-use muster_tests::truth::{docker_events, muster_events, wait_for_truth};
+use muster_tests::truth::{assert_same_story, wait_for_truth};
 use muster_tests::{Agent, Engine, Server, text, texts};
 
 #[test]
@@ -29,8 +29,8 @@ fn the_same_name_on_two_hosts() {
     assert_eq!(server.get("/api/v1/containers/web")["host"], "one");
     server.settle("one", &one);
     server.settle("two", &two);
-    assert_eq!(muster_events(&server, "one"), docker_events(&one));
-    assert_eq!(muster_events(&server, "two"), docker_events(&two));
+    assert_same_story(&server, "one", &one);
+    assert_same_story(&server, "two", &two);
 }
 
 #[test]

@@ -11,7 +11,8 @@ use crate::uplink::Uplink;
 use crate::uplink::backoff::Backoff;
 use crate::uplink::sender::Sender;
 use crate::watch::watch;
-use futures_lite::future;
+use async_signal::{Signal, Signals};
+use futures_lite::{StreamExt, future};
 use log::{info, warn};
 use muster_dial::JoinString;
 use muster_protocol::id::Fingerprint;
@@ -40,7 +41,7 @@ pub struct RunSettings {
     pub fingerprint: Fingerprint,
 }
 
-/// Reports until it is ended from outside. Comes back only if it cannot begin.
+/// Reports until it is told to end.
 pub fn run(settings: RunSettings) -> ExitCode {
     let identity = match identity_of(&settings) {
         Ok(identity) => identity,
@@ -65,9 +66,17 @@ fn report(settings: &RunSettings, identity: Identity) -> Result<(), Trouble> {
     let sender = Sender::start(identity).map_err(|error| cannot(&error))?;
     let facts = facts::gather(Path::new("/"));
     let mut uplink = Uplink::new(sender, facts, settings.fingerprint, &settings.state_dir);
+    // As a container's first process the agent would not even notice a signal that it does not wait for.
+    let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(|error| cannot(&error))?;
     let executor = smol::LocalExecutor::new();
     let tasks = future::zip(future::zip(watch(&hub), census(&hub)), future::zip(look_after(&hub), uplink.run(&hub)));
-    smol::block_on(executor.run(tasks));
+    let ended = async {
+        signals.next().await;
+        info!("ending: events that the server does not have yet are still with the engine");
+    };
+    smol::block_on(executor.run(future::or(ended, async {
+        tasks.await;
+    })));
     Ok(())
 }
 

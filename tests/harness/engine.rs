@@ -263,6 +263,12 @@ tar -C '{root}' -cf '{root}.tar' .
                 for id in numbers(&directory.join("cgroup.procs")) {
                     process::send(id, "KILL");
                 }
+                // What `docker pause` froze dies only when it thaws: with cgroup v1, and with v2.
+                for (file, thawed) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")] {
+                    if directory.join(file).exists() {
+                        let _ = fs::write(directory.join(file), thawed);
+                    }
+                }
             });
         }
         let Ok(own) = fs::read_link(format!("/proc/{}/ns/mnt", self.holder.id())) else { return };

@@ -64,13 +64,26 @@ pub fn muster_events(server: &Server, host: &str) -> Vec<Said> {
     server.events(host).iter().filter(engines).map(from_muster).collect()
 }
 
-/// How often each event is there: to show that none is stored twice.
-pub fn counted(events: &[Said]) -> BTreeMap<&Said, usize> {
+/// Two events of an engine that lie closer together than this can come in either order: it writes them down and
+/// sends them in two steps, and its memory and each listener may see another order.
+const SAME_MOMENT: i128 = 10_000_000;
+
+/// Checks that the server's story of a host is its engine's: each event once, word for word, in the engine's order.
+#[track_caller]
+pub fn assert_same_story(server: &Server, host: &str, engine: &Engine) {
+    let (ours, theirs) = (muster_events(server, host), docker_events(engine));
     let mut counts = BTreeMap::new();
-    for event in events {
+    for event in &ours {
         *counts.entry(event).or_insert(0) += 1;
     }
-    counts
+    let twice: Vec<_> = counts.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(twice.is_empty(), "stored more than once: {twice:#?}");
+    let missing: Vec<_> = theirs.iter().filter(|event| !ours.contains(event)).collect();
+    let invented: Vec<_> = ours.iter().filter(|event| !theirs.contains(event)).collect();
+    assert!(missing.is_empty() && invented.is_empty(), "missing: {missing:#?}\nnot the engine's: {invented:#?}");
+    for pair in ours.windows(2) {
+        assert!(pair[0].time_nano - pair[1].time_nano < SAME_MOMENT, "the wrong way round: {pair:#?}");
+    }
 }
 
 /// Waits until the server's containers of a host are the engine's: ids, names, states, exit codes, none stale.
