@@ -10,6 +10,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::listen::{self, Limits, Request, Response};
 use crate::store::{RedbStore, Store};
+use crate::time::{format_ms, now_ms};
 use futures_lite::StreamExt;
 use muster_dial::Address;
 use smol::{Executor, Timer};
@@ -37,6 +38,7 @@ pub struct ServeOptions {
 
 /// Serves until it is told to end.
 pub fn run(options: ServeOptions) -> Result<(), Failure> {
+    log_to_stderr();
     let executor = Arc::new(Executor::new());
     let (stop, stopped) = async_channel::bounded::<()>(1);
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(THREADS);
@@ -49,6 +51,22 @@ pub fn run(options: ServeOptions) -> Result<(), Failure> {
         drop(stop);
         outcome
     })
+}
+
+/// What the server has to say to its operator: a line each, with the time, for terminals and files. `MUSTER_LOG` says
+/// how much, such as `debug` or `muster::listen=debug`.
+fn log_to_stderr() {
+    let begun = env_logger::Builder::new()
+        .filter_level(log::LevelFilter::Warn)
+        .filter_module(env!("CARGO_PKG_NAME"), log::LevelFilter::Info)
+        .parse_env("MUSTER_LOG")
+        .format(|line, record| {
+            let level = record.level().as_str().to_lowercase();
+            writeln!(line, "{} {level}: {}", format_ms(now_ms()), record.args())
+        })
+        .try_init();
+    // Whoever uses this as a library may have begun already.
+    drop(begun);
 }
 
 async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Result<(), Failure> {
@@ -103,8 +121,8 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
     let ended = {
         let fleet = fleet.clone();
         async move {
-            let signal = signals.next().await;
-            log::info!("ending: {signal:?}");
+            signals.next().await;
+            log::info!("ending, as a signal says");
             fleet.feed().close();
         }
     };

@@ -134,7 +134,7 @@ impl Agent {
     /// A new life of the process.
     pub fn start(&mut self) {
         let run = crate::access::secret::random().expect("random");
-        self.reporter = Box::new(Reporter::new(run, self.reporter.highest_epoch()));
+        *self.reporter = Reporter::new(run, self.reporter.highest_epoch());
         self.reporter.stream_opened(Cause::AgentDown);
         self.reporter.replay_ended();
     }

@@ -67,16 +67,19 @@ pub async fn answer(fleet: &Arc<Fleet>, mut request: Request) -> Response {
 /// One message of a host, in its turn.
 async fn message(fleet: &Fleet, cell: &Arc<HostCell>, request: &mut Request, is_hello: bool) -> Response {
     let Some(_place) = cell.place() else { return refuse(cell, Reason::TooMany) };
-    // A host that floods waits here, and nobody else does.
-    match cell.pace.take(fleet.now().monotonic_ms) {
-        Some(wait) if wait.is_zero() => {}
-        Some(wait) => drop(smol::Timer::after(wait).await),
-        None => return refuse(cell, Reason::TooMany),
+    if cell.pace.is_over(fleet.now().monotonic_ms) {
+        return refuse(cell, Reason::TooMany);
     }
     let body = match request.body.read(limits::MESSAGE).await {
         Ok(body) => body,
         Err(error) => return Response::empty(error.status()),
     };
+    // A host that floods waits here, and nobody else does.
+    match cell.pace.take(fleet.now().monotonic_ms, body.len()) {
+        Some(wait) if wait.is_zero() => {}
+        Some(wait) => drop(smol::Timer::after(wait).await),
+        None => return refuse(cell, Reason::TooMany),
+    }
     take(fleet, cell, &body, is_hello).await
 }
 

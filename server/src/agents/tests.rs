@@ -41,7 +41,9 @@ impl Port {
                 let fleet = fleet.clone();
                 async move { super::answer(&fleet, request).await }
             };
-            let shutdown = async move { drop(stopped.recv().await) };
+            let shutdown = async move {
+                let _ = stopped.recv().await;
+            };
             block_on(executor.run(listen::serve(
                 listener,
                 tls,
@@ -204,7 +206,7 @@ fn a_flood_of_one_host_is_refused_and_others_are_served() {
     assert_eq!(post(&client, "report", &flooding.credential, &[]).0, 400, "its turn has come again");
     // Hellos cost a commit each, and are counted like reports.
     port.bench.until(|fleet| {
-        while cell.pace.take(fleet.now().monotonic_ms).is_some() {}
+        while cell.pace.take(fleet.now().monotonic_ms, 0).is_some() {}
         let (_, answer) = post(&client, "hello", &flooding.credential, &flooding.hello_bytes());
         let refused = Reader::message(&answer).and_then(|mut reader| reader.expect::<Refused>(Kind::Refused));
         refused.is_ok_and(|refused| refused.reason == Reason::TooMany as u8)

@@ -59,9 +59,14 @@ impl Fleet {
         after: Option<[String; 4]>,
         limit: usize,
     ) -> Vec<types::Container> {
-        let _place = self.scans.acquire().await;
+        let place = self.scans.acquire_arc().await;
         let state = self.state.clone();
-        smol::unblock(move || state.containers(&wanted, after.as_ref(), limit)).await
+        let read = move || {
+            // Given back when it is over, and not when the client leaves.
+            let _place = place;
+            state.containers(&wanted, after.as_ref(), limit)
+        };
+        smol::unblock(read).await
     }
 
     /// One container by (host's id or name, container's id, unique beginning of an id, or name).
@@ -79,10 +84,11 @@ impl Fleet {
 
     /// A page of at most `limit` events with id > `after`, oldest first.
     pub async fn events(&self, after: u64, limit: usize, wanted: EventSelect) -> Result<EventPage, Refusal> {
-        let _place = self.scans.acquire().await;
+        let place = self.scans.acquire_arc().await;
         let mut names = Names { state: self.state.clone(), known: HashMap::new() };
         let history = self.history.clone();
         let outcome = smol::unblock(move || {
+            let _place = place;
             let mut page = EventPage::default();
             let (mut seen, mut last) = (0, after);
             let mut matching = Vec::new();

@@ -45,7 +45,7 @@ pub struct Fleet {
     registry: Arc<smol::lock::Mutex<()>>,
     reached_by: (Address, Pin),
     /// Places for readings of many rows, which take a thread and a processor each.
-    scans: smol::lock::Semaphore,
+    scans: Arc<smol::lock::Semaphore>,
 }
 
 /// Readings of many rows at a time: more would only take the processor from the agents.
@@ -131,7 +131,7 @@ impl Fleet {
             history: History(store),
             registry: Arc::default(),
             reached_by: (address, pin),
-            scans: smol::lock::Semaphore::new(SCANS),
+            scans: Arc::new(smol::lock::Semaphore::new(SCANS)),
         })
     }
 

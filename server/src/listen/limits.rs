@@ -40,7 +40,7 @@ pub struct Limits {
     pub headers: usize,
     /// How often connections are checked against these times: what they may overrun.
     pub sweep: Duration,
-    /// At the end, for requests that are being answered.
+    /// At the end, for requests that are being answered. What they began is finished without them.
     pub grace: Duration,
 }
 
@@ -62,7 +62,7 @@ impl Default for Limits {
             head_bytes: 16 * 1024,
             headers: 64,
             sweep: Duration::from_secs(1),
-            grace: Duration::from_secs(5),
+            grace: Duration::from_secs(2),
         }
     }
 }

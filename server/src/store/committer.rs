@@ -153,3 +153,62 @@ fn run(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::memory::MemoryStore;
+    use crate::store::samples;
+    use futures_lite::future::block_on;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    fn events(count: usize) -> Vec<Write> {
+        vec![Write::Event(samples::event(0)); count]
+    }
+
+    /// The first id, or 0 if it failed.
+    fn commit(committer: &Committer, writes: Vec<Write>) -> (u64, Result<(), StoreError>) {
+        let (tell, told) = async_channel::bounded(1);
+        let pending = committer.commit(writes, move |stored| tell.try_send(stored.unwrap_or(0)).expect("room"));
+        let outcome = block_on(pending.wait());
+        (told.try_recv().expect("what follows comes before the answer"), outcome)
+    }
+
+    #[test]
+    fn ids_have_no_gaps_and_are_never_given_twice() {
+        let store = Arc::new(MemoryStore::new());
+        let recoveries = Arc::new(AtomicU32::new(0));
+        let counted = recoveries.clone();
+        let count = move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        };
+        let committer = Committer::start(store.clone(), count);
+        let committer = committer.expect("a thread");
+        assert_eq!(commit(&committer, events(3)), (1, Ok(())));
+        assert_eq!(commit(&committer, Vec::new()), (4, Ok(())));
+        store.fail_commits(1);
+        assert!(commit(&committer, events(2)).1.is_err());
+        assert!(!committer.may_try() || committer.problem().is_some());
+        assert_eq!(commit(&committer, Vec::new()).1, Ok(()), "nothing is always stored");
+        assert!(committer.problem().is_some(), "and proves nothing");
+        assert_eq!(recoveries.load(Ordering::Relaxed), 0);
+        assert_eq!(commit(&committer, events(2)), (4, Ok(())));
+        assert_eq!((committer.problem(), recoveries.load(Ordering::Relaxed)), (None, 1));
+        let after = Committer::start(Arc::new(store.restarted()), || {}).expect("a thread");
+        assert_eq!(commit(&after, events(1)), (6, Ok(())));
+    }
+
+    #[test]
+    fn what_follows_comes_in_order_even_if_nobody_waits() {
+        let store = Arc::new(MemoryStore::new());
+        let committer = Committer::start(store, || {}).expect("a thread");
+        let (tell, told) = async_channel::unbounded();
+        for _ in 0..200 {
+            let tell = tell.clone();
+            drop(committer.commit(events(2), move |stored| tell.try_send(stored.unwrap_or(0)).expect("room")));
+        }
+        assert_eq!(commit(&committer, events(1)).0, 401);
+        let firsts: Vec<u64> = std::iter::from_fn(|| told.try_recv().ok()).collect();
+        assert_eq!(firsts, (0..200).map(|n| n * 2 + 1).collect::<Vec<_>>());
+    }
+}

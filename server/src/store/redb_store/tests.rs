@@ -59,6 +59,11 @@ fn keeps_what_it_is_told(store: &dyn Store) {
     assert_eq!(snapshot.hosts, [samples::host(1), samples::host(2)]);
     assert_eq!(snapshot.streams, [samples::stream(1)]);
     assert_eq!(snapshot.containers, [samples::container(1, 1), samples::container(1, 0xff), samples::container(2, 1)]);
+    let one = store.load_host(HostId([1; 8])).expect("one host");
+    assert_eq!((&one.hosts[..], &one.streams[..]), (&[samples::host(1)][..], &[samples::stream(1)][..]));
+    assert_eq!(one.containers, [samples::container(1, 1), samples::container(1, 0xff)]);
+    assert!(one.join_tokens.is_empty() && one.api_tokens.is_empty());
+    assert_eq!(store.load_host(HostId([3; 8])).expect("no such host"), Snapshot::default());
     assert_eq!(snapshot.join_tokens, [samples::join_token(1)]);
     assert_eq!(snapshot.api_tokens, [samples::api_token(1)]);
     let all = store.events(0, 10, &mut |_| Keep::Yes).expect("events");
