@@ -53,6 +53,38 @@ pub struct Container<'a> {
     pub truncated: u16,
 }
 
+impl Container<'_> {
+    /// Whether every text keeps to its limit, and those of each list together to theirs.
+    pub fn is_within_limits(&self) -> bool {
+        let labels = self.labels.iter().all(|(k, v)| k.len() <= limits::LABEL_KEY && v.len() <= limits::LABEL_VALUE);
+        let ports = self
+            .ports
+            .iter()
+            .all(|port| port.protocol.len() <= limits::PORT_PROTOCOL && port.address.len() <= limits::ADDRESS);
+        let networks = self.networks.iter().all(|network| {
+            let addresses = [network.ipv4, network.ipv6];
+            network.name.len() <= limits::PATH && addresses.iter().all(|text| text.len() <= limits::ADDRESS)
+        });
+        let mounts = self.mounts.iter().all(|mount| {
+            let paths = [mount.destination, mount.source];
+            mount.kind.len() <= limits::MOUNT_KIND && paths.iter().all(|path| path.len() <= limits::PATH)
+        });
+        let labels_bytes: usize = self.labels.iter().map(|(k, v)| k.len() + v.len()).sum();
+        let networks_bytes: usize = self.networks.iter().map(|n| n.name.len() + n.ipv4.len() + n.ipv6.len()).sum();
+        let mounts_bytes: usize = self.mounts.iter().map(|m| m.destination.len() + m.kind.len() + m.source.len()).sum();
+        self.name.len() <= limits::NAME
+            && self.image.len() <= limits::IMAGE
+            && self.command.len() <= limits::COMMAND
+            && labels
+            && ports
+            && networks
+            && mounts
+            && labels_bytes <= limits::LABELS_BYTES
+            && networks_bytes <= limits::NETWORKS_BYTES
+            && mounts_bytes <= limits::MOUNTS_BYTES
+    }
+}
+
 /// Bits of [`Container::truncated`] and [`crate::event::Event::truncated`].
 pub mod cut {
     /// The name was longer.

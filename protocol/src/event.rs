@@ -30,6 +30,17 @@ impl Event<'_> {
     pub fn container_id(&self) -> Option<EngineId> {
         if self.subject == Subject::Container as u8 { Some(self.actor) } else { self.container }
     }
+
+    /// Whether every text keeps to its limit, and the attributes together to theirs.
+    pub fn is_within_limits(&self) -> bool {
+        let mut bytes = 0;
+        self.action.len() <= limits::ACTION
+            && self.attributes.iter().all(|(key, value)| {
+                bytes += key.len() + value.len();
+                key.len() <= limits::ATTRIBUTE_KEY && value.len() <= limits::ATTRIBUTE_VALUE
+            })
+            && bytes <= limits::ATTRIBUTES_BYTES
+    }
 }
 
 /// What an event is about: Docker's `Type`.

@@ -7,6 +7,9 @@
 /// room for hosts that never prune. What lies beyond is counted as hidden.
 pub const CONTAINERS: usize = 1024;
 
+/// Containers that the server holds of one host: those that exist, and those that went since the last list.
+pub const HELD: usize = 2 * CONTAINERS;
+
 /// Events that wait for an acknowledgement: a day of a quiet host, some minutes of a restart loop. A power of
 /// two, and twice the engine's own ring of 256, so that a replay never pushes out what waits.
 pub const QUEUED_EVENTS: usize = 512;
@@ -28,7 +31,7 @@ pub const READINGS: usize = 32 * 1024;
 /// The part of a message that events may take.
 pub const EVENTS_IN_MESSAGE: usize = 28 * 1024;
 
-/// One record. A container whose every field is cut to its limit still fits.
+/// One record. A container whose every field is cut to its limit still fits: see [`LARGEST_CONTAINER`].
 pub const RECORD: usize = 16 * 1024;
 
 /// One event's record; attributes beyond it are cut.
@@ -58,11 +61,26 @@ pub const LABELS_BYTES: usize = 6 * 1024;
 /// Published and exposed ports of one container. A published range counts each port.
 pub const PORTS: usize = 48;
 
+/// A port's protocol: `sctp` is the longest there is.
+pub const PORT_PROTOCOL: usize = 8;
+
+/// An address: the longest textual IPv6 one.
+pub const ADDRESS: usize = 45;
+
 /// Networks that one container is attached to.
 pub const NETWORKS: usize = 16;
 
+/// Bytes of all networks of one container together.
+pub const NETWORKS_BYTES: usize = 2 * 1024;
+
 /// Mounts of one container.
 pub const MOUNTS: usize = 24;
+
+/// A mount's kind: `cluster` and `volume` are among the longest.
+pub const MOUNT_KIND: usize = 12;
+
+/// Bytes of all mounts of one container together.
+pub const MOUNTS_BYTES: usize = 3 * 1024;
 
 /// A mount's source or destination, a network's name.
 pub const PATH: usize = 192;
@@ -72,6 +90,12 @@ pub const ATTRIBUTES: usize = 48;
 
 /// Bytes of all attributes of one event together.
 pub const ATTRIBUTES_BYTES: usize = 3 * 1024;
+
+/// An attribute's key, or a value: as a label's, because most of them are labels.
+pub const ATTRIBUTE_KEY: usize = LABEL_KEY;
+
+/// See [`ATTRIBUTE_KEY`].
+pub const ATTRIBUTE_VALUE: usize = LABEL_VALUE;
 
 /// An event's action; the longest of Docker's is `health_status: unhealthy`.
 pub const ACTION: usize = 40;
@@ -90,3 +114,34 @@ pub const RUNS: usize = 4;
 
 /// Identities of stored events that the server remembers of a host, beyond the sequence itself.
 pub const RECENT: usize = 256;
+
+/// Bytes that a number takes at most: seven bits in each.
+const NUMBER: usize = 10;
+
+/// Bytes in front of a text that say how long it is, for texts below 16 KiB; also the most that a u16 below that takes.
+const LENGTH: usize = 2;
+
+/// The largest container that keeps to the limits above, with its sequence number.
+pub const LARGEST_CONTAINER: usize = NUMBER
+    + 32
+    + (LENGTH + NAME)
+    + (LENGTH + IMAGE)
+    + (1 + 32)
+    + (LENGTH + COMMAND)
+    // State, health, exit code, out of memory, restarts, three times.
+    + (1 + 1 + 6 + 1 + 5 + NUMBER + 2 * (1 + NUMBER))
+    + (1 + LABELS * 2 * LENGTH + LABELS_BYTES)
+    + (1 + PORTS * (3 + 1 + PORT_PROTOCOL + 1 + 3 + 1 + ADDRESS))
+    + (1 + NETWORKS * (LENGTH + 1 + 1) + NETWORKS_BYTES)
+    + (1 + MOUNTS * (LENGTH + 1 + LENGTH + 1) + MOUNTS_BYTES)
+    + 3;
+
+/// The largest event that keeps to the limits above, without its sequence number.
+pub const LARGEST_EVENT: usize =
+    NUMBER + 1 + (1 + ACTION) + 32 + (1 + 32) + (1 + ATTRIBUTES * 2 * LENGTH + ATTRIBUTES_BYTES) + 3;
+
+const _: () = assert!(LARGEST_CONTAINER <= RECORD, "a container fits into its record");
+const _: () = assert!(LARGEST_EVENT <= EVENT, "an event fits into its record");
+const _: () = assert!(RECORD + 16 <= READINGS, "a part holds a record");
+const _: () = assert!(EVENT + 16 <= EVENTS_IN_MESSAGE && EVENT <= QUEUED_BYTES, "an event can be sent, and kept");
+const _: () = assert!(EVENT <= u16::MAX as usize, "the queue keeps an event's length in two bytes");

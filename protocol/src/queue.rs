@@ -51,10 +51,7 @@ impl Queue {
 
     /// Appends an event; drops the oldest ones if it has to, and says how many.
     pub fn push_event(&mut self, seq: u64, time_nano: i64, identity: EventIdentity, body: &[u8]) -> u32 {
-        let mut dropped = 0;
-        while self.entries.is_full() || self.bytes.capacity() - self.bytes.len() < body.len() {
-            dropped += self.drop_oldest();
-        }
+        let dropped = self.make_room(body.len());
         let what = What::Event { len: body.len() as u16, time_nano, identity };
         let _ = self.entries.push_back(Entry { seq, what });
         for byte in body {
@@ -63,59 +60,78 @@ impl Queue {
         dropped
     }
 
-    /// Appends a place that holds no event; drops the oldest event if it has to, and says how many.
+    /// Appends a place that holds no event; drops the oldest events if it has to, and says how many.
     pub fn push_mark(&mut self, seq: u64, what: What) -> u32 {
-        let dropped = if self.entries.is_full() { self.drop_oldest() } else { 0 };
+        let dropped = self.make_room(0);
         let _ = self.entries.push_back(Entry { seq, what });
         dropped
     }
 
-    /// Puts a gap before everything; drops the oldest event if it has to, and says how many.
+    /// Puts a gap before everything; drops the oldest events if it has to, and says how many.
     pub fn push_gap_front(&mut self, gap: Gap) -> u32 {
-        let dropped = if self.entries.is_full() { self.drop_oldest() } else { 0 };
+        let dropped = self.make_room(0);
         let seq = self.entries.front().map_or(0, |entry| entry.seq);
         let _ = self.entries.push_front(Entry { seq, what: What::Gap(gap) });
         dropped
     }
 
-    /// Makes room for one entry: the oldest event becomes part of a gap at the front. Answers how many events
-    /// went (0 or 1).
+    /// Makes room for an entry of so many bytes; answers how many events went.
+    fn make_room(&mut self, bytes: usize) -> u32 {
+        let mut dropped = 0;
+        // The first event that goes leaves a gap in its place, and so no room for an entry; the next ones do.
+        while self.entries.is_full() || self.bytes.capacity() - self.bytes.len() < bytes {
+            dropped += self.drop_oldest();
+        }
+        dropped
+    }
+
+    /// Takes a step towards room: the oldest event becomes part of the gap or the pending place before it, or of a
+    /// new gap at the front. Answers how many events went (0 or 1).
     ///
-    /// The gap takes the number of what it swallows. So when a message that carried the event was already
-    /// stored, its acknowledgement covers the gap too.
+    /// The mark takes the number of what it swallows. So when a message that carried the event was already
+    /// stored, its acknowledgement covers the gap too. Pending places are never swallowed: each will be decided.
     fn drop_oldest(&mut self) -> u32 {
-        let Some(first) = self.pop_front() else { return 0 };
-        let (mark, swallowed) = match first.what {
-            What::Nothing => return 0,
-            What::Event { .. } => (None, first),
-            mark => {
-                let Some(second) = self.pop_front() else { return 0 };
-                (Some(mark), second)
+        // At most two places are pending, and gaps beside each other become one: so there are at most five marks.
+        let mut marks: heapless::Vec<Entry, 8> = heapless::Vec::new();
+        let mut dropped = 0;
+        while !marks.is_full()
+            && let Some(entry) = self.pop_front()
+        {
+            match (marks.last_mut(), entry.what) {
+                (_, What::Nothing) => break,
+                (Some(mark), What::Event { time_nano, .. }) => {
+                    mark.seq = entry.seq;
+                    match &mut mark.what {
+                        What::Gap(gap) => {
+                            gap.count = gap.count.map(|known| known.saturating_add(1));
+                            gap.to_nano = time_nano;
+                        }
+                        What::Pending { dropped } => *dropped = dropped.saturating_add(1),
+                        What::Event { .. } | What::Nothing => {}
+                    }
+                    dropped = 1;
+                    break;
+                }
+                (None, What::Event { time_nano, .. }) => {
+                    let cause = Cause::QueueFull as u8;
+                    let gap = Gap { cause, count: Some(1), from_nano: time_nano, to_nano: time_nano };
+                    let _ = marks.push(Entry { seq: entry.seq, what: What::Gap(gap) });
+                    dropped = 1;
+                    break;
+                }
+                (Some(Entry { seq, what: What::Gap(gap) }), What::Gap(other)) => {
+                    *seq = entry.seq;
+                    gap.count = gap.count.zip(other.count).map(|(a, b)| a.saturating_add(b));
+                    gap.to_nano = if other.to_nano == 0 { gap.to_nano } else { other.to_nano };
+                    break;
+                }
+                (_, What::Gap(_) | What::Pending { .. }) => drop(marks.push(entry)),
             }
-        };
-        let (count, time) = match swallowed.what {
-            What::Event { time_nano, .. } => (1, time_nano),
-            What::Pending { dropped } => (dropped, 0),
-            What::Gap(_) | What::Nothing => (0, 0),
-        };
-        let what = match (mark, swallowed.what) {
-            (Some(What::Pending { dropped }), _) => What::Pending { dropped: dropped.saturating_add(count) },
-            (Some(What::Gap(gap)), What::Gap(other)) => What::Gap(Gap {
-                count: gap.count.zip(other.count).map(|(a, b)| a.saturating_add(b)),
-                to_nano: if other.to_nano == 0 { gap.to_nano } else { other.to_nano },
-                ..gap
-            }),
-            // A pending place that a gap swallows cannot be told apart from a gap any more.
-            (Some(What::Gap(gap)), What::Pending { .. }) => What::Gap(Gap { count: None, ..gap }),
-            (Some(What::Gap(gap)), _) => What::Gap(Gap {
-                count: gap.count.map(|known| known.saturating_add(count)),
-                to_nano: if time == 0 { gap.to_nano } else { time },
-                ..gap
-            }),
-            _ => What::Gap(Gap { cause: Cause::QueueFull as u8, count: Some(count), from_nano: time, to_nano: time }),
-        };
-        let _ = self.entries.push_front(Entry { seq: swallowed.seq, what });
-        matches!(swallowed.what, What::Event { .. }) as u32
+        }
+        while let Some(mark) = marks.pop() {
+            let _ = self.entries.push_front(mark);
+        }
+        dropped
     }
 
     /// Takes the oldest entry away.

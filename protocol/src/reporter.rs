@@ -113,6 +113,8 @@ pub struct Reporter {
     next: u64,
     acknowledged: u64,
     last_acknowledged: Option<EventIdentity>,
+    /// The number of a gap that was acknowledged after that event; 0 for none.
+    gap_acknowledged: u64,
     queue: Queue,
     dropped: u64,
     last_heard: Option<EventIdentity>,
@@ -133,6 +135,7 @@ impl Reporter {
             next: 1,
             acknowledged: 0,
             last_acknowledged: None,
+            gap_acknowledged: 0,
             queue: Queue::new(),
             dropped: 0,
             last_heard: None,
@@ -283,11 +286,16 @@ impl Reporter {
         self.replay.is_some()
     }
 
-    /// Takes away the last pending place and what came behind it.
+    /// Takes away the last pending place and what came behind it. What of that was counted as dropped is not lost.
     fn forget_replayed(&mut self) {
         while let Some(entry) = self.queue.pop_back() {
-            if matches!(entry.what, What::Pending { .. }) {
-                return;
+            match entry.what {
+                What::Pending { dropped } => {
+                    self.dropped = self.dropped.saturating_sub(dropped.into());
+                    return;
+                }
+                What::Gap(gap) => self.dropped = self.dropped.saturating_sub(gap.count.unwrap_or(0).into()),
+                What::Event { .. } | What::Nothing => {}
             }
         }
     }
@@ -357,7 +365,7 @@ impl Reporter {
         self.highest_epoch = self.highest_epoch.max(welcome.epoch);
         self.welcome = true;
         self.welcomes = self.welcomes.wrapping_add(1);
-        let gap = self.compare_past(welcome);
+        let gap = self.compare_past(welcome, same);
         if !same {
             self.next = 1;
         }
@@ -373,12 +381,15 @@ impl Reporter {
     }
 
     /// Holds what the server says is stored against what waits here. Answers whether a gap was put in front.
-    fn compare_past(&mut self, welcome: &Welcome) -> bool {
+    fn compare_past(&mut self, welcome: &Welcome, same: bool) -> bool {
         let known = Known { last: welcome.last_event, first_run: welcome.epoch == 1 };
         let settled = self.past == Past::Settled;
-        if settled && known.last == self.last_acknowledged {
+        // Behind the last event there may have been a gap, which has no identity that the welcome could name.
+        let gap_is_stored = self.gap_acknowledged == 0 || same && welcome.acknowledged >= self.gap_acknowledged;
+        if settled && known.last == self.last_acknowledged && gap_is_stored {
             return false;
         }
+        self.gap_acknowledged = 0;
         if let Some(last) = known.last
             && self.drop_through(last)
         {
@@ -512,8 +523,14 @@ impl Reporter {
             if entry.seq > through || matches!(entry.what, What::Pending { .. }) {
                 break;
             }
-            if let Some(What::Event { identity, .. }) = self.queue.pop_front().map(|entry| entry.what) {
-                self.last_acknowledged = Some(identity);
+            self.queue.pop_front();
+            match entry.what {
+                What::Event { identity, .. } => {
+                    self.last_acknowledged = Some(identity);
+                    self.gap_acknowledged = 0;
+                }
+                What::Gap(_) => self.gap_acknowledged = entry.seq,
+                What::Nothing | What::Pending { .. } => {}
             }
         }
     }

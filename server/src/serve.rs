@@ -2,7 +2,7 @@
 
 use crate::access::admin;
 use crate::access::fleet_key::FleetKey;
-use crate::access::secret::random;
+use crate::access::secret::{hash, number, random};
 use crate::agents;
 use crate::api::{self, ApiRequest};
 use crate::cli::connection::{SERVER_FILE, ServerFile};
@@ -172,7 +172,11 @@ async fn answer(fleet: Arc<Fleet>, mut request: Request) -> Response {
     if request.path.starts_with(agents::PREFIX) {
         return agents::answer(&fleet, request).await;
     }
-    let role = request.bearer().and_then(|token| fleet.authenticate(token));
+    let who = request.bearer().and_then(|token| {
+        let role = fleet.authenticate(token)?;
+        Some((role, number(&hash(token.as_bytes()))))
+    });
+    let role = who.map(|(role, _)| role);
     // Whoever has no token is answered without a look at what they sent.
     let body = match role {
         Some(_) => match request.body.read(api::BODY).await {
@@ -195,7 +199,10 @@ async fn answer(fleet: Arc<Fleet>, mut request: Request) -> Response {
     )
     .await;
     let response = adapt(answer);
-    if role.is_some() { response.known() } else { response }
+    match who {
+        Some((_, number)) => response.known(number),
+        None => response,
+    }
 }
 
 fn adapt(answer: api::ApiAnswer) -> Response {

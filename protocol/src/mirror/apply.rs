@@ -51,7 +51,7 @@ impl<'a> Message<'a> {
                 Kind::Event => {
                     let (seq, body) = record.numbered()?;
                     let event: Event = decode(record.kind, body)?;
-                    if body.len() > limits::EVENT || event.action.len() > limits::ACTION {
+                    if body.len() > limits::EVENT || !event.is_within_limits() {
                         return bad;
                     }
                     let container = event.container_id();
@@ -65,7 +65,7 @@ impl<'a> Message<'a> {
                 Kind::Container | Kind::Listed => {
                     let (seq, body) = record.numbered()?;
                     let container: Container = decode(record.kind, body)?;
-                    if body.len() > limits::RECORD || container.name.len() > limits::NAME {
+                    if body.len() > limits::RECORD || !container.is_within_limits() {
                         return bad;
                     }
                     Part::Container(seq, container.id, body, record.kind == Kind::Listed)
@@ -100,7 +100,7 @@ impl Mirror {
                     }
                 }
                 Part::Event(seq, body, head) if *seq > before => self.event(*seq, body, head, effects),
-                Part::Gap(seq, body) if *seq > before => effects.push(Effect::Gap(*seq, body.to_vec())),
+                Part::Gap(seq, body) if *seq > before => self.gap(*seq, body, effects),
                 Part::Event(..) | Part::Gap(..) => {}
                 Part::Container(seq, id, body, listed) => self.container(*seq, *id, body, *listed, effects),
                 Part::Absent(absent) => self.absent(absent, effects),
@@ -128,7 +128,10 @@ impl Mirror {
         self.place.last_event = Some(identity);
         effects.push(Effect::Event(seq, body.to_vec()));
         let Some(id) = head.container else { return };
-        let held = self.held.entry(id).or_insert_with(|| Held::restored((0, 0), [].into(), Story::default()));
+        if !self.make_place(id, false, effects) {
+            return;
+        }
+        let Some(held) = self.held.get_mut(&id) else { return };
         let before = held.story;
         held.story.tell(head.action);
         held.heard = seq;
@@ -140,13 +143,61 @@ impl Mirror {
         }
     }
 
+    /// Sees to it that something is held of a container; false if there is no place for it.
+    ///
+    /// A place that is wanted for a reading may be that of a container which does not exist. If for that or for
+    /// lack of places a story is not told to its end, the next list is taken as an import: it proves nothing.
+    fn make_place(&mut self, id: EngineId, reading: bool, effects: &mut Vec<Effect>) -> bool {
+        if self.held.len() >= limits::HELD && !self.held.contains_key(&id) {
+            self.let_go(effects, |held| held.story.chapter == Chapter::Removed);
+            if self.held.len() >= limits::HELD {
+                self.place.imported = false;
+                effects.push(Effect::Place);
+                if reading {
+                    self.let_go(effects, |_| true);
+                }
+                if self.held.len() >= limits::HELD {
+                    return false;
+                }
+            }
+        }
+        self.held.entry(id).or_insert_with(|| Held::restored((0, 0), [].into(), Story::default()));
+        true
+    }
+
+    /// Forgets those of the containers that do not exist.
+    fn let_go(&mut self, effects: &mut Vec<Effect>, which: impl Fn(&Held) -> bool) {
+        self.held.retain(|id, held| {
+            let goes = !held.story.present && which(held);
+            if goes {
+                effects.push(Effect::Forgotten(*id));
+            }
+            !goes
+        });
+    }
+
+    fn gap(&mut self, seq: u64, body: &[u8], effects: &mut Vec<Effect>) {
+        effects.push(Effect::Gap(seq, body.to_vec()));
+        for (id, held) in self.held.iter_mut() {
+            let before = held.story;
+            held.story.lose();
+            held.heard = held.heard.max(seq);
+            if held.story != before {
+                effects.push(Effect::Container { id: *id, visible: false });
+            }
+        }
+    }
+
     fn container(&mut self, seq: u64, id: EngineId, body: &[u8], listed: bool, effects: &mut Vec<Effect>) {
         let epoch = self.place.epoch;
         if seq <= self.listed {
             // Older than a whole list that took effect, which has said the same or newer of every container.
             return;
         }
-        let held = self.held.entry(id).or_insert_with(|| Held::restored((0, 0), [].into(), Story::default()));
+        if !self.make_place(id, true, effects) {
+            return;
+        }
+        let Some(held) = self.held.get_mut(&id) else { return };
         if listed {
             if self.listing.0 < seq {
                 self.listing = (seq, 0);
@@ -162,7 +213,9 @@ impl Mirror {
         held.touched = (epoch, seq);
         let (before, existed, after) = (held.story, held.exists(), held.heard < seq);
         if *held.body == *body && existed {
-            held.story.show_unchanged(after);
+            if let Some(shown) = container(body) {
+                held.story.show_unchanged(&shown, after);
+            }
         } else {
             let mut story = held.story;
             {
@@ -213,7 +266,7 @@ impl Mirror {
             }
         }
         if self.place.imported {
-            self.judge(end.seq, effects);
+            self.judge(end, effects);
         } else {
             self.place.imported = true;
             // What a later event has told stands.
@@ -228,11 +281,17 @@ impl Mirror {
     }
 
     /// Holds the story of every container against what the readings show.
-    fn judge(&mut self, seq: u64, effects: &mut Vec<Effect>) {
+    fn judge(&mut self, end: &ListEnd, effects: &mut Vec<Effect>) {
+        let seq = end.seq;
         let mut happened = Vec::new();
         for (id, held) in self.held.iter_mut() {
             // Only what this list itself showed: a later reading or event has its own turn.
             if held.touched > (self.place.epoch, seq) || held.heard > seq {
+                continue;
+            }
+            if !held.story.present && end.hidden > 0 {
+                // It may be one of the hidden ones: that it was not listed proves nothing.
+                held.doubted = 0;
                 continue;
             }
             let shown = container(&held.body);

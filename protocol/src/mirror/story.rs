@@ -36,6 +36,13 @@ pub mod what {
     pub const HEALTH: u8 = 1 << 2;
     /// Besides [`STARTED`]: it had been started before, so that run has ended.
     pub const AGAIN: u8 = 1 << 3;
+    /// In `told`: events are missing behind the one that made the chapter.
+    pub const LOST: u8 = 1 << 4;
+    /// In `told`: events are missing between the last reading and the event that made the chapter. In `doubts`,
+    /// besides [`STARTED`]: the start that nobody told of may lie before the chapter.
+    pub const EARLIER: u8 = 1 << 5;
+    /// In `told`: a reading has shown the run that the chapter is about.
+    pub const SEEN: u8 = 1 << 6;
 }
 
 /// What the events say of a container.
@@ -86,9 +93,24 @@ impl Story {
         };
         if let Some(chapter) = chapter {
             self.chapter = chapter;
+            if self.told & what::LOST != 0 {
+                self.told = self.told & !what::LOST | what::EARLIER;
+            }
+            if self.doubts & what::STARTED != 0 {
+                self.doubts |= what::EARLIER;
+            }
+        }
+        if told & what::STARTED != 0 {
+            self.told &= !what::SEEN;
+            self.doubts &= !what::EARLIER;
         }
         self.told |= told;
         self.doubts &= !told;
+    }
+
+    /// Events are missing here, perhaps some about this container.
+    pub fn lose(&mut self) {
+        self.told |= what::LOST;
     }
 
     /// A reading shows the container, which was `old` at the last one. `after` tells whether the reading was
@@ -107,16 +129,23 @@ impl Story {
             if old.health != new.health && !restarted && new.health != Health::None as u8 && is_up(new) {
                 changed |= what::HEALTH;
             }
-            self.doubts |= changed & !self.told;
+            let doubts = changed & !self.told;
+            self.doubts |= doubts;
+            if doubts & what::STARTED != 0 {
+                self.doubts |= self.told & what::EARLIER;
+            }
         }
-        self.show_unchanged(after);
+        self.show_unchanged(new, after);
         self.present = true;
     }
 
     /// A reading shows what the last one showed; `after` as in [`Story::show`].
-    pub fn show_unchanged(&mut self, after: bool) {
+    pub fn show_unchanged(&mut self, shown: &Container<'_>, after: bool) {
         if after {
-            self.told = 0;
+            self.told &= what::SEEN;
+            if is_up(shown) && self.doubts & what::STARTED == 0 && agrees(self.chapter, shown) {
+                self.told |= what::SEEN;
+            }
         }
     }
 
@@ -149,7 +178,10 @@ impl Story {
             return;
         };
         let target = chapter_of(container);
-        let restarted = self.doubts & what::STARTED != 0;
+        let started = self.doubts & what::STARTED != 0;
+        // What was lost before the chapter is told late; only what was lost behind it leads on from it.
+        let restarted = started && self.doubts & what::EARLIER == 0;
+        let mut say_start = started && !restarted;
         if matches!(self.chapter, Chapter::Untold | Chapter::Removed) {
             say("create");
             self.chapter = Chapter::Created;
@@ -163,14 +195,19 @@ impl Story {
         if (restarted || !agrees(self.chapter, container)) && target != Chapter::Created {
             if matches!(self.chapter, Chapter::Created | Chapter::Ended) {
                 say("start");
+                say_start = false;
                 self.chapter = Chapter::Running;
             }
             match (self.chapter, target) {
                 (Chapter::Running, Chapter::Paused) => say("pause"),
-                (Chapter::Paused, Chapter::Running) => say("unpause"),
+                // If no reading has shown this run, another may have been started: the gap has to do.
+                (Chapter::Paused, Chapter::Running) if !started && self.told & what::SEEN != 0 => say("unpause"),
                 (Chapter::Running | Chapter::Paused, Chapter::Ended) => say("die"),
                 _ => {}
             }
+        }
+        if say_start {
+            say("start");
         }
         self.chapter = target;
         if self.doubts & what::RENAMED != 0 {
@@ -187,7 +224,7 @@ impl Story {
     pub fn accept(&mut self, container: &Container<'_>) {
         self.chapter = chapter_of(container);
         self.doubts = 0;
-        self.told = 0;
+        self.told = if is_up(container) { what::SEEN } else { 0 };
     }
 }
 

@@ -31,13 +31,16 @@ impl Random {
     }
 }
 
+/// Epoch and number of a reading.
+pub type At = (u64, u64);
+
 /// What was really read, by number.
 #[derive(Default)]
 pub struct Readings {
-    pub made: HashMap<((u64, u64), EngineId), Option<Vec<u8>>>,
-    pub lists: HashMap<(u64, u64), BTreeSet<EngineId>>,
+    pub made: HashMap<(At, EngineId), Option<Vec<u8>>>,
+    pub lists: HashMap<At, BTreeSet<EngineId>>,
     /// The engine's tick when it was asked.
-    pub ticks: HashMap<(u64, u64), u64>,
+    pub ticks: HashMap<At, u64>,
     /// For [`Break::NumberAfterReading`].
     pub late: Option<(u64, BTreeMap<EngineId, Truth>)>,
 }
@@ -94,7 +97,7 @@ pub struct World {
     answers: Vec<(u64, Vec<u8>)>,
     next_request: u64,
     readings: Readings,
-    newest: BTreeMap<EngineId, ((u64, u64), u64)>,
+    newest: BTreeMap<EngineId, (At, u64)>,
     indices: HashMap<EventIdentity, usize>,
     /// The first event that an agent could have heard.
     first_heard: Option<usize>,

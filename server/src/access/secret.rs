@@ -69,6 +69,11 @@ pub fn hash(secret: &[u8]) -> [u8; 32] {
     sha256(&[secret])
 }
 
+/// A number for whoever has the secret with this hash, to count by.
+pub fn number(hash: &[u8; 32]) -> u64 {
+    hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
 /// Whether two hashes are the same, in a time that does not depend on where they differ.
 pub fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
     let different = a.iter().zip(b).fold(0, |sum, (a, b)| std::hint::black_box(sum | (a ^ b)));

@@ -1,9 +1,9 @@
 //! `POST /agent/v1/hello`
 
-use super::{one_record, refuse, says};
+use super::{keeps_nothing, one_record, refuse, says};
 use crate::fleet::host::Outcome;
 use crate::fleet::liveness::HostState;
-use crate::fleet::{Fleet, HostCell};
+use crate::fleet::{Fleet, Turn};
 use crate::listen::Response;
 use crate::store::HostFacts;
 use muster_protocol::batch::Reason;
@@ -11,8 +11,9 @@ use muster_protocol::hello::{Hello, Stream, Welcome};
 use muster_protocol::limits;
 use muster_protocol::mirror::Hail;
 use muster_protocol::record::{Kind, Reader};
+use std::sync::Arc;
 
-pub(super) async fn answer(fleet: &Fleet, cell: &HostCell, body: &[u8]) -> Response {
+pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
     let hello = Reader::message(body).and_then(|mut reader| reader.expect::<Hello<'_>>(Kind::Hello));
     let hello = match hello {
         Ok(hello) if hello.stream == Stream::Report as u8 => hello,
@@ -25,43 +26,41 @@ pub(super) async fn answer(fleet: &Fleet, cell: &HostCell, body: &[u8]) -> Respo
         arch: fact(hello.arch),
         kernel: fact(hello.kernel),
     };
-    if !fleet.committer().may_try() {
-        return refuse(cell, Reason::Store);
-    }
-    let _turn = cell.turn.lock().await;
     let now = fleet.now();
     let mut outcome = Outcome::default();
-    let hail = {
-        let mut live = cell.live();
+    let (hail, place) = {
+        let mut live = turn.live();
         let active = live.liveness.state() == HostState::Active;
         let hail = live.mirror.hello(hello.run, hello.highest_epoch, active);
         match hail {
-            Hail::Superseded => live.conflict(now, &mut outcome),
+            Hail::Superseded => {
+                if !live.row.conflict {
+                    log::warn!("host {}: two agents use its credential: was its card copied?", turn.id);
+                }
+                live.conflict(now, &mut outcome);
+            }
             Hail::Welcome { new, .. } => live.greet(hello.interval_ms, facts, new, now, &mut outcome),
         }
-        hail
+        (hail, live.mirror.place().clone())
     };
-    if fleet.settle(cell, outcome).await.is_err() {
-        return refuse(cell, Reason::Store);
+    let cell = Arc::clone(turn.cell());
+    if fleet.settle(turn, outcome).wait().await.is_err() {
+        return keeps_nothing(fleet, &cell);
     }
     match hail {
         Hail::Superseded => {
-            log::warn!("host {}: an agent that another one has replaced came back: was its card copied?", cell.id);
-            refuse(cell, Reason::Superseded)
+            log::debug!("host {}: an agent that another one has replaced came back", cell.id);
+            refuse(&cell, Reason::Superseded)
         }
-        Hail::Welcome { epoch, .. } => {
-            let live = cell.live();
-            let place = live.mirror.place();
-            one_record(
-                Kind::Welcome,
-                &Welcome {
-                    epoch,
-                    acknowledged: place.acknowledged,
-                    last_event: place.last_event,
-                    kinds: Kind::ALL.iter().map(|kind| *kind as u8).collect(),
-                },
-            )
-        }
+        Hail::Welcome { epoch, .. } => one_record(
+            Kind::Welcome,
+            &Welcome {
+                epoch,
+                acknowledged: place.acknowledged,
+                last_event: place.last_event,
+                kinds: Kind::ALL.iter().map(|kind| *kind as u8).collect(),
+            },
+        ),
     }
 }
 

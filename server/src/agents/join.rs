@@ -1,8 +1,9 @@
 //! `POST /agent/v1/join`
 
 use super::{one_record, says};
+use crate::access::secret::number;
 use crate::fleet::Fleet;
-use crate::fleet::enlist::NotEnlisted;
+use crate::fleet::enlist::{Enlisted, NotEnlisted};
 use crate::listen::Response;
 use muster_protocol::join::{Join, Joined};
 use muster_protocol::limits;
@@ -19,9 +20,12 @@ pub(super) async fn answer(fleet: &Fleet, credential: [u8; 32], body: &[u8]) -> 
         Err(malformed) => return says(400, &malformed.to_string()),
     };
     match fleet.enlist(credential, &join).await {
-        Ok((host, name)) => {
-            log::info!("host {host} ({name}) has joined");
-            one_record(Kind::Joined, &Joined { host, name: &name }).known()
+        Ok(Enlisted { id: host, name, is_new }) => {
+            // An agent that cannot read our answer repeats its join for ever.
+            if is_new {
+                log::info!("host {host} ({name}) has joined");
+            }
+            one_record(Kind::Joined, &Joined { host, name: &name }).known(number(&credential))
         }
         Err(NotEnlisted::Token(refusal)) => says(403, &refusal.to_string()),
         Err(NotEnlisted::Store(error)) => says(503, &format!("the server cannot store it now: {error}")),

@@ -1,10 +1,14 @@
 //! What agents ask of the server: to join, to say hello, to report. Bytes in, bytes out, one record or more.
 
+#[cfg(test)]
+pub(crate) mod bench;
 mod hello;
 mod join;
 mod report;
+#[cfg(test)]
+mod tests;
 
-use crate::access::secret::hash;
+use crate::access::secret::{hash, number};
 use crate::fleet::{Fleet, HostCell};
 use crate::listen::{Request, Response};
 use muster_protocol::batch::{Reason, Refused};
@@ -22,6 +26,9 @@ pub const PREFIX: &str = "/agent/v1/";
 const IDLE_INTERVALS: u32 = 3;
 const IDLE_AT_LEAST: Duration = Duration::from_secs(600);
 
+/// The longest body of a join: strangers send it, and a token, a name and a fingerprint are short.
+const JOIN_BODY: usize = 4 * 1024;
+
 /// Answers one request of an agent. The path begins with [`PREFIX`].
 pub async fn answer(fleet: &Arc<Fleet>, mut request: Request) -> Response {
     let Some(credential) = request.bearer().and_then(credential_hash) else {
@@ -29,7 +36,7 @@ pub async fn answer(fleet: &Arc<Fleet>, mut request: Request) -> Response {
     };
     let what = request.path.get(PREFIX.len()..).unwrap_or_default().to_owned();
     if what == "join" && request.method == "POST" {
-        return match request.body.read(limits::MESSAGE).await {
+        return match request.body.read(JOIN_BODY).await {
             Ok(body) => join::answer(fleet, credential, &body).await,
             Err(error) => Response::empty(error.status()),
         };
@@ -42,7 +49,7 @@ pub async fn answer(fleet: &Arc<Fleet>, mut request: Request) -> Response {
         (live.is_removed(), Duration::from_millis(live.row.interval_ms.into()))
     };
     if removed {
-        return says(410, "this host was removed on the server");
+        return gone();
     }
     let idle = IDLE_AT_LEAST.max(interval.saturating_mul(IDLE_INTERVALS));
     let answer = match (request.method.as_str(), what.as_str()) {
@@ -50,15 +57,48 @@ pub async fn answer(fleet: &Arc<Fleet>, mut request: Request) -> Response {
             let name = cell.live().row.name.clone();
             one_record(Kind::Joined, &Joined { host: cell.id, name: &name })
         }
-        ("POST", "hello" | "report") => match request.body.read(limits::MESSAGE).await {
-            Ok(body) if what == "hello" => hello::answer(fleet, &cell, &body).await,
-            Ok(body) => report::answer(fleet, &cell, &body).await,
-            Err(error) => Response::empty(error.status()),
-        },
+        ("POST", "hello" | "report") => message(fleet, &cell, &mut request, what == "hello").await,
         (_, "status" | "hello" | "report" | "join") => says(405, "this is not how it is asked"),
         _ => says(404, "there is nothing here"),
     };
-    answer.keep_idle(idle).known()
+    answer.keep_idle(idle).known(number(&credential))
+}
+
+/// One message of a host, in its turn.
+async fn message(fleet: &Fleet, cell: &Arc<HostCell>, request: &mut Request, is_hello: bool) -> Response {
+    let Some(_place) = cell.place() else { return refuse(cell, Reason::TooMany) };
+    // A host that floods waits here, and nobody else does.
+    match cell.pace.take(fleet.now().monotonic_ms) {
+        Some(wait) if wait.is_zero() => {}
+        Some(wait) => drop(smol::Timer::after(wait).await),
+        None => return refuse(cell, Reason::TooMany),
+    }
+    let body = match request.body.read(limits::MESSAGE).await {
+        Ok(body) => body,
+        Err(error) => return Response::empty(error.status()),
+    };
+    take(fleet, cell, &body, is_hello).await
+}
+
+async fn take(fleet: &Fleet, cell: &Arc<HostCell>, body: &[u8], is_hello: bool) -> Response {
+    if !fleet.committer().may_try() {
+        return keeps_nothing(fleet, cell);
+    }
+    let Ok(turn) = fleet.turn(cell).await else { return keeps_nothing(fleet, cell) };
+    if turn.live().is_removed() {
+        return gone(); // While this waited.
+    }
+    if is_hello { hello::answer(fleet, turn, body).await } else { report::answer(fleet, turn, body).await }
+}
+
+/// The store cannot keep anything now. The host is there all the same.
+fn keeps_nothing(fleet: &Fleet, cell: &HostCell) -> Response {
+    cell.live().hear_in_passing(fleet.now());
+    refuse(cell, Reason::Store)
+}
+
+fn gone() -> Response {
+    says(410, "this host was removed on the server")
 }
 
 /// A credential is 64 hexadecimal digits; its hash is of the text.

@@ -1,31 +1,19 @@
-//! `POST /agent/v1/report`: events and readings of one host, in its turn.
+//! `POST /agent/v1/report`: events and readings of one host.
 
-use super::{one_record, refuse, says};
+use super::{keeps_nothing, one_record, says};
 use crate::fleet::host::Outcome;
-use crate::fleet::{Fleet, HostCell};
+use crate::fleet::{Fleet, Turn};
 use crate::listen::Response;
-use muster_protocol::batch::Reason;
 use muster_protocol::mirror::Unwanted;
 use muster_protocol::record::Kind;
+use std::sync::Arc;
 
-pub(super) async fn answer(fleet: &Fleet, cell: &HostCell, body: &[u8]) -> Response {
-    let wait = match cell.pace.take(fleet.now().monotonic_ms) {
-        Some(wait) => wait,
-        None => return refuse(cell, Reason::TooMany),
-    };
-    if !wait.is_zero() {
-        // A host that floods waits here, and nobody else does.
-        smol::Timer::after(wait).await;
-    }
-    if !fleet.committer().may_try() {
-        return refuse(cell, Reason::Store);
-    }
-    let _turn = cell.turn.lock().await;
+pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
     let now = fleet.now();
     let mut outcome = Outcome::default();
+    let mut effects = Vec::new();
     let answer = {
-        let mut live = cell.live();
-        let mut effects = Vec::new();
+        let mut live = turn.live();
         match live.mirror.receive(body, &mut effects) {
             Ok(answer) => {
                 live.take(effects, now, &mut outcome);
@@ -35,8 +23,9 @@ pub(super) async fn answer(fleet: &Fleet, cell: &HostCell, body: &[u8]) -> Respo
             Err(Unwanted::Malformed(malformed)) => return says(400, &malformed.to_string()),
         }
     };
-    match fleet.settle(cell, outcome).await {
+    let cell = Arc::clone(turn.cell());
+    match fleet.settle(turn, outcome).wait().await {
         Ok(()) => one_record(Kind::Answer, &answer),
-        Err(_) => refuse(cell, Reason::Store),
+        Err(_) => keeps_nothing(fleet, &cell),
     }
 }

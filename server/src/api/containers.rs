@@ -26,14 +26,16 @@ use muster_protocol::container::State;
     ),
     responses((status = 200, description = "A page of containers", body = Page<Container>)),
 )]
-pub fn list(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
+pub async fn list(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
     let query = Query::new(request.query, &["all", "host", "state", "label", "name", "cursor", "limit"])?;
     let select = select(&query)?;
     for host in &select.hosts {
         fleet.host(host)?; // A misspelt name is an error and no empty list.
     }
-    let paging = Paging::read(&query, "containers")?;
-    let page = paging.page(fleet.containers(&select), |c| [&c.host, &c.name, &c.host_id, &c.id]);
+    let paging: Paging<4> = Paging::read(&query, "containers")?;
+    // One more than the page has shows whether there is a next one.
+    let containers = fleet.containers(select, paging.after.clone(), paging.limit + 1).await;
+    let page = paging.page(containers, |c| [&c.host, &c.name, &c.host_id, &c.id]);
     Ok(ApiAnswer::json(200, &page))
 }
 

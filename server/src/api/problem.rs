@@ -27,6 +27,7 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::NotFound(detail) => problem(404, detail),
             Refusal::Ambiguous(detail, candidates) => Problem { candidates, ..problem(409, detail) },
+            Refusal::Conflict(detail) => problem(409, detail),
             Refusal::Invalid(detail) => problem(422, detail),
             Refusal::Store(error) => problem(
                 503,

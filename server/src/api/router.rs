@@ -166,7 +166,7 @@ async fn run(fleet: &Fleet, request: &ApiRequest<'_>, operation: Operation, para
         (Operation::ShowHost, [host]) => hosts::show(fleet, request, host),
         (Operation::ChangeHost, [host]) => hosts::change(fleet, request, host).await,
         (Operation::RemoveHost, [host]) => hosts::remove(fleet, request, host).await,
-        (Operation::ListContainers, []) => containers::list(fleet, request),
+        (Operation::ListContainers, []) => containers::list(fleet, request).await,
         (Operation::FindContainer, [container]) => containers::find(fleet, request, container),
         (Operation::ShowContainer, [host, container]) => containers::show(fleet, request, host, container),
         (Operation::ListEvents, []) => events::list(fleet, request).await,

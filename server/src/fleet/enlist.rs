@@ -1,16 +1,32 @@
 //! A host joins.
 
 use super::host::{Host, Outcome};
-use super::{Fleet, locked};
+use super::{Fleet, locked, numbered};
 use crate::access::secret::random;
 use crate::access::tokens::JoinRefusal;
 use crate::store::{EngineRow, HostFacts, HostRow, StoreError, Write};
+use crate::time::now_ms;
 use muster_protocol::id::HostId;
 use muster_protocol::join::Join;
 use muster_protocol::limits;
+use std::collections::HashSet;
 
 /// Reports that a host has not announced yet come as often as this, in milliseconds.
 const INTERVAL_MS: u32 = 5000;
+
+/// Room in a name for the number that makes it unique.
+const NUMBER: usize = 6;
+
+/// A host that has joined, now or before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enlisted {
+    /// Its id.
+    pub id: HostId,
+    /// Its name.
+    pub name: String,
+    /// Whether it has joined just now.
+    pub is_new: bool,
+}
 
 /// Why a host did not join.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,16 +46,18 @@ impl From<StoreError> for NotEnlisted {
 impl Fleet {
     /// A host joins with a token and a credential of its own making, of which only the hash is kept. Whoever comes
     /// again with the same credential is the same host, and needs no token.
-    pub async fn enlist(&self, credential: [u8; 32], join: &Join<'_>) -> Result<(HostId, String), NotEnlisted> {
-        let _registry = self.registry.lock().await;
-        if let Some(cell) = self.by_credential(&credential) {
-            let live = cell.live();
-            if !live.is_removed() {
-                return Ok((cell.id, live.row.name.clone()));
-            }
+    pub async fn enlist(&self, credential: [u8; 32], join: &Join<'_>) -> Result<Enlisted, NotEnlisted> {
+        if let Some(known) = self.enlisted(&credential) {
+            return Ok(known);
+        }
+        // Whoever has no good token does not even wait in line.
+        locked(&self.state.join_tokens).judge(join.token, now_ms()).map_err(NotEnlisted::Token)?;
+        let registry = self.registry.lock_arc().await;
+        if let Some(known) = self.enlisted(&credential) {
+            return Ok(known);
         }
         let now = self.now();
-        let grant = locked(&self.join_tokens).judge(join.token, now.wall_ms).map_err(NotEnlisted::Token)?;
+        let grant = locked(&self.state.join_tokens).judge(join.token, now.wall_ms).map_err(NotEnlisted::Token)?;
         let id = self.new_id()?;
         let name = self.free_name(grant.name.as_deref().unwrap_or(join.name));
         let row = HostRow {
@@ -59,19 +77,37 @@ impl Fleet {
             hidden: 0,
             events_dropped: 0,
             conflict: false,
+            dropped_before: 0,
+            listed_ms: None,
         };
         let mut host = Host::restored(row, None, Vec::new(), now);
         let mut outcome = Outcome::default();
         host.note("host_joined", [("name", name.clone()), ("token", grant.id)], now, &mut outcome);
-        let mut writes = outcome.writes.clone();
+        let mut writes = outcome.writes;
+        let events = Outcome::events(&writes);
         writes.push(Write::JoinToken(grant.row.clone()));
-        let first = self.committer.commit(writes).await?;
-        locked(&self.join_tokens).apply(grant.row);
-        self.insert(host);
-        if let Some(cell) = self.cell(id) {
-            self.publish(&cell, &outcome, first);
-        }
-        Ok((id, name))
+        let state = self.state.clone();
+        let settled = self.committer.commit(writes, move |stored| {
+            // Nobody else joins until this is over.
+            let _registry = registry;
+            let (first, events) = match stored {
+                Ok(first) => (first, events),
+                // A commit that failed has happened all the same if the host is there. It will come again.
+                Err(store) if store.load_host(id).is_ok_and(|durable| !durable.hosts.is_empty()) => (0, Vec::new()),
+                Err(_) => return,
+            };
+            locked(&state.join_tokens).apply(grant.row);
+            let cell = state.insert(host);
+            state.publish(&cell, &[], true, &numbered(events, first));
+        });
+        settled.wait().await?;
+        Ok(Enlisted { id, name, is_new: true })
+    }
+
+    fn enlisted(&self, credential: &[u8; 32]) -> Option<Enlisted> {
+        let cell = self.by_credential(credential)?;
+        let live = cell.live();
+        (!live.is_removed()).then(|| Enlisted { id: cell.id, name: live.row.name.clone(), is_new: false })
     }
 
     fn new_id(&self) -> Result<HostId, StoreError> {
@@ -86,12 +122,24 @@ impl Fleet {
     /// The name as the host gave it, of characters that are good everywhere, with a number if it is taken.
     fn free_name(&self, wanted: &str) -> String {
         let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        let name: String = wanted.chars().filter(|c| good(*c)).take(limits::HOST_NAME - 6).collect();
+        let name: String = wanted.chars().filter(|c| good(*c)).take(limits::HOST_NAME - NUMBER).collect();
         let name = name.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
         let name = if name.is_empty() { "host" } else { name };
+        // One look at all names: a fleet that is flashed from one image has ten thousand that begin alike.
+        let taken: HashSet<String> = self
+            .state
+            .cells()
+            .iter()
+            .filter_map(|cell| {
+                let live = cell.live();
+                live.row.name.starts_with(name).then(|| live.row.name.clone()).filter(|_| !live.is_removed())
+            })
+            .collect();
+        // Nor may it be what another host is called by its id.
+        let is_free = |name: &str| !taken.contains(name) && HostId::parse(name).and_then(|id| self.cell(id)).is_none();
         let mut free = name.to_owned();
-        let mut number = 1u32;
-        while self.find_host(&free).is_ok() {
+        let mut number = 1u64;
+        while !is_free(&free) {
             number += 1;
             free = format!("{name}-{number}");
         }

@@ -139,6 +139,17 @@ impl Feed {
         Ok(Subscription { shared: Arc::clone(&self.shared), key, seen, reset, woken })
     }
 
+    /// Nobody knows whether all changes up to now were published: whoever watches is cut, and told to read the lists
+    /// again when it comes back.
+    pub fn interrupt(&self) {
+        let mut ring = self.shared.lock();
+        ring.newest += 1;
+        ring.forget_all();
+        for subscriber in &ring.subscribers {
+            let _ = subscriber.wake.try_send(());
+        }
+    }
+
     /// Lets every subscriber read what is there, and ends it then. For the end of the server.
     pub fn close(&self) {
         let mut ring = self.shared.lock();

@@ -15,7 +15,7 @@ use muster_protocol::mirror::{Effect, Held, Mirror, Place};
 use std::collections::BTreeMap;
 
 /// For how long a host shows a conflict after the last agent was turned away, in milliseconds.
-const CONFLICT_MS: i64 = 10 * 60 * 1000;
+const CONFLICT_MS: u64 = 10 * 60 * 1000;
 
 /// The two clocks at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -38,31 +38,32 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The events among the writes, with their ids, once the first id is known.
-    pub fn events(writes: &[Write], first: u64) -> Vec<EventRow> {
+    /// The events among the writes, which have no ids yet.
+    pub fn events(writes: &[Write]) -> Vec<EventRow> {
         let rows = writes.iter().filter_map(|write| match write {
             Write::Event(row) => Some(row.clone()),
             _ => None,
         });
-        rows.zip(first..).map(|(row, id)| EventRow { id, ..row }).collect()
+        rows.collect()
     }
 }
 
 /// What the server knows of one host now.
 #[derive(Debug)]
 pub struct Host {
-    /// As it is stored, but for `last_seen_ms`, which is newer here.
+    /// As it is stored, but for `last_seen_ms` and `listed_ms`, which are newer here.
     pub row: HostRow,
     /// Its containers.
     pub mirror: Mirror,
     /// Whether it is there.
     pub liveness: Liveness,
     counts: types::ContainerCounts,
-    /// When the last whole list took effect in this life of the server.
-    listed_ms: Option<i64>,
-    conflict_ms: Option<i64>,
-    /// Events dropped by runs of the agent before the one that speaks.
-    dropped_before: u64,
+    /// Whether a whole list has taken effect since this was restored.
+    listed: bool,
+    /// When the last agent was turned away, by the monotonic clock.
+    conflict_ms: u64,
+    /// Whether the store knows that a whole list was ever taken.
+    import_stored: bool,
 }
 
 impl Host {
@@ -75,12 +76,12 @@ impl Host {
         });
         let liveness = Liveness::restored(HostState::from_word(&row.state), row.interval_ms, now.monotonic_ms);
         let mut host = Host {
+            import_stored: place.imported,
             mirror: Mirror::restore(place, held),
             liveness,
             counts: types::ContainerCounts::default(),
-            listed_ms: None,
-            conflict_ms: row.conflict.then_some(now.wall_ms),
-            dropped_before: row.events_dropped,
+            listed: false,
+            conflict_ms: now.monotonic_ms,
             row,
         };
         host.count();
@@ -89,9 +90,16 @@ impl Host {
 
     /// Goes back to what is durable, after a commit has failed.
     pub fn revert(&mut self, row: HostRow, stream: Option<StreamRow>, containers: Vec<ContainerRow>, now: Now) {
-        let last_seen_ms = self.row.last_seen_ms;
+        let (last_seen_ms, heard) = (self.row.last_seen_ms, self.liveness.heard());
         *self = Host::restored(row, stream, containers, now);
         self.row.last_seen_ms = last_seen_ms;
+        self.liveness.was_heard(heard);
+    }
+
+    /// The host was heard, and nothing of it can be stored now: only its silence is over.
+    pub fn hear_in_passing(&mut self, now: Now) {
+        self.row.last_seen_ms = Some(now.wall_ms);
+        self.liveness.was_heard(now.monotonic_ms);
     }
 
     /// Whether the host was removed.
@@ -112,7 +120,7 @@ impl Host {
         if let Some(state) = self.liveness.pass(now.monotonic_ms) {
             self.enter(state, now, outcome);
         }
-        if self.row.conflict && self.conflict_ms.is_none_or(|at| (now.wall_ms - at).abs() > CONFLICT_MS) {
+        if self.row.conflict && now.monotonic_ms.saturating_sub(self.conflict_ms) > CONFLICT_MS {
             self.row.conflict = false;
             self.note("host_conflict_over", [], now, outcome);
         }
@@ -121,7 +129,7 @@ impl Host {
     /// An operator removes the host: its containers go, its history stays.
     pub fn remove(&mut self, now: Now, outcome: &mut Outcome) {
         self.liveness.remove();
-        outcome.containers.extend(self.mirror.held().map(|(id, _)| *id));
+        outcome.containers.extend(self.existing());
         self.mirror = Mirror::default();
         self.count();
         outcome.writes.push(Write::ContainersGone(self.row.id));
@@ -152,7 +160,7 @@ impl Host {
 
     /// An agent that another one has replaced asks to come back.
     pub fn conflict(&mut self, now: Now, outcome: &mut Outcome) {
-        self.conflict_ms = Some(now.wall_ms);
+        self.conflict_ms = now.monotonic_ms;
         if !self.row.conflict {
             self.row.conflict = true;
             self.note("host_conflict", [], now, outcome);
@@ -162,14 +170,15 @@ impl Host {
     /// An agent said hello and was welcomed; `new` if its run has a new epoch.
     pub fn greet(&mut self, interval_ms: u32, facts: HostFacts, new: bool, now: Now, outcome: &mut Outcome) {
         self.liveness.announce(interval_ms);
-        if self.row.interval_ms != interval_ms || self.row.facts != facts {
+        let before = if new { self.row.events_dropped } else { self.row.dropped_before };
+        if self.row.interval_ms != interval_ms || self.row.facts != facts || self.row.dropped_before != before {
             self.row.interval_ms = interval_ms;
             self.row.facts = facts;
+            self.row.dropped_before = before;
             outcome.writes.push(Write::Host(self.row.clone()));
             outcome.host = true;
         }
         if new {
-            self.dropped_before = self.row.events_dropped;
             outcome.writes.push(self.stream_row());
         }
         self.hear(now, outcome);
@@ -181,6 +190,7 @@ impl Host {
         let epoch = self.mirror.place().epoch;
         let mut visible = false;
         let mut row_changed = false;
+        let mut place_changed = false;
         for effect in effects {
             match effect {
                 Effect::Event(seq, body) => {
@@ -200,17 +210,18 @@ impl Host {
                     }
                 }
                 Effect::Forgotten(id) => outcome.writes.push(Write::ContainerGone(self.row.id, id)),
-                Effect::Place => outcome.writes.push(self.stream_row()),
+                Effect::Place => place_changed = true,
                 Effect::Engine(body) => self.engine(&body, now, outcome),
                 Effect::Listed { hidden } => {
                     // From now on nothing is stale: those who watch want to see that.
-                    outcome.host |= self.listed_ms.is_none();
-                    self.listed_ms = Some(now.wall_ms);
+                    outcome.host |= !self.listed;
+                    self.listed = true;
+                    self.row.listed_ms = Some(now.wall_ms);
                     row_changed |= self.row.hidden != hidden;
                     self.row.hidden = hidden;
                 }
                 Effect::Dropped(count) => {
-                    let dropped = self.dropped_before.saturating_add(count);
+                    let dropped = self.row.dropped_before.saturating_add(count);
                     row_changed |= self.row.events_dropped != dropped;
                     self.row.events_dropped = dropped;
                 }
@@ -225,6 +236,12 @@ impl Host {
             outcome.writes.push(Write::Host(self.row.clone()));
             outcome.host = true;
         }
+        // A report that shows nothing new acknowledges nothing that could be lost: it costs no commit.
+        if place_changed && (!outcome.writes.is_empty() || self.import_stored != self.mirror.place().imported) {
+            self.import_stored = self.mirror.place().imported;
+            outcome.writes.push(self.stream_row());
+        }
+        outcome.containers.sort_unstable();
         outcome.containers.dedup();
     }
 
@@ -306,9 +323,7 @@ impl Host {
 
     /// Whether what is known of its containers may be old.
     pub fn is_stale(&self) -> bool {
-        self.listed_ms.is_none()
-            || self.liveness.state() != HostState::Active
-            || self.row.engine.state != EngineState::Ok as u8
+        !self.listed || self.liveness.state() != HostState::Active || self.row.engine.state != EngineState::Ok as u8
     }
 
     /// As the API shows it.
@@ -349,7 +364,7 @@ impl Host {
 
     fn describe(&self, held: &Held, host_id: &str) -> Option<types::Container> {
         let of = Of { id: host_id, name: &self.row.name };
-        let as_of = self.listed_ms.or(self.row.last_seen_ms).unwrap_or(self.row.joined_ms);
+        let as_of = self.row.listed_ms.or(self.row.last_seen_ms).unwrap_or(self.row.joined_ms);
         describe::container(of, &held.body, self.is_stale(), as_of)
     }
 
@@ -360,6 +375,11 @@ impl Host {
             let container = self.describe(held, &host_id)?;
             (all || container.started_at.is_some() || container.state != "created").then_some(container)
         })
+    }
+
+    /// The containers that the host has.
+    pub fn existing(&self) -> impl Iterator<Item = EngineId> {
+        self.mirror.held().filter(|(_, held)| held.exists()).map(|(id, _)| *id)
     }
 
     /// The name of one of its containers.

@@ -65,6 +65,16 @@ impl Liveness {
         self.state
     }
 
+    /// When the host was last heard.
+    pub fn heard(&self) -> u64 {
+        self.heard
+    }
+
+    /// The host was heard then, whatever that means for its state.
+    pub fn was_heard(&mut self, at: u64) {
+        self.heard = at;
+    }
+
     /// The host says how often it will report.
     pub fn announce(&mut self, interval_ms: u32) {
         self.interval = u64::from(interval_ms).clamp(100, LONGEST_INTERVAL_MS);
@@ -72,7 +82,7 @@ impl Liveness {
 
     /// The host was heard. Answers its new state if that is a change.
     pub fn hear(&mut self, now: u64) -> Option<HostState> {
-        self.heard = self.heard.max(now);
+        self.was_heard(self.heard.max(now));
         self.enter(HostState::Active)
     }
 

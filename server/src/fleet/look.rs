@@ -1,14 +1,15 @@
 //! What can be read of the fleet.
 
-use super::{ContainerSelect, EventSelect, Fleet, HostCell, Refusal, describe};
+use super::{ContainerSelect, EventSelect, Fleet, HostCell, Refusal, State, describe};
 use crate::api::{select, types};
 use crate::store::{EventRow, Keep};
 use muster_protocol::id::{EngineId, HostId};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Rows that one look into the history may pass over, so that a rare filter cannot hold the store for long: the
 /// page that it ends is empty, and its cursor goes on.
-const ROWS_AT_ONCE: usize = 200_000;
+const ROWS_AT_ONCE: usize = if cfg!(test) { 10 } else { 200_000 };
 
 /// A page of events. It can be empty and have a next one.
 #[derive(Debug, Default)]
@@ -23,7 +24,7 @@ impl Fleet {
     /// By name. Removed ones only with `removed`.
     pub fn hosts(&self, removed: bool) -> Vec<types::Host> {
         let mut hosts: Vec<types::Host> = Vec::new();
-        for cell in self.cells() {
+        for cell in self.state.cells() {
             let host = cell.live();
             if removed || !host.is_removed() {
                 hosts.push(host.view());
@@ -42,7 +43,7 @@ impl Fleet {
     pub(super) fn find_host(&self, host: &str) -> Result<Arc<HostCell>, Refusal> {
         let by_id = HostId::parse(host).and_then(|id| self.cell(id)).filter(|cell| !cell.live().is_removed());
         let named = || {
-            self.cells().into_iter().find(|cell| {
+            self.state.cells().into_iter().find(|cell| {
                 let live = cell.live();
                 live.row.name == host && !live.is_removed()
             })
@@ -50,19 +51,17 @@ impl Fleet {
         by_id.or_else(named).ok_or_else(|| Refusal::NotFound(format!("no host has the name or id {host:?}")))
     }
 
-    /// By host's name, then container's name, then id.
-    pub fn containers(&self, wanted: &ContainerSelect) -> Vec<types::Container> {
-        let mut containers = Vec::new();
-        for cell in self.cells() {
-            let host = cell.live();
-            let named = |name: &String| *name == host.row.name || *name == host.row.id.to_string();
-            if wanted.hosts.is_empty() || wanted.hosts.iter().any(named) {
-                let views = host.container_views(wanted.all);
-                containers.extend(views.filter(|container| select::container_matches(wanted, container)));
-            }
-        }
-        containers.sort_by(|a, b| (&a.host, &a.name, &a.id).cmp(&(&b.host, &b.name, &b.id)));
-        containers
+    /// At most `limit` containers behind `after`, which is the key of one: its host's name, its name, its host's id and
+    /// its own. In the order of these keys.
+    pub async fn containers(
+        &self,
+        wanted: ContainerSelect,
+        after: Option<[String; 4]>,
+        limit: usize,
+    ) -> Vec<types::Container> {
+        let _place = self.scans.acquire().await;
+        let state = self.state.clone();
+        smol::unblock(move || state.containers(&wanted, after.as_ref(), limit)).await
     }
 
     /// One container by (host's id or name, container's id, unique beginning of an id, or name).
@@ -74,13 +73,14 @@ impl Fleet {
 
     /// One container by its id (or unique beginning) or name on any host; `Ambiguous` if several have it.
     pub fn container_anywhere(&self, container: &str) -> Result<types::Container, Refusal> {
-        let found: Vec<_> = self.cells().iter().flat_map(|cell| matches(cell, container)).collect();
+        let found: Vec<_> = self.state.cells().iter().flat_map(|cell| matches(cell, container)).collect();
         only(found, &format!("{container:?}"), |it| format!("{}/{}", it.host, it.name))
     }
 
     /// A page of at most `limit` events with id > `after`, oldest first.
     pub async fn events(&self, after: u64, limit: usize, wanted: EventSelect) -> Result<EventPage, Refusal> {
-        let names = Names::of(self);
+        let _place = self.scans.acquire().await;
+        let mut names = Names { state: self.state.clone(), known: HashMap::new() };
         let history = self.history.clone();
         let outcome = smol::unblock(move || {
             let mut page = EventPage::default();
@@ -92,11 +92,12 @@ impl Fleet {
                     return Keep::Stop;
                 }
                 seen += 1;
-                let event = names.describe(row);
-                if !select::event_matches(&wanted, &event) {
+                let of = names.of(row.host);
+                let event = of.is_among(&wanted.hosts).then(|| of.describe(row));
+                let Some(event) = event.filter(|event| select::event_matches(&wanted, event)) else {
                     last = row.id;
                     return Keep::No;
-                }
+                };
                 if matching.len() == limit {
                     page.next = Some(last);
                     return Keep::Stop;
@@ -113,6 +114,48 @@ impl Fleet {
     }
 }
 
+impl State {
+    fn containers(&self, wanted: &ContainerSelect, after: Option<&[String; 4]>, limit: usize) -> Vec<types::Container> {
+        let mut hosts: Vec<(String, Arc<HostCell>)> = Vec::new();
+        for cell in self.cells() {
+            let host = cell.live();
+            let is_wanted = wanted.hosts.is_empty() || is_among(&wanted.hosts, &host.row.name, &cell.id.to_string());
+            let is_passed = after.is_some_and(|[name, ..]| host.row.name < *name);
+            if is_wanted && !is_passed && !host.is_removed() {
+                let name = host.row.name.clone();
+                drop(host);
+                hosts.push((name, cell));
+            }
+        }
+        hosts.sort_unstable_by(|a, b| (&a.0, a.1.id).cmp(&(&b.0, b.1.id)));
+        let mut page: Vec<types::Container> = Vec::new();
+        for (_, cell) in hosts {
+            if page.len() >= limit {
+                break;
+            }
+            // A host's lock is held for its own containers and no longer.
+            let mut found: Vec<_> = cell
+                .live()
+                .container_views(wanted.all)
+                .filter(|container| select::container_matches(wanted, container))
+                .filter(|container| after.is_none_or(|after| key(container) > after.each_ref().map(String::as_str)))
+                .collect();
+            found.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+            found.truncate(limit - page.len());
+            page.append(&mut found);
+        }
+        page
+    }
+}
+
+fn key(container: &types::Container) -> [&str; 4] {
+    [&container.host, &container.name, &container.host_id, &container.id]
+}
+
+fn is_among(wanted: &[String], name: &str, id: &str) -> bool {
+    wanted.iter().any(|wanted| wanted == name || wanted == id)
+}
+
 /// Those of a host's containers that a word means: a full id or a name means one, the beginning of an id all.
 fn matches(cell: &HostCell, word: &str) -> Vec<types::Container> {
     let host = cell.live();
@@ -120,11 +163,16 @@ fn matches(cell: &HostCell, word: &str) -> Vec<types::Container> {
         return host.container_view(&id).into_iter().collect();
     }
     let word = word.trim_start_matches('/');
-    let named: Vec<_> = host.container_views(true).filter(|it| it.name == word).collect();
-    if !named.is_empty() || word.is_empty() {
+    if word.is_empty() {
+        return Vec::new();
+    }
+    let named = host.existing().filter(|id| host.container_name(id).is_some_and(|name| name == word));
+    let named: Vec<_> = named.filter_map(|id| host.container_view(&id)).collect();
+    if !named.is_empty() {
         return named;
     }
-    host.container_views(true).filter(|it| it.id.starts_with(word)).collect()
+    let begun = host.existing().filter(|id| id.to_string().starts_with(word));
+    begun.filter_map(|id| host.container_view(&id)).collect()
 }
 
 fn only(
@@ -136,37 +184,42 @@ fn only(
         0 => Err(Refusal::NotFound(format!("no container has the name or id {what}"))),
         1 => Ok(found.remove(0)),
         n => {
-            let candidates = found.iter().map(name).collect();
+            let mut candidates: Vec<String> = found.iter().map(name).collect();
+            candidates.sort_unstable();
             Err(Refusal::Ambiguous(format!("{n} containers have the name or id {what}"), candidates))
         }
     }
 }
 
-/// What events do not say themselves: the names of hosts, and of containers on networks.
-struct Names(std::collections::HashMap<HostId, (String, String, Arc<HostCell>)>);
+/// What events do not say themselves: the names of hosts, and of containers on networks. Looked up once each.
+struct Names {
+    state: Arc<State>,
+    known: HashMap<HostId, Named>,
+}
+
+struct Named {
+    id: String,
+    name: String,
+    cell: Option<Arc<HostCell>>,
+}
 
 impl Names {
-    fn of(fleet: &Fleet) -> Names {
-        let cells = fleet.cells().into_iter();
-        Names(
-            cells
-                .map(|cell| {
-                    let name = cell.live().row.name.clone();
-                    (cell.id, (cell.id.to_string(), name, cell))
-                })
-                .collect(),
-        )
+    fn of(&mut self, host: HostId) -> &Named {
+        self.known.entry(host).or_insert_with(|| {
+            let (id, cell) = (host.to_string(), self.state.cell(host));
+            let name = cell.as_ref().map_or_else(|| id.clone(), |cell| cell.live().row.name.clone());
+            Named { id, name, cell }
+        })
+    }
+}
+
+impl Named {
+    fn is_among(&self, wanted: &[String]) -> bool {
+        wanted.is_empty() || is_among(wanted, &self.name, &self.id)
     }
 
     fn describe(&self, row: &EventRow) -> types::Event {
-        match self.0.get(&row.host) {
-            Some((id, name, cell)) => {
-                describe::event(row, describe::Of { id, name }, |container| cell.live().container_name(container))
-            }
-            None => {
-                let id = row.host.to_string();
-                describe::event(row, describe::Of { id: &id, name: &id }, |_| None)
-            }
-        }
+        let of = describe::Of { id: &self.id, name: &self.name };
+        describe::event(row, of, |container| self.cell.as_ref()?.live().container_name(container))
     }
 }

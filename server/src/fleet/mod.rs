@@ -1,7 +1,8 @@
 //! The fleet as the server knows it: hosts, their mirrors, their liveness, and every change of them.
 //!
 //! What changes goes one way: memory, then the store, then those who watch ([`feed`]). [`Fleet::settle`] is that
-//! way. If the store cannot keep it, memory goes back to what is durable.
+//! way. If the store cannot keep it, memory goes back to what is durable. From a change in memory to its end nothing
+//! waits for a client, which may leave at any moment: whoever holds the host's [`Turn`] hands it over with the change.
 
 mod describe;
 pub mod enlist;
@@ -11,42 +12,56 @@ pub mod liveness;
 mod look;
 mod operate;
 pub mod pace;
+#[cfg(test)]
+mod tests;
+mod turn;
 mod wanted;
 
+pub use turn::{HostCell, Turn};
 pub use wanted::{ContainerSelect, EventSelect, Refusal};
 
 use crate::access::secret::Secret;
 use crate::access::tokens::{ApiTokens, JoinTokens};
 use crate::api::types::Change;
-use crate::store::committer::Committer;
-use crate::store::{Store, StoreError, Write};
+use crate::store::committer::{Committer, Pending};
+use crate::store::{EventRow, Store, StoreError, Write};
 use crate::time::now_ms;
 use feed::Feed;
 use host::{Host, Now, Outcome};
 use muster_dial::{Address, Pin};
 use muster_protocol::hello::Stream;
-use muster_protocol::id::HostId;
+use muster_protocol::id::{EngineId, HostId};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
 
-/// One host, and the turn that its messages take.
+/// All hosts, and what is known of them.
 #[derive(Debug)]
-pub struct HostCell {
-    /// Its key.
-    pub id: HostId,
-    /// Held from the first change in memory until it is durable: what one host says happens in order.
-    pub turn: smol::lock::Mutex<()>,
-    /// How many messages it may send.
-    pub pace: pace::Pace,
-    live: Mutex<Host>,
+pub struct Fleet {
+    state: Arc<State>,
+    committer: Committer,
+    history: History,
+    /// Held while a host joins, or a token or a host's name changes: what is unique stays so.
+    registry: Arc<smol::lock::Mutex<()>>,
+    reached_by: (Address, Pin),
+    /// Places for readings of many rows, which take a thread and a processor each.
+    scans: smol::lock::Semaphore,
 }
 
-impl HostCell {
-    /// What is known of it. Never held while something is waited for.
-    pub fn live(&self) -> MutexGuard<'_, Host> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Readings of many rows at a time: more would only take the processor from the agents.
+const SCANS: usize = 2;
+
+/// What is in memory: shared with what follows from a commit, on the store's thread.
+#[derive(Debug)]
+struct State {
+    hosts: RwLock<Hosts>,
+    feed: Feed,
+    join_tokens: Mutex<JoinTokens>,
+    api_tokens: Mutex<ApiTokens>,
+    started: Instant,
+    /// By how much tests have let the time run ahead, in milliseconds.
+    #[cfg(test)]
+    ahead: std::sync::atomic::AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -54,21 +69,6 @@ struct Hosts {
     by_id: BTreeMap<HostId, Arc<HostCell>>,
     /// SHA-256 of a credential, to whose it is. Those of removed hosts stay: they are told so.
     by_credential: HashMap<[u8; 32], HostId>,
-}
-
-/// All hosts, and what is known of them.
-#[derive(Debug)]
-pub struct Fleet {
-    hosts: RwLock<Hosts>,
-    committer: Committer,
-    history: History,
-    feed: Feed,
-    join_tokens: Mutex<JoinTokens>,
-    api_tokens: Mutex<ApiTokens>,
-    /// Held while a host joins, or a token or a host's name changes: what is unique stays so.
-    registry: smol::lock::Mutex<()>,
-    reached_by: (Address, Pin),
-    started: Instant,
 }
 
 /// The store, for reading events.
@@ -110,35 +110,45 @@ impl Fleet {
         let mut hosts = Hosts::default();
         for row in all.hosts {
             let id = row.id;
-            // A removed host may have joined anew with the same credential: the one that is there counts.
-            let is_removed = row.state == liveness::HostState::Removed.word();
-            if !is_removed || !hosts.by_credential.contains_key(&row.credential) {
-                hosts.by_credential.insert(row.credential, id);
-            }
-            let host = Host::restored(row, streams.remove(&id), containers.remove(&id).unwrap_or_default(), now);
-            hosts.by_id.insert(id, cell(host));
+            hosts.insert(Host::restored(row, streams.remove(&id), containers.remove(&id).unwrap_or_default(), now));
         }
-        Ok(Fleet {
+        let state = Arc::new(State {
             hosts: RwLock::new(hosts),
-            committer: Committer::start(store.clone())?,
-            history: History(store),
             feed: Feed::new(boot),
             join_tokens: Mutex::new(JoinTokens::new(all.join_tokens)),
             api_tokens: Mutex::new(ApiTokens::new(admin, all.api_tokens)),
-            registry: smol::lock::Mutex::new(()),
-            reached_by: (address, pin),
             started,
+            #[cfg(test)]
+            ahead: Default::default(),
+        });
+        let recovered = {
+            let state = state.clone();
+            move || state.feed.interrupt()
+        };
+        Ok(Fleet {
+            state,
+            committer: Committer::start(store.clone(), recovered)?,
+            history: History(store),
+            registry: Arc::default(),
+            reached_by: (address, pin),
+            scans: smol::lock::Semaphore::new(SCANS),
         })
     }
 
-    /// The two clocks now.
+    /// Lets the time run.
+    #[cfg(test)]
+    pub(crate) fn skip(&self, time: std::time::Duration) {
+        self.state.ahead.fetch_add(time.as_millis() as u64, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// The two clocks.
     pub fn now(&self) -> Now {
-        Now { wall_ms: now_ms(), monotonic_ms: self.started.elapsed().as_millis() as u64 }
+        self.state.now()
     }
 
     /// Every change, for those who watch.
     pub fn feed(&self) -> &Feed {
-        &self.feed
+        &self.state.feed
     }
 
     /// The one that makes changes durable.
@@ -151,110 +161,154 @@ impl Fleet {
         self.committer.problem().map(|error| error.message)
     }
 
-    fn cells(&self) -> Vec<Arc<HostCell>> {
-        self.hosts.read().unwrap_or_else(PoisonError::into_inner).by_id.values().cloned().collect()
-    }
-
     /// A host by its key.
     pub fn cell(&self, id: HostId) -> Option<Arc<HostCell>> {
-        self.hosts.read().unwrap_or_else(PoisonError::into_inner).by_id.get(&id).cloned()
+        self.state.cell(id)
     }
 
     /// The host whose credential has this hash; a removed one too.
     pub fn by_credential(&self, hash: &[u8; 32]) -> Option<Arc<HostCell>> {
-        let hosts = self.hosts.read().unwrap_or_else(PoisonError::into_inner);
+        let hosts = self.state.hosts();
         hosts.by_credential.get(hash).and_then(|id| hosts.by_id.get(id)).cloned()
     }
 
-    /// A host has joined and is durable.
-    fn insert(&self, host: Host) {
-        let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
-        hosts.by_credential.insert(host.row.credential, host.id());
-        hosts.by_id.insert(host.id(), cell(host));
+    /// The host's turn, once it comes. What is in memory of it is durable then.
+    pub async fn turn(&self, cell: &Arc<HostCell>) -> Result<Turn, StoreError> {
+        self.moored(cell.turn().await).await
+    }
+
+    /// If memory could not be brought back to what is durable when it should have been, that comes first.
+    async fn moored(&self, turn: Turn) -> Result<Turn, StoreError> {
+        if !turn.is_adrift() {
+            return Ok(turn);
+        }
+        let (store, now) = (self.history.0.clone(), self.now());
+        smol::unblock(move || turn.revert(&*store, now).map(|()| turn)).await
     }
 
     /// Makes a host's changes durable, then tells those who watch. On failure memory goes back to what is
-    /// durable. The caller holds the host's turn.
-    pub async fn settle(&self, cell: &HostCell, outcome: Outcome) -> Result<(), StoreError> {
-        if outcome.writes.is_empty() {
-            self.publish(cell, &outcome, 0);
-            return Ok(());
+    /// durable. All that happens whether or not the answer is waited for, and nobody else has the turn until then.
+    pub fn settle(&self, turn: Turn, outcome: Outcome) -> Pending {
+        let Outcome { writes, containers, host } = outcome;
+        if writes.is_empty() {
+            self.state.publish(&turn, &containers, host, &[]);
+            return Pending::over();
         }
-        let keep = Outcome { writes: outcome.writes.clone(), ..outcome };
-        match self.committer.commit(keep.writes.clone()).await {
-            Ok(first) => {
-                self.publish(cell, &keep, first);
-                Ok(())
+        let events = Outcome::events(&writes);
+        let state = self.state.clone();
+        self.committer.commit(writes, move |stored| match stored {
+            Ok(first) => state.publish(&turn, &containers, host, &numbered(events, first)),
+            Err(store) => {
+                if let Err(error) = turn.revert(store, state.now()) {
+                    log::error!("host {}: cannot go back to what is stored: {error}", turn.id);
+                }
             }
-            Err(error) => {
-                self.revert(cell).await;
-                Err(error)
-            }
-        }
-    }
-
-    async fn revert(&self, cell: &HostCell) {
-        match self.committer.reload(cell.id).await {
-            Ok(mut durable) => {
-                let Some(row) = durable.hosts.pop() else { return };
-                let stream = durable.streams.pop();
-                cell.live().revert(row, stream, durable.containers, self.now());
-            }
-            Err(error) => log::error!("host {}: cannot go back to what is stored: {error}", cell.id),
-        }
-    }
-
-    fn publish(&self, cell: &HostCell, outcome: &Outcome, first: u64) {
-        let host = cell.live();
-        let events = Outcome::events(&outcome.writes, first);
-        let newest = events.last().map_or(0, |row| row.id);
-        let host_id = cell.id.to_string();
-        if outcome.host {
-            self.feed.publish_with(newest, || Change::Host(host.view()));
-        }
-        for id in &outcome.containers {
-            self.feed.publish_with(newest, || match host.container_view(id) {
-                Some(container) => Change::Container(container),
-                None => Change::ContainerGone { host_id: host_id.clone(), id: id.to_string() },
-            });
-        }
-        let of = describe::Of { id: &host_id, name: &host.row.name };
-        for row in &events {
-            self.feed.publish_with(newest, || Change::Event(describe::event(row, of, |id| host.container_name(id))));
-        }
+        })
     }
 
     /// Notices hosts that have gone quiet. To be called a few times a second at most, and at least each second.
     pub async fn pass_time(&self) {
-        for cell in self.cells() {
-            let now = self.now();
+        if !self.committer.may_try() {
+            return;
+        }
+        let mut settling = Vec::new();
+        for cell in self.state.cells() {
             // Whoever is being heard right now is not quiet.
-            let Some(_turn) = cell.turn.try_lock() else { continue };
+            let Some(turn) = cell.try_turn() else { continue };
+            let Ok(turn) = self.moored(turn).await else { continue };
             let mut outcome = Outcome::default();
-            cell.live().pass(now, &mut outcome);
-            if !outcome.writes.is_empty()
-                && let Err(error) = self.settle(&cell, outcome).await
-            {
-                log::debug!("host {}: its change of state is not stored yet: {error}", cell.id);
+            turn.live().pass(self.now(), &mut outcome);
+            if !outcome.writes.is_empty() {
+                // All at once: ten thousand hosts behind one router go quiet together.
+                settling.push((cell.id, self.settle(turn, outcome)));
+            }
+        }
+        for (id, settled) in settling {
+            if let Err(error) = settled.wait().await {
+                log::debug!("host {id}: its change of state is not stored yet: {error}");
             }
         }
     }
 
     /// Stores when each host was last heard: at the end of the server's life.
     pub async fn close(&self) {
-        let rows = self.cells().iter().map(|cell| Write::Host(cell.live().row.clone())).collect();
-        if let Err(error) = self.committer.commit(rows).await {
+        let mut rows = Vec::new();
+        for cell in self.state.cells() {
+            // In its turn, or a row could be stored whose events were not.
+            if let Some(turn) = cell.try_turn().filter(|turn| !turn.is_adrift()) {
+                rows.push(Write::Host(turn.live().row.clone()));
+            }
+        }
+        if let Err(error) = self.committer.commit(rows, |_| {}).wait().await {
             log::warn!("cannot store when hosts were last heard: {error}");
         }
-        self.feed.close();
+        self.state.feed.close();
     }
 }
 
-fn cell(host: Host) -> Arc<HostCell> {
-    Arc::new(HostCell {
-        id: host.id(),
-        turn: smol::lock::Mutex::new(()),
-        pace: pace::Pace::default(),
-        live: Mutex::new(host),
-    })
+impl Hosts {
+    fn insert(&mut self, host: Host) -> Arc<HostCell> {
+        // A removed host may have joined anew with the same credential: the one that is there counts.
+        if !host.is_removed() || !self.by_credential.contains_key(&host.row.credential) {
+            self.by_credential.insert(host.row.credential, host.id());
+        }
+        let cell = Arc::new(HostCell::new(host));
+        self.by_id.insert(cell.id, cell.clone());
+        cell
+    }
+}
+
+impl State {
+    fn now(&self) -> Now {
+        // Saturates in 580 million years.
+        let monotonic_ms = self.started.elapsed().as_millis() as u64;
+        #[cfg(test)]
+        let monotonic_ms = monotonic_ms + self.ahead.load(std::sync::atomic::Ordering::Relaxed);
+        Now { wall_ms: now_ms(), monotonic_ms }
+    }
+
+    fn hosts(&self) -> RwLockReadGuard<'_, Hosts> {
+        self.hosts.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cells(&self) -> Vec<Arc<HostCell>> {
+        self.hosts().by_id.values().cloned().collect()
+    }
+
+    fn cell(&self, id: HostId) -> Option<Arc<HostCell>> {
+        self.hosts().by_id.get(&id).cloned()
+    }
+
+    /// A host has joined and is durable.
+    fn insert(&self, host: Host) -> Arc<HostCell> {
+        self.hosts.write().unwrap_or_else(PoisonError::into_inner).insert(host)
+    }
+
+    /// Tells those who watch what has changed of a host, and is durable.
+    fn publish(&self, cell: &HostCell, containers: &[EngineId], host_changed: bool, events: &[EventRow]) {
+        let host = cell.live();
+        let newest = events.last().map_or(0, |row| row.id);
+        let host_id = cell.id.to_string();
+        if host_changed {
+            self.feed.publish_with(newest, || Change::Host(host.view()));
+        }
+        for id in containers {
+            self.feed.publish_with(newest, || match host.container_view(id) {
+                Some(container) => Change::Container(container),
+                None => Change::ContainerGone { host_id: host_id.clone(), id: id.to_string() },
+            });
+        }
+        let of = describe::Of { id: &host_id, name: &host.row.name };
+        for row in events {
+            self.feed.publish_with(newest, || Change::Event(describe::event(row, of, |id| host.container_name(id))));
+        }
+    }
+}
+
+/// Gives events their ids.
+fn numbered(mut events: Vec<EventRow>, first: u64) -> Vec<EventRow> {
+    for (event, id) in events.iter_mut().zip(first..) {
+        event.id = id;
+    }
+    events
 }

@@ -1,13 +1,14 @@
 //! What operators change: hosts' names, hosts themselves, tokens.
 
 use super::host::Outcome;
-use super::{Fleet, Refusal, locked};
+use super::{Fleet, Refusal, State, locked};
 use crate::access::AccessError;
 use crate::access::tokens::{NewJoin, Role};
 use crate::api::types;
 use crate::store::{ApiTokenRow, JoinTokenRow, StoreError, Write};
 use crate::time::{format_ms, now_ms};
 use muster_dial::JoinString;
+use smol::lock::MutexGuardArc;
 
 /// How long a join token is good for if nothing is said: a day, in seconds.
 const JOIN_TTL_S: u64 = 24 * 3600;
@@ -27,55 +28,55 @@ impl From<AccessError> for Refusal {
 impl Fleet {
     /// Gives a host another name.
     pub async fn rename_host(&self, host: &str, name: &str) -> Result<types::Host, Refusal> {
-        let _registry = self.registry.lock().await;
+        let registry = self.registry.lock_arc().await;
         let cell = self.find_host(host)?;
         if let Ok(other) = self.find_host(name)
             && other.id != cell.id
         {
-            return Err(Refusal::Invalid(format!(
+            return Err(Refusal::Conflict(format!(
                 "another host has the name {name:?} already; choose a different one"
             )));
         }
-        let _turn = cell.turn.lock().await;
+        let turn = self.turn(&cell).await?.with(registry);
         let mut outcome = Outcome::default();
         {
-            let mut live = cell.live();
+            let mut live = turn.live();
             if live.row.name == name {
                 return Ok(live.view());
             }
             let old = std::mem::replace(&mut live.row.name, name.into());
             live.note("host_renamed", [("from", old), ("to", name.into())], self.now(), &mut outcome);
             // Containers carry their host's name.
-            outcome.containers.extend(live.mirror.held().map(|(id, _)| *id));
+            outcome.containers.extend(live.existing());
         }
-        self.settle(&cell, outcome).await?;
+        self.settle(turn, outcome).wait().await?;
         Ok(cell.live().view())
     }
 
     /// Removes a host. Its agent is told so when it next asks.
     pub async fn remove_host(&self, host: &str) -> Result<types::Host, Refusal> {
-        let _registry = self.registry.lock().await;
+        let registry = self.registry.lock_arc().await;
         let cell = self.find_host(host)?;
-        let _turn = cell.turn.lock().await;
+        let turn = self.turn(&cell).await?.with(registry);
         let mut outcome = Outcome::default();
-        cell.live().remove(self.now(), &mut outcome);
-        self.settle(&cell, outcome).await?;
+        turn.live().remove(self.now(), &mut outcome);
+        self.settle(turn, outcome).wait().await?;
         Ok(cell.live().view())
     }
 
     /// What whoever shows this API token may do; `None`: nothing.
     pub fn authenticate(&self, token: &str) -> Option<Role> {
-        locked(&self.api_tokens).authenticate(token)
+        locked(&self.state.api_tokens).authenticate(token)
     }
 
     /// Join tokens, oldest first.
     pub fn join_tokens(&self) -> Vec<types::JoinToken> {
-        locked(&self.join_tokens).list().into_iter().map(describe_join).collect()
+        locked(&self.state.join_tokens).list().into_iter().map(describe_join).collect()
     }
 
     /// Makes a join token.
     pub async fn make_join_token(&self, new: types::NewJoinToken) -> Result<types::MadeJoinToken, Refusal> {
-        let _registry = self.registry.lock().await;
+        let registry = self.registry.lock_arc().await;
         let now = now_ms();
         let life = new.ttl.unwrap_or(JOIN_TTL_S).checked_mul(1000).and_then(|ms| i64::try_from(ms).ok());
         let wanted = NewJoin {
@@ -85,20 +86,21 @@ impl Fleet {
             name: new.name,
         };
         let (made, forgettable) = {
-            let tokens = locked(&self.join_tokens);
+            let tokens = locked(&self.state.join_tokens);
             (tokens.make(wanted, now)?, tokens.forgettable(now))
         };
         let (secret, row) = made;
         let mut writes = vec![Write::JoinToken(row.clone())];
         writes.extend(forgettable.iter().cloned().map(Write::JoinTokenGone));
-        self.committer.commit(writes).await?;
-        {
-            let mut tokens = locked(&self.join_tokens);
+        let made = row.clone();
+        self.keep(registry, writes, move |state| {
+            let mut tokens = locked(&state.join_tokens);
             for id in &forgettable {
                 tokens.revoke(id);
             }
-            tokens.apply(row.clone());
-        }
+            tokens.apply(made);
+        })
+        .await?;
         let (address, pin) = &self.reached_by;
         let join = JoinString { token: secret.expose().into(), addresses: vec![address.clone()], pins: vec![*pin] };
         Ok(types::MadeJoinToken {
@@ -110,40 +112,62 @@ impl Fleet {
 
     /// Ends a join token.
     pub async fn revoke_join_token(&self, id: &str) -> Result<(), Refusal> {
-        let _registry = self.registry.lock().await;
-        if locked(&self.join_tokens).get(id).is_none() {
+        let registry = self.registry.lock_arc().await;
+        if locked(&self.state.join_tokens).get(id).is_none() {
             return Err(Refusal::NotFound(format!("no join token has the id {id:?}")));
         }
-        self.committer.commit(vec![Write::JoinTokenGone(id.into())]).await?;
-        locked(&self.join_tokens).revoke(id);
-        Ok(())
+        let gone = id.to_owned();
+        let end = move |state: &State| {
+            locked(&state.join_tokens).revoke(&gone);
+        };
+        Ok(self.keep(registry, vec![Write::JoinTokenGone(id.into())], end).await?)
     }
 
     /// API tokens, oldest first.
     pub fn api_tokens(&self) -> Vec<types::ApiToken> {
-        locked(&self.api_tokens).list().into_iter().map(describe_api).collect()
+        locked(&self.state.api_tokens).list().into_iter().map(describe_api).collect()
     }
 
     /// Makes an API token.
     pub async fn make_api_token(&self, new: types::NewApiToken) -> Result<types::MadeApiToken, Refusal> {
-        let _registry = self.registry.lock().await;
+        let registry = self.registry.lock_arc().await;
         let role = Role::parse(&new.role)
             .ok_or_else(|| Refusal::Invalid(format!("{:?} is no role; there are admin and viewer", new.role)))?;
-        let (secret, row) = locked(&self.api_tokens).make(role, &new.name, now_ms())?;
-        self.committer.commit(vec![Write::ApiToken(row.clone())]).await?;
-        locked(&self.api_tokens).apply(row.clone());
+        let (secret, row) = locked(&self.state.api_tokens).make(role, &new.name, now_ms())?;
+        let made = row.clone();
+        let apply = move |state: &State| locked(&state.api_tokens).apply(made);
+        self.keep(registry, vec![Write::ApiToken(row.clone())], apply).await?;
         Ok(types::MadeApiToken { about: describe_api(&row), token: secret.expose().into() })
     }
 
     /// Ends an API token.
     pub async fn revoke_api_token(&self, id: &str) -> Result<(), Refusal> {
-        let _registry = self.registry.lock().await;
-        if locked(&self.api_tokens).get(id).is_none() {
+        let registry = self.registry.lock_arc().await;
+        if locked(&self.state.api_tokens).get(id).is_none() {
             return Err(Refusal::NotFound(format!("no API token has the id {id:?}")));
         }
-        self.committer.commit(vec![Write::ApiTokenGone(id.into())]).await?;
-        locked(&self.api_tokens).revoke(id);
-        Ok(())
+        let gone = id.to_owned();
+        let end = move |state: &State| {
+            locked(&state.api_tokens).revoke(&gone);
+        };
+        Ok(self.keep(registry, vec![Write::ApiTokenGone(id.into())], end).await?)
+    }
+
+    /// Makes a change of tokens durable, then true in memory, before anybody else changes any.
+    async fn keep(
+        &self,
+        registry: MutexGuardArc<()>,
+        writes: Vec<Write>,
+        apply: impl FnOnce(&State) + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let state = self.state.clone();
+        let settled = self.committer.commit(writes, move |stored| {
+            let _registry = registry;
+            if stored.is_ok() {
+                apply(&state);
+            }
+        });
+        settled.wait().await
     }
 }
 

@@ -11,7 +11,8 @@ const BURST: u64 = 100;
 /// Longer than this nobody has to wait: more would only pile up connections.
 const LONGEST_WAIT_MS: u64 = 2000;
 
-/// One host's allowance: the time from which on it has none left, by the server's monotonic clock.
+/// One host's allowance: when its next message may go without having saved anything, by the server's monotonic clock
+/// plus what a whole burst takes.
 #[derive(Debug, Default)]
 pub struct Pace(Mutex<u64>);
 
@@ -19,8 +20,10 @@ impl Pace {
     /// Takes one message's place. Answers how long to wait for it, or `None` if it is too long.
     pub fn take(&self, now_ms: u64) -> Option<Duration> {
         const EACH_MS: u64 = 1000 / A_SECOND;
+        // So that the clock's beginning is no time without a burst.
+        let now_ms = now_ms + BURST * EACH_MS;
         let mut booked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let start = (*booked).max(now_ms.saturating_sub(BURST * EACH_MS));
+        let start = (*booked).max(now_ms - BURST * EACH_MS);
         let wait = (start + EACH_MS).saturating_sub(now_ms);
         if wait > LONGEST_WAIT_MS {
             return None;

@@ -43,6 +43,8 @@ pub enum Refusal {
     NotFound(String),
     /// It means several: one line, and which.
     Ambiguous(String, Vec<String>),
+    /// It would collide with what there is: one line.
+    Conflict(String),
     /// The request does not make sense: one line.
     Invalid(String),
     /// The store cannot keep it now.

@@ -2,6 +2,7 @@
 
 use super::Limits;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,6 +14,7 @@ const IPV6_SITE: u32 = 64;
 pub(super) struct Admission {
     connections: usize,
     unknown_per_peer: usize,
+    known_per_client: usize,
     counts: Mutex<Counts>,
 }
 
@@ -20,12 +22,13 @@ pub(super) struct Admission {
 struct Counts {
     all: usize,
     unknown: HashMap<IpAddr, usize>,
+    known: HashMap<u64, usize>,
 }
 
 impl Admission {
     pub fn new(limits: &Limits) -> Arc<Admission> {
-        let (connections, unknown_per_peer) = (limits.connections, limits.unknown_per_peer);
-        Arc::new(Admission { connections, unknown_per_peer, counts: Mutex::default() })
+        let &Limits { connections, unknown_per_peer, known_per_client, .. } = limits;
+        Arc::new(Admission { connections, unknown_per_peer, known_per_client, counts: Mutex::default() })
     }
 
     /// A place for a connection from there, or why there is none.
@@ -42,7 +45,7 @@ impl Admission {
         *unknown += 1;
         counts.all += 1;
         drop(counts);
-        Ok(Place { admission: self.clone(), peer, unknown: true.into() })
+        Ok(Place { admission: self.clone(), peer, client: Mutex::new(None) })
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -63,30 +66,46 @@ fn site(peer: IpAddr) -> IpAddr {
 pub(super) struct Place {
     admission: Arc<Admission>,
     peer: IpAddr,
-    unknown: Mutex<bool>,
+    /// Who it is, once that is known and counts.
+    client: Mutex<Option<u64>>,
 }
 
 impl Place {
-    /// The other end has proven who it is: its address may have another stranger.
-    pub fn known(&self) {
-        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
-        if !std::mem::take(&mut *unknown) {
+    /// The other end has proven that it is `who`: its address may have another stranger. If it has too many
+    /// connections, this one stays a stranger's.
+    pub fn known(&self, who: u64) {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if client.is_some() {
             return;
         }
         let mut counts = self.admission.counts();
-        if let Some(count) = counts.unknown.get_mut(&self.peer) {
-            *count -= 1;
-            if *count == 0 {
-                counts.unknown.remove(&self.peer);
-            }
+        let known = counts.known.entry(who).or_default();
+        if *known < self.admission.known_per_client {
+            *known += 1;
+            *client = Some(who);
+            less(&mut counts.unknown, &self.peer);
         }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.known();
-        self.admission.counts().all -= 1;
+        let client = *self.client.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.admission.counts();
+        match client {
+            Some(who) => less(&mut counts.known, &who),
+            None => less(&mut counts.unknown, &self.peer),
+        }
+        counts.all -= 1;
+    }
+}
+
+fn less<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
     }
 }
 
@@ -109,8 +128,8 @@ mod tests {
         let _second = admission.admit(ip("::ffff:192.0.2.1")).unwrap();
         assert!(admission.admit(ip("192.0.2.1")).is_err());
         assert!(admission.admit(ip("192.0.2.2")).is_ok());
-        first.known();
-        first.known();
+        first.known(7);
+        first.known(8);
         let third = admission.admit(ip("192.0.2.1")).unwrap();
         assert!(admission.admit(ip("192.0.2.1")).is_err());
         drop(first);
@@ -131,10 +150,26 @@ mod tests {
     fn the_total_is_limited_and_nothing_is_left_behind() {
         let admission = admission(2, 2);
         let places = [admission.admit(ip("192.0.2.1")).unwrap(), admission.admit(ip("192.0.2.2")).unwrap()];
-        places[0].known();
+        places[0].known(7);
         assert!(admission.admit(ip("192.0.2.3")).is_err());
         drop(places);
         let counts = admission.counts();
-        assert_eq!((counts.all, counts.unknown.len()), (0, 0));
+        assert_eq!((counts.all, counts.unknown.len(), counts.known.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn one_client_is_known_so_many_times_and_a_stranger_then() {
+        let limits = Limits { connections: 100, unknown_per_peer: 2, known_per_client: 3, ..Limits::default() };
+        let admission = Admission::new(&limits);
+        let admit = || {
+            let place = admission.admit(ip("192.0.2.1"))?;
+            place.known(7);
+            Ok::<_, &str>(place)
+        };
+        let mut places: Vec<_> = (0..5).map(|_| admit().unwrap()).collect();
+        assert!(admit().is_err(), "three are known, two are strangers");
+        drop(places.remove(0));
+        places[4 - 1].known(7);
+        assert!(admit().is_ok(), "one of the strangers took the place that became free");
     }
 }

@@ -91,8 +91,8 @@ where
     if let Ok(incoming) = unread.try_recv() {
         drain_in_time(incoming, &port.limits).await;
     }
-    if response.known {
-        place.known();
+    if let Some(who) = response.known {
+        place.known(who);
     }
     if let Some(idle) = response.keep_idle {
         activity.keep_idle(idle.min(port.limits.longest_idle));

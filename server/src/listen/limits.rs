@@ -12,6 +12,10 @@ pub struct Limits {
     /// [known](super::Response::known) yet. A flood ends here; a site behind one router that comes back at once
     /// waits its turn.
     pub unknown_per_peer: usize,
+    /// Connections at once of one client that a handler has called [known](super::Response::known). An agent has one,
+    /// and leaves some behind when its network changes; what is more counts as unknown, so that one credential
+    /// cannot take all places.
+    pub known_per_client: usize,
     /// For the TLS handshake. Six round trips of a very bad link.
     pub handshake: Duration,
     /// From the handshake to the first byte of a request.
@@ -45,6 +49,7 @@ impl Default for Limits {
         Limits {
             connections: 12_000,
             unknown_per_peer: 256,
+            known_per_client: 32,
             handshake: Duration::from_secs(10),
             first_request: Duration::from_secs(20),
             head: Duration::from_secs(15),

@@ -172,7 +172,7 @@ pub struct Response {
     /// The body.
     pub content: Content,
     pub(super) keep_idle: Option<Duration>,
-    pub(super) known: bool,
+    pub(super) known: Option<u64>,
 }
 
 impl Response {
@@ -184,7 +184,7 @@ impl Response {
             headers: Vec::new(),
             content: Content::Bytes(bytes),
             keep_idle: None,
-            known: false,
+            known: None,
         }
     }
 
@@ -216,9 +216,10 @@ impl Response {
         self
     }
 
-    /// The client has proven who it is: its connection no longer counts against its address.
-    pub fn known(mut self) -> Response {
-        self.known = true;
+    /// The client has proven that it is `who`: its connection no longer counts against its address, unless it has
+    /// [many](super::Limits::known_per_client).
+    pub fn known(mut self, who: u64) -> Response {
+        self.known = Some(who);
         self
     }
 }

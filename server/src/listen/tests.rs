@@ -388,7 +388,7 @@ fn a_client_that_takes_nothing_is_cut() {
 #[test]
 fn a_flood_from_one_address_is_bounded_and_known_clients_do_not_count() {
     let few = Limits { unknown_per_peer: 2, ..limits() };
-    let server = Server::start(few, |_| async { Response::bytes(200, "", b"hi".to_vec()).known() });
+    let server = Server::start(few, |_| async { Response::bytes(200, "", b"hi".to_vec()).known(1) });
     let mut known = server.connect();
     known.send(GET);
     known.until("hi");

@@ -20,6 +20,8 @@ struct Kept {
     events: BTreeMap<u64, EventRow>,
     newest_event: u64,
     failures: u32,
+    /// How often one host cannot be read.
+    unreadable: u32,
     commits: u64,
 }
 
@@ -32,6 +34,11 @@ impl MemoryStore {
     /// Makes the next `count` commits fail; nothing of them is kept. 0 heals it.
     pub(crate) fn fail_commits(&self, count: u32) {
         self.kept().failures = count;
+    }
+
+    /// Makes the next reading of one host fail.
+    pub(crate) fn fail_next_load_of_host(&self) {
+        self.kept().unreadable = 1;
     }
 
     /// How many commits succeeded.
@@ -59,6 +66,17 @@ impl Store for MemoryStore {
             join_tokens: kept.join_tokens.values().cloned().collect(),
             api_tokens: kept.api_tokens.values().cloned().collect(),
         })
+    }
+
+    fn load_host(&self, host: HostId) -> Result<Snapshot, StoreError> {
+        let mut all = self.load()?;
+        if std::mem::take(&mut self.kept().unreadable) > 0 {
+            return Err(StoreError { message: "the test said that this cannot be read".to_owned() });
+        }
+        all.hosts.retain(|row| row.id == host);
+        all.streams.retain(|row| row.host == host);
+        all.containers.retain(|row| row.host == host);
+        Ok(Snapshot { join_tokens: Vec::new(), api_tokens: Vec::new(), ..all })
     }
 
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {

@@ -27,6 +27,9 @@ pub trait Store: Send + Sync + 'static {
     /// Everything but the events, once, at start.
     fn load(&self) -> Result<Snapshot, StoreError>;
 
+    /// As [`Store::load`], of one host and without tokens: empty if there is no such host.
+    fn load_host(&self, host: HostId) -> Result<Snapshot, StoreError>;
+
     /// Makes all of `writes` durable in their order, or none of them. After an error it is open which of the two
     /// happened (the disk may have failed after it had written): to repeat the same writes is always right.
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError>;

@@ -8,6 +8,7 @@ use super::format::{self, Format};
 use super::overlay::Overlay;
 use super::trouble::{Trouble, cannot_open, foreign, line};
 use super::{EventRow, Keep, Snapshot, Store, StoreError, Write, history, state};
+use muster_protocol::id::HostId;
 use redb::{Builder, Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::ErrorKind;
@@ -194,6 +195,11 @@ impl Store for RedbStore {
             log::warn!("{}: left out {unreadable} containers that cannot be read", self.file.display());
         }
         Ok(snapshot)
+    }
+
+    fn load_host(&self, host: HostId) -> Result<Snapshot, StoreError> {
+        // What cannot be read was said at the start.
+        self.reading(|transaction| state::load_host(transaction, host))
     }
 
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {

@@ -37,6 +37,11 @@ pub struct HostRow {
     pub events_dropped: u64,
     /// Another agent uses its credential.
     pub conflict: bool,
+    /// Of `events_dropped`, those of runs before the newest: a run counts its own from its start, whoever
+    /// restarts meanwhile.
+    pub dropped_before: u64,
+    /// When its last whole list took effect; written with other changes only.
+    pub listed_ms: Option<i64>,
 }
 
 /// What an agent says of itself at hello.

@@ -31,6 +31,8 @@ pub(super) fn host(number: u8) -> HostRow {
         hidden: 3,
         events_dropped: 300,
         conflict: true,
+        dropped_before: 200,
+        listed_ms: Some(1_700_000_001_500),
     }
 }
 

@@ -2,9 +2,11 @@
 
 use super::encoded::{Row, Unreadable, decode, encode};
 use super::trouble::Trouble;
-use super::{Snapshot, StreamRow, Write};
+use super::{Snapshot, Write};
 use muster_protocol::id::{EngineId, HostId};
-use redb::{Key, ReadTransaction, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
+use redb::{
+    Key, Range, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableError, WriteTransaction,
+};
 
 const HOSTS: TableDefinition<&[u8; 8], &[u8]> = TableDefinition::new("hosts");
 const STREAMS: TableDefinition<&[u8; 9], &[u8]> = TableDefinition::new("streams");
@@ -40,7 +42,7 @@ impl<'txn> Tables<'txn> {
                 self.hosts.insert(&row.id.0, encode(row)?.as_slice())?;
             }
             Write::Stream(row) => {
-                self.streams.insert(&stream_key(row), encode(row)?.as_slice())?;
+                self.streams.insert(&stream_key(row.host, row.stream), encode(row)?.as_slice())?;
             }
             Write::Container(row) => {
                 self.containers.insert(&container_key(row.host, row.id), encode(row)?.as_slice())?;
@@ -49,8 +51,7 @@ impl<'txn> Tables<'txn> {
                 self.containers.remove(&container_key(*host, *id))?;
             }
             Write::ContainersGone(host) => {
-                let first = container_key(*host, EngineId([0; 32]));
-                let last = container_key(*host, EngineId([0xff; 32]));
+                let (first, last) = containers_of(*host);
                 self.containers.retain_in::<&[u8; 40], _>(&first..=&last, |_, _| false)?;
             }
             Write::JoinToken(row) => {
@@ -76,20 +77,48 @@ impl<'txn> Tables<'txn> {
 pub(super) fn load(transaction: &ReadTransaction) -> Result<(Snapshot, u64), Trouble> {
     let mut unreadable = 0;
     let snapshot = Snapshot {
-        hosts: all(transaction, HOSTS, &mut |why| Err(Trouble::Stored(format!("the row of a host {why}"))))?,
-        streams: all(transaction, STREAMS, &mut |why| Err(Trouble::Stored(format!("the row of a stream {why}"))))?,
+        hosts: all(transaction, HOSTS, &mut missed("host"))?,
+        streams: all(transaction, STREAMS, &mut missed("stream"))?,
         containers: all(transaction, CONTAINERS, &mut |_| {
             unreadable += 1;
             Ok(())
         })?,
-        join_tokens: all(transaction, JOIN_TOKENS, &mut |why| {
-            Err(Trouble::Stored(format!("the row of a join token {why}")))
-        })?,
-        api_tokens: all(transaction, API_TOKENS, &mut |why| {
-            Err(Trouble::Stored(format!("the row of an API token {why}")))
-        })?,
+        join_tokens: all(transaction, JOIN_TOKENS, &mut missed("join token"))?,
+        api_tokens: all(transaction, API_TOKENS, &mut missed("API token"))?,
     };
     Ok((snapshot, unreadable))
+}
+
+/// Reads what belongs to one host, in the same way.
+pub(super) fn load_host(transaction: &ReadTransaction, host: HostId) -> Result<Snapshot, Trouble> {
+    let mut snapshot = Snapshot::default();
+    if let Some(table) = open(transaction, HOSTS)? {
+        rows(table.range::<&[u8; 8]>(&host.0..=&host.0)?, &mut missed("host"), &mut snapshot.hosts)?;
+    }
+    if let Some(table) = open(transaction, STREAMS)? {
+        let (first, last) = (stream_key(host, 0), stream_key(host, u8::MAX));
+        rows(table.range::<&[u8; 9]>(&first..=&last)?, &mut missed("stream"), &mut snapshot.streams)?;
+    }
+    if let Some(table) = open(transaction, CONTAINERS)? {
+        let (first, last) = containers_of(host);
+        rows(table.range::<&[u8; 40]>(&first..=&last)?, &mut |_| Ok(()), &mut snapshot.containers)?;
+    }
+    Ok(snapshot)
+}
+
+fn missed(what: &'static str) -> impl FnMut(Unreadable) -> Result<(), Trouble> {
+    move |why| Err(Trouble::Stored(format!("the row of a {what} {why}")))
+}
+
+/// A table; `None` if nothing was ever written to it.
+fn open<K: Key + 'static>(
+    transaction: &ReadTransaction,
+    definition: TableDefinition<K, &'static [u8]>,
+) -> Result<Option<ReadOnlyTable<K, &'static [u8]>>, Trouble> {
+    match transaction.open_table(definition) {
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        table => Ok(Some(table?)),
+    }
 }
 
 fn all<K: Key + 'static, R: Row>(
@@ -97,25 +126,37 @@ fn all<K: Key + 'static, R: Row>(
     definition: TableDefinition<K, &'static [u8]>,
     unreadable: &mut dyn FnMut(Unreadable) -> Result<(), Trouble>,
 ) -> Result<Vec<R>, Trouble> {
-    let mut rows = Vec::new();
-    let table = match transaction.open_table(definition) {
-        Err(TableError::TableDoesNotExist(_)) => return Ok(rows),
-        table => table?,
-    };
-    for entry in table.iter()? {
+    let mut found = Vec::new();
+    if let Some(table) = open(transaction, definition)? {
+        rows(table.iter()?, unreadable, &mut found)?;
+    }
+    Ok(found)
+}
+
+fn rows<K: Key + 'static, R: Row>(
+    range: Range<'_, K, &'static [u8]>,
+    unreadable: &mut dyn FnMut(Unreadable) -> Result<(), Trouble>,
+    found: &mut Vec<R>,
+) -> Result<(), Trouble> {
+    for entry in range {
         match decode(entry?.1.value()) {
-            Ok(row) => rows.push(row),
+            Ok(row) => found.push(row),
             Err(why) => unreadable(why)?,
         }
     }
-    Ok(rows)
+    Ok(())
 }
 
-fn stream_key(row: &StreamRow) -> [u8; 9] {
+fn stream_key(host: HostId, stream: u8) -> [u8; 9] {
     let mut key = [0; 9];
-    key[..8].copy_from_slice(&row.host.0);
-    key[8] = row.stream;
+    key[..8].copy_from_slice(&host.0);
+    key[8] = stream;
     key
+}
+
+/// The first and last key that a host's containers can have.
+fn containers_of(host: HostId) -> ([u8; 40], [u8; 40]) {
+    (container_key(host, EngineId([0; 32])), container_key(host, EngineId([0xff; 32])))
 }
 
 fn container_key(host: HostId, id: EngineId) -> [u8; 40] {
