@@ -170,7 +170,7 @@ heading 'clippy'
 cargo clippy --workspace --all-targets --locked -- -D warnings
 
 heading 'documentation'
-RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked
 
 heading 'licences'
 python3 tests/licences.py Cargo.toml
@@ -189,7 +189,7 @@ cargo test -p muster-tests --locked -- --test-threads 2 ${ignored[@]+"${ignored[
 if [ -f fuzz/Cargo.toml ]; then
     heading 'fuzzing'
     seconds=10
-    [ -z "$all" ] || seconds=120
+    [ -z "$all" ] || seconds=60
     for target in fuzz/fuzz_targets/*.rs; do
         target=$(basename "$target" .rs)
         printf '%s for %s s\n' "$target" "$seconds"

@@ -1,6 +1,6 @@
 //! The command line: `serve`, and the operator's commands, which ask the server's API.
 //!
-//! One file each command. [`connection`] finds the server, [`output`] prints, [`exit`] says how it went.
+//! One file each command. [`connection`] finds the server, `output` prints, [`exit`] says how it went.
 
 pub mod connection;
 mod events;

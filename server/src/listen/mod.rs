@@ -1,7 +1,7 @@
 //! Bytes in, requests out: TLS, HTTP/1.1, and the sizes and times that keep one client from harming the others.
 //!
 //! [`serve()`] runs one port. Nothing here knows what the requests mean. A connection passes through
-//! [`admission`] (how many), [`activity`] (what it may take its time for) and `connection` (TLS and HTTP); the
+//! `admission` (how many), `activity` (what it may take its time for) and `connection` (TLS and HTTP); the
 //! handler sees a [`Request`] and gives a [`Response`].
 
 mod activity;
