@@ -3,6 +3,7 @@
 use super::types::Problem;
 use super::{ApiAnswer, Handled};
 use super::{containers, events, healthz, hosts, join_tokens, stream, tokens};
+use std::sync::OnceLock;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi, PathItem, Ref, ResponseBuilder};
@@ -66,7 +67,9 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     responses((status = 200, description = "The API described", body = serde_json::Value)),
 )]
 pub fn document() -> Handled {
-    Ok(ApiAnswer::json(200, &Document::openapi()))
+    // It is served to anybody, so it is made only once.
+    static MADE: OnceLock<OpenApi> = OnceLock::new();
+    Ok(ApiAnswer::json(200, MADE.get_or_init(openapi)))
 }
 
 /// The document as it is served.
