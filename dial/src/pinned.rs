@@ -1,8 +1,8 @@
 //! TLS to a pinned server, as a connector of ureq.
 //!
 //! ureq takes no TLS configuration but its own, so this uses its `unversioned` interface, which changes between
-//! minor releases: the workspace names an exact range of versions, and nothing but this file, [`crate::tcp`] and
-//! [`crate::proxy`] depends on it.
+//! minor releases: the workspace names an exact range of versions, and nothing but this file, `tcp` and
+//! `proxy` depends on it.
 
 use crate::failure::{Failure, one_line};
 use crate::join_string::{Address, Pin};

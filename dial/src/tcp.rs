@@ -103,6 +103,54 @@ fn is_refusal(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::sync::Arc;
+    use ureq::config::Config;
+    use ureq::http::Uri;
+    use ureq::unversioned::resolver::{DefaultResolver, Resolver};
+    use ureq::unversioned::transport::time::Instant;
+
+    fn open_any_of(addresses: &[SocketAddr]) -> Result<TransportAdapter, Error> {
+        let (uri, config, resolver) = (Uri::from_static("https://a:1/"), Config::default(), DefaultResolver::default());
+        let mut addrs = resolver.empty();
+        addresses.iter().for_each(|address| addrs.push(*address));
+        let timeout =
+            NextTimeout { after: Limit::from_secs(10), reason: ureq::Timeout::Connect, ..NextTimeout::default() };
+        open(&ConnectionDetails {
+            uri: &uri,
+            addrs,
+            config: &config,
+            request_level: false,
+            resolver: &resolver,
+            now: Instant::now(),
+            timeout,
+            current_time: Arc::new(Instant::now),
+            run_connector: Arc::new(|_| Err(Error::ConnectionFailed)),
+            register_shutdown: Arc::new(|_| Ok(())),
+        })
+    }
+
+    #[test]
+    fn an_address_that_fails_in_whatever_way_is_not_the_end() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let alive = listener.local_addr().unwrap();
+        let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        // No permission to connect to everybody, and no way to a link that is not named.
+        let [everybody, nowhere] = ["255.255.255.255:9", "[fe80::1]:9"].map(|text| text.parse().unwrap());
+        for addresses in [&[alive][..], &[everybody, alive], &[nowhere, everybody, closed, alive], &[alive, closed]] {
+            assert!(open_any_of(addresses).is_ok(), "{addresses:?}");
+        }
+        for addresses in [&[closed, everybody][..], &[everybody, closed], &[nowhere, closed]] {
+            assert!(is_refusal(&open_any_of(addresses).map(drop).unwrap_err()), "{addresses:?}");
+        }
+        assert!(open_any_of(&[]).is_err());
+    }
+
+    #[test]
+    fn the_last_address_has_all_the_time_that_is_left() {
+        let left = NextTimeout { after: Limit::from_secs(8), reason: ureq::Timeout::Connect, ..NextTimeout::default() };
+        assert_eq!([3, 2, 1].map(|to_try| *share(left, to_try).after), [4, 4, 8].map(Duration::from_secs));
+    }
 
     #[test]
     fn both_kinds_of_addresses_get_their_turn() {
