@@ -2,7 +2,8 @@
 
 use crate::failure::{Failure, is_cut, one_line};
 use crate::join_string::{Address, Pin};
-use crate::pinned::{KEEP_IDLE, PinnedConnector, PlainResolver};
+use crate::pinned::{FirstHop, KEEP_IDLE, PinnedConnector, Route};
+use crate::proxy::Proxies;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,16 +32,18 @@ pub struct Settings {
     pub address: Address,
     /// What it is recognised by: any one of them.
     pub pins: Vec<Pin>,
-    /// For the name lookup, and again for TCP and TLS together.
+    /// For the name lookup, and again for TCP, the proxy and TLS together.
     pub connect_timeout: Duration,
     /// For a whole request, connection and answer included. Streams have no such limit.
     pub overall_timeout: Duration,
     /// Bytes of each of the four buffers of a connection (TLS and HTTP, each way), at least 2 KiB.
     pub buffer_bytes: usize,
+    /// What leads there.
+    pub proxies: Proxies,
 }
 
 impl Settings {
-    /// For the agent: 8 KiB buffers, 10 s to connect, 30 s for a request.
+    /// For the agent: 8 KiB buffers, 10 s to connect, 30 s for a request; proxies as the environment has them.
     pub fn small(address: Address, pins: Vec<Pin>) -> Settings {
         Settings {
             address,
@@ -48,6 +51,7 @@ impl Settings {
             connect_timeout: Duration::from_secs(10),
             overall_timeout: Duration::from_secs(30),
             buffer_bytes: 8 * 1024,
+            proxies: Proxies::from_environment(),
         }
     }
 
@@ -68,8 +72,7 @@ impl Status {
     }
 }
 
-/// Speaks HTTP/1.1 over pinned TLS with one server. Blocks. Redirects are answers like any other, and no proxy of
-/// the environment is used.
+/// Speaks HTTP/1.1 over pinned TLS with one server. Blocks. Redirects are answers like any other.
 ///
 /// A connection is kept between requests. If it turns out to be dead when the next request goes out, requests that
 /// may be repeated are sent once more over a new one: all but [`Client::send_json`].
@@ -81,18 +84,23 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to nothing yet. Fails only if there is no pin.
+    /// Connects to nothing yet. Fails if there is no pin, or if what names a proxy cannot be read.
     pub fn new(settings: Settings) -> Result<Client, Failure> {
         if settings.pins.is_empty() {
             return Err(Failure::Tls("there is no pin to recognise the server by".to_string()));
         }
         let opened = Arc::new(AtomicU64::new(0));
-        let connector = PinnedConnector::new(settings.pins, opened.clone())?;
+        let proxy = settings.proxies.to(&settings.address)?;
+        if let Some(proxy) = &proxy {
+            log::debug!("{} is reached through the proxy {proxy}", settings.address);
+        }
+        let route = Arc::new(Route { server: settings.address.clone(), proxy });
+        let connector = PinnedConnector::new(settings.pins, opened.clone(), route.clone())?;
         let buffer = settings.buffer_bytes.max(LEAST_BUFFER);
         let config = Config::builder()
             .http_status_as_error(false)
             .https_only(true)
-            // The default would be the one of the environment.
+            // Ours is the connector's; the default would be ureq's own.
             .proxy(None)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -109,7 +117,7 @@ impl Client {
             .timeout_connect(Some(settings.connect_timeout))
             .timeout_global(Some(settings.overall_timeout))
             .build();
-        let agent = Agent::with_parts(config, connector, PlainResolver::default());
+        let agent = Agent::with_parts(config, connector, FirstHop::new(route));
         Ok(Client { agent, address: settings.address, opened })
     }
 

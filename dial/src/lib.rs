@@ -1,5 +1,5 @@
 //! How Muster's clients reach its server: [join strings](join_string) say where it is and how it is recognised,
-//! [pinned TLS](pinned) recognises it, the [client] asks it.
+//! [pinned TLS](pinned) recognises it, a [proxy](Proxies) may lead to it, the [client] asks it.
 //!
 //! Used by the agent and by the command line. It blocks, and needs one thread: no executor.
 #![forbid(unsafe_code)]
@@ -8,8 +8,11 @@ pub mod client;
 mod failure;
 pub mod join_string;
 pub mod pinned;
+mod proxy;
+mod tcp;
 mod verify;
 
 pub use client::{Client, Settings, Status, Stream};
 pub use failure::Failure;
 pub use join_string::{Address, JoinString, JoinStringError, Pin};
+pub use proxy::Proxies;

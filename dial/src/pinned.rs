@@ -1,10 +1,13 @@
 //! TLS to a pinned server, as a connector of ureq.
 //!
 //! ureq takes no TLS configuration but its own, so this uses its `unversioned` interface, which changes between
-//! minor releases: the workspace names an exact range of versions, and nothing outside this file depends on it.
+//! minor releases: the workspace names an exact range of versions, and nothing but this file, `tcp` and
+//! `proxy` depends on it.
 
 use crate::failure::{Failure, one_line};
-use crate::join_string::Pin;
+use crate::join_string::{Address, Pin};
+use crate::proxy::Proxy;
+use crate::tcp;
 use crate::verify::{PinVerifier, verdict};
 use rustls::client::Resumption;
 use rustls::pki_types::{ServerName, UnixTime};
@@ -20,9 +23,8 @@ use ureq::Error;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::time::Duration as Limit;
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, TcpConnector, Transport, TransportAdapter,
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport, TransportAdapter,
 };
 
 /// What agents and the command line ask for by ALPN, and the server answers with its fleet certificate.
@@ -36,11 +38,19 @@ pub(crate) struct PinnedConnector {
     tls: Arc<ClientConfig>,
     /// Connections begun so far: whether a request went over a kept one can be told from it.
     opened: Arc<AtomicU64>,
+    route: Arc<Route>,
+}
+
+/// The one server of a client, and the proxy on the way if there is one.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) server: Address,
+    pub(crate) proxy: Option<Proxy>,
 }
 
 impl PinnedConnector {
     /// Accepts servers with one of these pins, and counts connections in `opened`.
-    pub(crate) fn new(pins: Vec<Pin>, opened: Arc<AtomicU64>) -> Result<PinnedConnector, Failure> {
+    pub(crate) fn new(pins: Vec<Pin>, opened: Arc<AtomicU64>, route: Arc<Route>) -> Result<PinnedConnector, Failure> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = PinVerifier::new(pins, &provider);
         let mut tls = ClientConfig::builder_with_details(provider, Arc::new(Uptime(Instant::now())))
@@ -51,7 +61,7 @@ impl PinnedConnector {
             .with_no_client_auth();
         tls.alpn_protocols = vec![ALPN.to_vec()];
         tls.resumption = Resumption::in_memory_sessions(SESSIONS);
-        Ok(PinnedConnector { tls: Arc::new(tls), opened })
+        Ok(PinnedConnector { tls: Arc::new(tls), opened, route })
     }
 }
 
@@ -70,13 +80,17 @@ impl Connector<()> for PinnedConnector {
 
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<PinnedTransport>, Error> {
         self.opened.fetch_add(1, Ordering::Relaxed);
-        let tcp = TcpConnector::default();
-        let Some(tcp) = Connector::<()>::connect(&tcp, details, None)? else { return Ok(None) };
         let connection = ClientConnection::new(self.tls.clone(), server_name(details)).map_err(tls_error)?;
-        let mut sock = TransportAdapter::new(Box::new(tcp) as Box<dyn Transport>, details.current_time.clone());
-        sock.set_timeout(left_of(details));
+        let Route { server, proxy } = &*self.route;
+        let sock = match proxy {
+            Some(proxy) => proxy.open(details, server).map_err(other)?,
+            None => tcp::open(details)?,
+        };
         let mut stream = StreamOwned::new(connection, sock);
-        stream.conn.complete_io(&mut stream.sock).map_err(handshake_error)?;
+        stream.conn.complete_io(&mut stream.sock).map_err(|error| match proxy {
+            Some(proxy) => other(proxy.behind(Failure::of(handshake_error(error), server))),
+            None => handshake_error(error),
+        })?;
         let buffers = LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
         Ok(Some(PinnedTransport { stream, buffers: JoiningBuffers { buffers, held: 0 } }))
     }
@@ -94,16 +108,6 @@ fn server_name(details: &ConnectionDetails) -> ServerName<'static> {
     let host = details.uri.host().unwrap_or_default();
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     ServerName::try_from(bare.to_string()).unwrap_or(ServerName::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
-}
-
-/// What TCP has left of the time for connecting.
-fn left_of(details: &ConnectionDetails) -> NextTimeout {
-    use ureq::unversioned::transport::time::Instant::Exact;
-    let mut timeout = details.timeout;
-    if let (Limit::Exact(limit), Exact(from), Exact(now)) = (timeout.after, details.now, (details.current_time)()) {
-        timeout.after = Limit::Exact(limit.saturating_sub(now.saturating_duration_since(from)));
-    }
-    timeout
 }
 
 /// A TLS stream that sends head and body of a request in one record.
@@ -234,14 +238,21 @@ fn handshake_error(error: io::Error) -> Error {
     stream_error(error)
 }
 
+/// Finds where to connect to first: the proxy, if there is one, else the server.
+///
 /// Looks names up as ureq does, and leaves addresses alone: ureq would start a thread for them, too.
-#[derive(Debug, Default)]
-pub(crate) struct PlainResolver {
+#[derive(Debug)]
+pub(crate) struct FirstHop {
     names: DefaultResolver,
+    route: Arc<Route>,
 }
 
-impl Resolver for PlainResolver {
-    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+impl FirstHop {
+    pub(crate) fn new(route: Arc<Route>) -> FirstHop {
+        FirstHop { names: DefaultResolver::default(), route }
+    }
+
+    fn look_up(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
         let host = uri.host().unwrap_or_default();
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         match (bare.parse::<IpAddr>(), uri.port_u16()) {
@@ -251,6 +262,18 @@ impl Resolver for PlainResolver {
                 Ok(addresses)
             }
             _ => self.names.resolve(uri, config, timeout),
+        }
+    }
+}
+
+impl Resolver for FirstHop {
+    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        match &self.route.proxy {
+            Some(proxy) => {
+                let found = proxy.uri().and_then(|uri| self.look_up(&uri, config, timeout));
+                found.map_err(|error| other(proxy.not_found(&error)))
+            }
+            None => self.look_up(uri, config, timeout),
         }
     }
 }

@@ -1,158 +1,34 @@
 //! The client against real TLS servers on loopback, proper and improper ones.
 
-use muster_dial::{Client, Failure, Pin, Settings, Status, pinned::ALPN};
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, PublicKeyData};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
+mod server;
+
+use muster_dial::{Client, Failure, Pin, Proxies, Settings, Status, pinned::ALPN};
+use rcgen::{CertificateParams, Issuer, KeyPair, PublicKeyData};
+use rustls::HandshakeKind;
+use rustls::pki_types::PrivateKeyDer;
+use server::{Fleet, NOW, answer, echo, listen, listen_tls, request, silence, tls, usual};
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// A fleet key, and what it signs.
-struct Fleet {
-    key: KeyPair,
-    params: CertificateParams,
-}
-
-impl Fleet {
-    fn new() -> Fleet {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, "fleet");
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        Fleet { key: KeyPair::generate().unwrap(), params }
-    }
-
-    fn pin(&self) -> Pin {
-        Pin::of_public_key(&self.key.subject_public_key_info())
-    }
-
-    fn certificate(&self) -> CertificateDer<'static> {
-        self.params.self_signed(&self.key).unwrap().der().clone()
-    }
-
-    /// A serving certificate for the years named.
-    fn serving(&self, years: (i32, i32)) -> (CertificateDer<'static>, KeyPair) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec!["elsewhere.example".to_string()]).unwrap();
-        params.not_before = rcgen::date_time_ymd(years.0, 1, 1);
-        params.not_after = rcgen::date_time_ymd(years.1, 1, 1);
-        let issuer = Issuer::from_params(&self.params, &self.key);
-        (params.signed_by(&key, &issuer).unwrap().der().clone(), key)
-    }
-}
-
-const NOW: (i32, i32) = (2020, 4000);
-
-fn tls(chain: Vec<CertificateDer<'static>>, key: &KeyPair, alpn: &[&[u8]]) -> ServerConfig {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-    config
-}
-
-fn usual(fleet: &Fleet) -> ServerConfig {
-    let (leaf, key) = fleet.serving(NOW);
-    tls(vec![leaf, fleet.certificate()], &key, &[ALPN])
-}
-
-/// Keeps all bytes that came in.
-struct Recorded {
-    tcp: TcpStream,
-    bytes: Arc<Mutex<Vec<u8>>>,
-}
-
-impl Read for Recorded {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.tcp.read(buffer)?;
-        self.bytes.lock().unwrap().extend_from_slice(&buffer[..length]);
-        Ok(length)
-    }
-}
-
-impl Write for Recorded {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.tcp.write(buffer)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.tcp.flush()
-    }
-}
-
-type Tls = StreamOwned<ServerConnection, Recorded>;
-
-/// Runs `serve` for each connection, on threads that end with the test.
-fn listen(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for tcp in listener.incoming().map_while(Result::ok) {
-            let serve = serve.clone();
-            thread::spawn(move || serve(tcp));
-        }
-    });
-    address
-}
-
-/// A TLS server that gives each connection to `serve`.
-fn listen_tls(config: ServerConfig, serve: impl Fn(Tls) + Clone + Send + 'static) -> SocketAddr {
-    let config = Arc::new(config);
-    listen(move |tcp| {
-        let tcp = Recorded { tcp, bytes: Arc::default() };
-        serve(StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), tcp));
-    })
-}
-
-/// Reads a request with its body; `None` at the end of the connection.
-fn request(tls: &mut Tls) -> Option<(String, Vec<u8>)> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        if tls.read(&mut byte).ok()? == 0 {
-            return None;
-        }
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8(head).unwrap();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
-    let mut body = vec![0; length.parse().unwrap()];
-    tls.read_exact(&mut body).ok()?;
-    Some((head, body))
-}
-
-fn answer(tls: &mut Tls, status: &str, body: &[u8]) {
-    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n", body.len());
-    let _ = tls.write_all(&[head.as_bytes(), body].concat()).and_then(|()| tls.flush());
-}
-
-/// Answers every request with its own body, or "hello".
-fn echo(mut tls: Tls) {
-    while let Some((_, body)) = request(&mut tls) {
-        answer(&mut tls, "200 OK", if body.is_empty() { b"hello" } else { &body });
-    }
+/// Whatever proxies the tests' own environment has.
+fn settings(address: SocketAddr, pins: &[Pin]) -> Settings {
+    let settings = Settings::small(address.to_string().parse().unwrap(), pins.to_vec());
+    Settings { proxies: Proxies::none(), ..settings }
 }
 
 fn client(address: SocketAddr, pins: &[Pin]) -> Client {
-    let address = address.to_string().parse().unwrap();
-    Client::new(Settings::small(address, pins.to_vec())).unwrap()
+    Client::new(settings(address, pins)).unwrap()
 }
 
 fn hasty(address: SocketAddr, pins: &[Pin]) -> Client {
-    let settings = Settings::small(address.to_string().parse().unwrap(), pins.to_vec());
     Client::new(Settings {
         connect_timeout: Duration::from_millis(300),
         overall_timeout: Duration::from_millis(300),
-        ..settings
+        ..settings(address, pins)
     })
     .unwrap()
 }
@@ -335,11 +211,6 @@ fn plain_http_and_closed_ports_are_told_apart() {
     assert!(matches!(&failure, Failure::Unreachable(why) if why.contains("refused")), "{failure}");
 }
 
-/// Holds on to a connection in silence until the client lets go.
-fn silence(tcp: &mut impl Read) {
-    let _ = io::copy(tcp, &mut io::sink());
-}
-
 #[test]
 fn silent_servers_run_into_the_time_limit() {
     let fleet = Fleet::new();
@@ -436,8 +307,7 @@ fn streams_last_beyond_the_time_limit_and_end_in_silence() {
         silence(&mut tls);
     });
     let limit = Duration::from_secs(1);
-    let settings = Settings::small(address.to_string().parse().unwrap(), vec![fleet.pin()]);
-    let client = Client::new(Settings { overall_timeout: limit, ..settings }).unwrap();
+    let client = Client::new(Settings { overall_timeout: limit, ..settings(address, &[fleet.pin()]) }).unwrap();
     let mut stream = client.stream("/stream", "t", Some("41"), Duration::from_secs(20)).unwrap();
     assert!(stream.status().is_success());
     assert!(heads.recv().unwrap().contains("last-event-id: 41\r\n"));

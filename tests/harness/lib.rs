@@ -9,6 +9,7 @@ pub mod agent;
 pub mod engine;
 pub mod place;
 pub mod process;
+pub mod proxy;
 pub mod server;
 pub mod stream;
 pub mod truth;
@@ -16,6 +17,7 @@ pub mod wait;
 
 pub use agent::Agent;
 pub use engine::Engine;
+pub use proxy::Proxy;
 pub use server::Server;
 pub use wait::{eventually, eventually_within};
 

@@ -198,11 +198,13 @@ impl Ran {
     }
 }
 
-/// Takes out of a command's environment what would lead it to the machine's own engine or server.
+/// Takes out of a command's environment what would lead it to the machine's own engine, server or proxy.
 pub fn clean(command: &mut Command) -> &mut Command {
     for (key, _) in std::env::vars_os() {
         if let Some(key) = key.to_str()
-            && (key.starts_with("MUSTER_") || key.starts_with("DOCKER_"))
+            && (key.starts_with("MUSTER_")
+                || key.starts_with("DOCKER_")
+                || key.to_ascii_lowercase().ends_with("_proxy"))
         {
             command.env_remove(key);
         }

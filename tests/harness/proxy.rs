@@ -1,0 +1,153 @@
+//! An HTTP proxy that leads to one server, whatever it is asked for.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+/// Runs on a port of the loopback address, on threads of the test. Dropping it ends it.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    seen: Arc<Seen>,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    server: SocketAddr,
+    /// What has to be in the head of a request.
+    demands: String,
+    targets: Mutex<Vec<String>>,
+    bytes: AtomicU64,
+    connections: Mutex<Vec<TcpStream>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    ends: Arc<AtomicBool>,
+    listener: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Leads to `server_port` of the loopback address. A request without `demands` in its head, such as a
+    /// credential's header, is answered with 407.
+    pub fn start(server_port: u16, demands: &str) -> Proxy {
+        let seen = Seen {
+            server: (Ipv4Addr::LOCALHOST, server_port).into(),
+            demands: demands.to_owned(),
+            targets: Mutex::default(),
+            bytes: AtomicU64::new(0),
+            connections: Mutex::default(),
+        };
+        let any = (Ipv4Addr::LOCALHOST, 0).into();
+        let mut proxy = Proxy { address: any, seen: Arc::new(seen), running: None };
+        proxy.start_again();
+        proxy
+    }
+
+    /// Starts one that was killed, on the same port.
+    pub fn start_again(&mut self) {
+        assert!(self.running.is_none(), "the proxy runs");
+        let listener = TcpListener::bind(self.address)
+            .unwrap_or_else(|e| panic!("a proxy cannot listen at {}: {e}", self.address));
+        self.address = listener.local_addr().expect("a listener's address");
+        let ends = Arc::new(AtomicBool::new(false));
+        let (seen, ending) = (self.seen.clone(), ends.clone());
+        let listener = thread::spawn(move || {
+            for tcp in listener.incoming().map_while(Result::ok) {
+                if ending.load(Ordering::SeqCst) {
+                    return;
+                }
+                let seen = seen.clone();
+                thread::spawn(move || seen.serve(tcp));
+            }
+        });
+        self.running = Some(Running { ends, listener });
+    }
+
+    /// Cuts all connections and listens no longer.
+    pub fn kill(&mut self) {
+        let Some(Running { ends, listener }) = self.running.take() else { return };
+        ends.store(true, Ordering::SeqCst);
+        // Wakes it up.
+        let _ = TcpStream::connect(self.address);
+        let _ = listener.join();
+        for tcp in self.seen.connections.lock().expect("nobody panics with the lock").drain(..) {
+            let _ = tcp.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Where it listens, as `HOST:PORT`.
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// What it was asked for so far, and led to the server.
+    pub fn targets(&self) -> Vec<String> {
+        self.seen.targets.lock().expect("nobody panics with the lock").clone()
+    }
+
+    /// How many bytes it has brought to the server.
+    pub fn bytes(&self) -> u64 {
+        self.seen.bytes.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Seen {
+    fn serve(&self, mut tcp: TcpStream) {
+        let head = read_head(&mut tcp);
+        let Some(target) = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()) else {
+            let _ = tcp.write_all(b"HTTP/1.1 405 Method Not Allowed\r\n\r\n");
+            return;
+        };
+        if !head.contains(&self.demands) {
+            let _ = tcp.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n");
+            return;
+        }
+        let Ok(server) = TcpStream::connect(self.server) else {
+            let _ = tcp.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n");
+            return;
+        };
+        self.targets.lock().expect("nobody panics with the lock").push(target.to_owned());
+        let kept = [&tcp, &server].map(|tcp| tcp.try_clone().expect("duplicating a socket"));
+        self.connections.lock().expect("nobody panics with the lock").extend(kept);
+        let _ = tcp.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n");
+        thread::scope(|scope| {
+            scope.spawn(|| copy(&tcp, &server, &self.bytes));
+            copy(&server, &tcp, &AtomicU64::new(0));
+        });
+    }
+}
+
+fn read_head(tcp: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && tcp.read(&mut byte).unwrap_or(0) == 1 {
+        head.push(byte[0]);
+    }
+    String::from_utf8_lossy(&head).into_owned()
+}
+
+/// Until one of them is at its end; then both are.
+fn copy(mut from: &TcpStream, mut to: &TcpStream, count: &AtomicU64) {
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(length @ 1..) if to.write_all(&buffer[..length]).is_ok() => {
+                count.fetch_add(length as u64, Ordering::SeqCst);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            _ => break,
+        }
+    }
+    let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
+}
