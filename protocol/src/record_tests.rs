@@ -8,8 +8,11 @@ use crate::seeded::{Random, for_seeds};
 use std::vec;
 use std::vec::Vec;
 
-/// Some records as (kind, payload), and the message that holds them.
-fn some_message(random: &mut Random) -> (Vec<(Kind, Vec<u8>)>, Vec<u8>) {
+/// Kinds and payloads.
+type Records = Vec<(Kind, Vec<u8>)>;
+
+/// Some records, and the message that holds them.
+fn some_message(random: &mut Random) -> (Records, Vec<u8>) {
     let mut buffer = vec![0; 8192];
     let mut writer = Writer::message(&mut buffer).unwrap();
     let mut records = Vec::new();
@@ -26,7 +29,7 @@ fn some_message(random: &mut Random) -> (Vec<(Kind, Vec<u8>)>, Vec<u8>) {
     (records, writer.as_bytes().to_vec())
 }
 
-fn read(message: &[u8]) -> (Vec<(Kind, Vec<u8>)>, Result<(), Malformed>) {
+fn read(message: &[u8]) -> (Records, Result<(), Malformed>) {
     let mut records = Vec::new();
     let mut reader = match Reader::message(message) {
         Ok(reader) => reader,
