@@ -254,3 +254,7 @@ pub fn cut_text<'a>(text: &'a str, limit: usize, bit: u16, truncated: &mut u16) 
     }
     &text[..end]
 }
+
+#[cfg(test)]
+#[path = "container_tests.rs"]
+mod tests;

@@ -20,3 +20,5 @@ pub mod mirror;
 mod queue;
 pub mod record;
 pub mod reporter;
+#[cfg(test)]
+mod seeded;

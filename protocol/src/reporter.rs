@@ -123,6 +123,8 @@ pub struct Reporter {
     last_heard: Option<EventIdentity>,
     last_heard_nano: i64,
     replay: Option<Replay>,
+    /// Whether the stream of events has to be opened again.
+    wants_replay: bool,
     past: Past,
 }
 
@@ -145,6 +147,7 @@ impl Reporter {
             last_heard: None,
             last_heard_nano: 0,
             replay: None,
+            wants_replay: false,
             past: Past::Open,
         }
     }
@@ -179,6 +182,12 @@ impl Reporter {
         self.welcome && self.queue.iter().next().is_some_and(|entry| !matches!(entry.what, What::Pending { .. }))
     }
 
+    /// Whether the stream of events has to be closed and opened again, so that it begins with a replay. To be asked
+    /// after every welcome: another run has spoken meanwhile, and where its history ends only a replay shows.
+    pub fn wants_replay(&self) -> bool {
+        self.wants_replay
+    }
+
     fn take_number(&mut self) -> u64 {
         let number = self.next;
         self.next += 1;
@@ -205,6 +214,10 @@ impl Reporter {
     /// A stream of events was opened: a replay begins. `cause` is what a gap would be due to.
     pub fn stream_opened(&mut self, cause: Cause) {
         self.stream_closed();
+        if core::mem::take(&mut self.wants_replay) {
+            // It all comes again.
+            while self.queue.pop_front().is_some() {}
+        }
         let first = matches!(self.past, Past::Open | Past::Welcomed(_));
         let anchor = match self.past {
             Past::Welcomed(known) => known.last,
@@ -437,7 +450,9 @@ impl Reporter {
             let seq = self.take_number();
             let gap = Gap { cause: Cause::AgentDown as u8, count: None, from_nano: 0, to_nano: 0 };
             self.queue.push_mark(seq, What::Gap(gap));
-            self.past = Past::Settled;
+            // What the stream brings now may lie before that event: only a new replay can tell.
+            self.past = Past::Welcomed(known);
+            self.wants_replay = true;
             return;
         };
         (replay.anchor, replay.cause) = (known.last, Cause::AgentDown);
@@ -554,6 +569,11 @@ impl Reporter {
                 What::Event { identity, .. } => {
                     self.last_acknowledged = Some(identity);
                     self.gap_acknowledged = 0;
+                    if self.replay.is_none() {
+                        // What came after a new beginning is stored: that is where it goes on.
+                        self.wants_replay = false;
+                        self.settle_if_open();
+                    }
                 }
                 What::Gap(_) => self.gap_acknowledged = entry.seq,
                 What::Nothing | What::Pending { .. } => {}
@@ -577,3 +597,7 @@ impl Reporter {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "reporter_tests.rs"]
+mod tests;

@@ -211,3 +211,6 @@ impl Mirror {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -278,3 +278,7 @@ fn agrees(chapter: Chapter, container: &Container<'_>) -> bool {
         _ => chapter == chapter_of(container),
     }
 }
+
+#[cfg(test)]
+#[path = "story_tests.rs"]
+mod tests;

@@ -255,6 +255,9 @@ impl Agent {
                 let welcome: Welcome = record.decode().expect("decodes");
                 self.reporter.welcomed(&welcome);
                 self.welcomed = true;
+                if self.reporter.wants_replay() {
+                    self.close_stream();
+                }
                 self.parts.clear();
                 self.listing = None;
             }

@@ -10,7 +10,7 @@
 //! 4. What was lost is visible.
 //!
 //! A failure prints its seed; `MUSTER_SEED=n cargo test -p muster-protocol --test simulation` replays it.
-//! `MUSTER_HISTORIES=n` runs more of them.
+//! `MUSTER_HISTORIES=n` runs more of them, from the seed `MUSTER_FIRST` on; `MUSTER_TRACE=1` prints what happens.
 
 mod agent;
 mod engine;
@@ -27,15 +27,16 @@ fn histories(default: u64) -> std::ops::Range<u64> {
     if let Some(seed) = std::env::var("MUSTER_SEED").ok().and_then(|seed| seed.parse().ok()) {
         return seed..seed + 1;
     }
-    let count = std::env::var("MUSTER_HISTORIES").ok().and_then(|count| count.parse().ok());
-    0..count.unwrap_or(default)
+    let number = |name| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
+    let first = number("MUSTER_FIRST").unwrap_or(0);
+    first..first + number("MUSTER_HISTORIES").unwrap_or(default)
 }
 
 #[test]
 fn the_rules_hold_in_every_history() {
     let mut totals = world::Seen::default();
     let mut failed = Vec::new();
-    for seed in histories(4000) {
+    for seed in histories(2500) {
         match std::panic::catch_unwind(|| World::new(seed, None).live()) {
             Ok(Ok(seen)) => totals.add(&seen),
             Ok(Err(broken)) => failed.push(format!("seed {seed}: {broken}")),
