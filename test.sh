@@ -158,6 +158,9 @@ place=$(mktemp -d /tmp/mtest.XXXXXX)
 export MUSTER_TEST_DIR=$place CARGO_TERM_COLOR=never RUST_BACKTRACE=1
 # What the machine's own engine or server is must make no difference.
 unset DOCKER_HOST DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH
+# A proxy may be needed to fetch things; the servers of the tests are here.
+here=localhost,127.0.0.0/8,::1
+export no_proxy=$here${no_proxy:+,$no_proxy} NO_PROXY=$here${NO_PROXY:+,$NO_PROXY}
 
 heading 'what the checks need'
 install_needs

@@ -5,7 +5,7 @@ use crate::api::query::encode;
 use crate::api::types::{Page, Problem};
 use clap::Args;
 use muster_dial::client::Method;
-use muster_dial::{Address, Client, Pin, Settings, Stream};
+use muster_dial::{Address, Client, Pin, Proxies, Settings, Stream};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -93,6 +93,8 @@ struct Found {
     address: Address,
     pins: Vec<Pin>,
     token: Secret,
+    /// It was found in the data directory.
+    is_here: bool,
 }
 
 impl Target {
@@ -125,7 +127,7 @@ impl Target {
                 Secret::from(read_file(&path).map_err(refused)?.as_str())
             }
         };
-        Ok(Found { address, pins, token })
+        Ok(Found { address, pins, token, is_here: url.is_none() })
     }
 
     fn find_here(&self, pins: Vec<Pin>) -> Result<(Address, Vec<Pin>), Failure> {
@@ -144,7 +146,12 @@ impl Target {
     /// Connects to nothing yet.
     pub fn server(&self) -> Result<Server, Failure> {
         let found = self.find()?;
-        let client = Client::new(Settings::roomy(found.address, found.pins))?;
+        let mut settings = Settings::roomy(found.address, found.pins);
+        if found.is_here {
+            // No proxy leads to the server of this machine.
+            settings.proxies = Proxies::none();
+        }
+        let client = Client::new(settings)?;
         Ok(Server { client, token: found.token })
     }
 }
