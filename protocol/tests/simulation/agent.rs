@@ -1,7 +1,8 @@
 //! An agent around the real reporter.
 
 use crate::engine::{Engine, Sent};
-use crate::world::{Break, Random, Readings};
+use crate::random::Random;
+use crate::world::{Break, Readings};
 use muster_protocol::batch::{Absent, Answer, ListEnd, Refused};
 use muster_protocol::event::Cause;
 use muster_protocol::hello::{Hello, Stream, Welcome};

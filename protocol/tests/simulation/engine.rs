@@ -1,6 +1,6 @@
 //! An engine: containers, events, a ring that forgets.
 
-use crate::world::Random;
+use crate::random::Random;
 use muster_protocol::container::{Container, Health, State};
 use muster_protocol::event::{Event, Subject};
 use muster_protocol::id::EngineId;

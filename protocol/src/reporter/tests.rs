@@ -1,5 +1,7 @@
 use super::*;
 use crate::batch::ListEnd;
+use crate::event::Gap;
+use crate::hello::Welcome;
 use crate::record::Reader;
 use std::format;
 use std::vec;
