@@ -178,10 +178,10 @@ impl Mirror {
 
     fn gap(&mut self, seq: u64, body: &[u8], effects: &mut Vec<Effect>) {
         effects.push(Effect::Gap(seq, body.to_vec()));
+        self.gap_at = self.gap_at.max(seq);
         for (id, held) in self.held.iter_mut() {
             let before = held.story;
             held.story.lose();
-            held.heard = held.heard.max(seq);
             if held.story != before {
                 effects.push(Effect::Container { id: *id, visible: false });
             }
@@ -197,7 +197,11 @@ impl Mirror {
         if !self.make_place(id, true, effects) {
             return;
         }
+        let gap_at = self.gap_at;
         let Some(held) = self.held.get_mut(&id) else { return };
+        if held.body.is_empty() && seq < gap_at {
+            held.story.lose(); // The gap came when nothing was held of it.
+        }
         if listed {
             if self.listing.0 < seq {
                 self.listing = (seq, 0);
@@ -211,7 +215,7 @@ impl Mirror {
             return;
         }
         held.touched = (epoch, seq);
-        let (before, existed, after) = (held.story, held.exists(), held.heard < seq);
+        let (before, existed, after) = (held.story, held.exists(), held.heard.max(gap_at) < seq);
         if *held.body == *body && existed {
             if let Some(shown) = container(body) {
                 held.story.show_unchanged(&shown, after);
@@ -273,6 +277,9 @@ impl Mirror {
             for held in self.held.values_mut().filter(|held| held.heard < end.seq) {
                 if let Some(container) = container(&held.body).filter(|_| held.story.present) {
                     held.story.accept(&container);
+                    if end.seq < self.gap_at {
+                        held.story.lose();
+                    }
                 }
             }
         }
@@ -286,7 +293,7 @@ impl Mirror {
         let mut happened = Vec::new();
         for (id, held) in self.held.iter_mut() {
             // Only what this list itself showed: a later reading or event has its own turn.
-            if held.touched > (self.place.epoch, seq) || held.heard > seq {
+            if held.touched > (self.place.epoch, seq) || held.heard.max(self.gap_at) > seq {
                 continue;
             }
             if !held.story.present && end.hidden > 0 {

@@ -133,6 +133,8 @@ pub struct Mirror {
     listed: u64,
     /// The newest message, within the epoch, whose engine record took effect.
     engine_at: u64,
+    /// The last gap, within the epoch.
+    gap_at: u64,
     /// Identities of what was stored last.
     recent: VecDeque<EventIdentity>,
 }
@@ -183,6 +185,7 @@ impl Mirror {
         self.listing = (0, 0);
         self.listed = 0;
         self.engine_at = 0;
+        self.gap_at = 0;
         for held in self.held.values_mut() {
             held.listed = 0;
             held.heard = 0;

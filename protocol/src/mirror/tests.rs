@@ -326,6 +326,24 @@ fn the_first_list_is_an_import_and_a_later_difference_is_told_when_two_lists_sho
 }
 
 #[test]
+fn a_list_from_before_a_gap_is_an_import_whose_stories_have_a_hole() {
+    let mut mirror = greeted();
+    let created = Container { state: State::Created as u8, started_ms: None, ..container(1) };
+    take(
+        &mut mirror,
+        &message(5, |writer| {
+            writer.record(Kind::Gap, &(4u64, Gap { cause: 1, count: Some(1), from_nano: 0, to_nano: 0 })).unwrap();
+            list(writer, 3, core::slice::from_ref(&created));
+        }),
+    );
+    // Its start is lost, its end was told.
+    take(&mut mirror, &message(7, |writer| writer.record(Kind::Event, &(6u64, event(1, "die"))).unwrap()));
+    take(&mut mirror, &message(9, |writer| list(writer, 8, &[exited(1)])));
+    let (_, words) = take(&mut mirror, &message(11, |writer| list(writer, 10, &[exited(1)])));
+    assert_eq!(words, ["derived 10 1 start", "listed 0"]);
+}
+
+#[test]
 fn while_containers_are_hidden_absence_ends_no_history() {
     let mut mirror = greeted();
     take(&mut mirror, &message(3, |writer| list(writer, 2, &[container(1), container(2)])));
