@@ -67,6 +67,8 @@ pub struct Hub {
     pub to_send: Wake,
     /// For the census: there is something to read.
     pub to_read: Wake,
+    /// For the watch: the stream of events is to be opened anew.
+    pub replay: Wake,
     /// For the census: the outbox has room.
     pub room: Wake,
 }
@@ -89,6 +91,7 @@ impl Hub {
             confirm_by: Cell::new(None),
             to_send: Wake::default(),
             to_read: Wake::default(),
+            replay: Wake::default(),
             room: Wake::default(),
         }
     }

@@ -56,6 +56,15 @@ async fn open(hub: &Hub) -> Result<EventStream, EngineError> {
     hub.engine.events().await
 }
 
+/// What a listener can hear.
+enum Heard<'s> {
+    Line(Result<Option<Line<'s>>, EngineError>),
+    /// Nothing, for a while.
+    Quiet,
+    /// Another run of this agent has spoken to the server: where its history ends only a replay shows.
+    ReplayWanted,
+}
+
 /// Takes events until the stream ends; answers why it did.
 async fn listen(hub: &Hub, mut stream: EventStream, cause: Cause) -> String {
     hub.reporter.borrow_mut().stream_opened(cause);
@@ -75,21 +84,25 @@ async fn listen(hub: &Hub, mut stream: EventStream, cause: Cause) -> String {
                 future::pending::<()>().await;
             }
             Timer::after(QUIET).await;
-            None
+            Heard::Quiet
         };
-        let Some(line) = future::or(async { Some(stream.next().await) }, quiet).await else {
-            hub.reporter.borrow_mut().replay_ended();
-            continue;
+        let asked = async {
+            hub.replay.wait().await;
+            Heard::ReplayWanted
         };
-        match line {
-            Ok(Some(Line::Whole(json))) => take(hub, json, &mut scratch),
-            Ok(Some(Line::TooLarge)) => {
+        match future::or(async { Heard::Line(stream.next().await) }, future::or(quiet, asked)).await {
+            Heard::Line(Ok(Some(Line::Whole(json)))) => take(hub, json, &mut scratch),
+            Heard::Line(Ok(Some(Line::TooLarge))) => {
                 warn!("an event was too large to keep");
                 hub.reporter.borrow_mut().missed(Cause::TooLarge, 0);
                 hub.to_send.ring();
             }
-            Ok(None) => return "the engine closed it".into(),
-            Err(error) => return error.to_string(),
+            Heard::Line(Ok(None)) => return "the engine closed it".into(),
+            Heard::Line(Err(error)) => return error.to_string(),
+            Heard::Quiet => hub.reporter.borrow_mut().replay_ended(),
+            // A bell that was rung before this stream asks for nothing that it did not bring.
+            Heard::ReplayWanted if hub.reporter.borrow().wants_replay() => return "it is to be replayed".into(),
+            Heard::ReplayWanted => {}
         }
     }
 }

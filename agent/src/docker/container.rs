@@ -1,9 +1,9 @@
 //! A list's element -> the protocol's container. What the list does not say comes from an
 //! [inspect](super::inspect).
 
+use super::dialect;
 use super::inspect::Details;
 use super::json::{Entries, Pairs, ParseError, Text, nullable};
-use super::{dialect, limits as engine_limits};
 use muster_protocol::container::{Container, Mount, Network, Port, State, cut, cut_text};
 use muster_protocol::id::EngineId;
 use muster_protocol::limits;
@@ -278,21 +278,21 @@ pub fn to_container<'a>(element: &'a ListElement<'_>, details: &Details, details
     }
     let mut room = Room::new(usize::MAX, cut::PORTS, &mut truncated);
     for port in &element.ports {
-        let protocol = room.text(&port.protocol, engine_limits::PORT_PROTOCOL);
-        let address = room.text(&port.address, engine_limits::ADDRESS);
+        let protocol = room.text(&port.protocol, limits::PORT_PROTOCOL);
+        let address = room.text(&port.address, limits::ADDRESS);
         room.push(&mut container.ports, Port { private: port.private, protocol, public: port.public, address }, 0);
     }
-    let mut room = Room::new(engine_limits::NETWORKS_BYTES, cut::NETWORKS, &mut truncated);
+    let mut room = Room::new(limits::NETWORKS_BYTES, cut::NETWORKS, &mut truncated);
     for network in &element.networks {
         let name = room.text(&network.name, limits::PATH);
-        let ipv4 = room.text(&network.ipv4, engine_limits::ADDRESS);
-        let ipv6 = room.text(&network.ipv6, engine_limits::ADDRESS);
+        let ipv4 = room.text(&network.ipv4, limits::ADDRESS);
+        let ipv6 = room.text(&network.ipv6, limits::ADDRESS);
         room.push(&mut container.networks, Network { name, ipv4, ipv6 }, name.len() + ipv4.len() + ipv6.len());
     }
-    let mut room = Room::new(engine_limits::MOUNTS_BYTES, cut::MOUNTS, &mut truncated);
+    let mut room = Room::new(limits::MOUNTS_BYTES, cut::MOUNTS, &mut truncated);
     for mount in &element.mounts {
         let destination = room.text(&mount.destination, limits::PATH);
-        let kind = room.text(&mount.kind, engine_limits::MOUNT_KIND);
+        let kind = room.text(&mount.kind, limits::MOUNT_KIND);
         let source = room.text(&mount.source, limits::PATH);
         let size = destination.len() + kind.len() + source.len();
         room.push(&mut container.mounts, Mount { destination, kind, source, writable: mount.writable }, size);

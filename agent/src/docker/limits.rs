@@ -41,21 +41,6 @@ pub const ERROR_TEXT: usize = 512;
 /// Brackets within brackets. The engine's answers have six; serde_json refuses more than 128.
 pub const JSON_DEPTH: u32 = 100;
 
-/// Bytes of a port's protocol: `sctp` is the longest there is.
-pub const PORT_PROTOCOL: usize = 8;
-
-/// Bytes of a mount's kind: `cluster` and `volume` are among the longest.
-pub const MOUNT_KIND: usize = 12;
-
-/// Bytes of an address: the longest textual IPv6 one.
-pub const ADDRESS: usize = 45;
-
-/// Bytes of all networks of one container together, so that a record is never too large for the wire.
-pub const NETWORKS_BYTES: usize = 2 * 1024;
-
-/// Bytes of all mounts of one container together, so that a record is never too large for the wire.
-pub const MOUNTS_BYTES: usize = 3 * 1024;
-
 /// Connections that are kept for the next call: one for the list, one for inspects meanwhile.
 pub const IDLE_CONNECTIONS: usize = 2;
 

@@ -140,6 +140,9 @@ impl Uplink {
             Kind::Welcome => {
                 let welcome: Welcome = record.decode()?;
                 hub.reporter.borrow_mut().welcomed(&welcome);
+                if hub.reporter.borrow().wants_replay() {
+                    hub.replay.ring();
+                }
                 let highest = hub.reporter.borrow().highest_epoch();
                 if let Err(error) = identity::store_epoch(&self.state_dir, highest) {
                     warn!("{error}");
