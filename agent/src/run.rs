@@ -12,7 +12,7 @@ use crate::uplink::backoff::Backoff;
 use crate::uplink::sender::Sender;
 use crate::watch::watch;
 use async_signal::{Signal, Signals};
-use futures_lite::{StreamExt, future};
+use futures_lite::StreamExt;
 use log::{info, warn};
 use muster_dial::JoinString;
 use muster_protocol::id::Fingerprint;
@@ -69,14 +69,12 @@ fn report(settings: &RunSettings, identity: Identity) -> Result<(), Trouble> {
     // As a container's first process the agent would not even notice a signal that it does not wait for.
     let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(|error| cannot(&error))?;
     let executor = smol::LocalExecutor::new();
-    let tasks = future::zip(future::zip(watch(&hub), census(&hub)), future::zip(look_after(&hub), uplink.run(&hub)));
-    let ended = async {
-        signals.next().await;
-        info!("ending: events that the server does not have yet are still with the engine");
-    };
-    smol::block_on(executor.run(future::or(ended, async {
-        tasks.await;
-    })));
+    executor.spawn(watch(&hub)).detach();
+    executor.spawn(census(&hub)).detach();
+    executor.spawn(look_after(&hub)).detach();
+    executor.spawn(uplink.run(&hub)).detach();
+    smol::block_on(executor.run(signals.next()));
+    info!("ending: events that the server does not have yet are still with the engine");
     Ok(())
 }
 
