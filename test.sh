@@ -180,7 +180,7 @@ python3 tests/licences.py Cargo.toml
 [ ! -f fuzz/Cargo.toml ] || python3 tests/licences.py --allow NCSA fuzz/Cargo.toml
 
 heading 'unit tests and simulation'
-[ -z "$all" ] || export MUSTER_HISTORIES=40000
+[ -z "$all" ] || export MUSTER_HISTORIES=20000
 cargo test --workspace --exclude muster-tests --locked
 
 heading 'end to end'
