@@ -41,10 +41,10 @@ pub fn watch(address: Address, pin: Pin, token: String) -> Arc<Seen> {
     std::thread::spawn(move || {
         loop {
             let client = Client::new(Settings::roomy(address.clone(), vec![pin]));
-            if let Ok(stream) = client.and_then(|client| client.stream("/api/v1/stream", &token, None, SILENCE)) {
-                if stream.status().is_success() {
-                    read(BufReader::with_capacity(256 * 1024, stream), &also);
-                }
+            if let Ok(stream) = client.and_then(|client| client.stream("/api/v1/stream", &token, None, SILENCE))
+                && stream.status().is_success()
+            {
+                read(BufReader::with_capacity(256 * 1024, stream), &also);
             }
             also.reopened.fetch_add(1, Ordering::Relaxed);
             std::thread::sleep(PAUSE);

@@ -58,7 +58,7 @@ pub fn run(
             let begin = Instant::now();
             for n in 0.. {
                 std::thread::sleep((begin + plan.event_every * n).saturating_duration_since(Instant::now()));
-                if ended.load(Ordering::Relaxed) && n % 2 == 0 {
+                if ended.load(Ordering::Relaxed) && n.is_multiple_of(2) {
                     break;
                 }
                 hand.make_event(n as usize, plan.containers);

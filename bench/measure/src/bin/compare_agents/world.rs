@@ -181,7 +181,7 @@ pub struct Hand {
 impl Hand {
     /// Makes the `n`th event: every container is paused and then goes on, one after the other.
     pub fn make_event(&self, n: usize, containers: usize) {
-        let action = if n % 2 == 0 { "pause" } else { "unpause" };
+        let action = if n.is_multiple_of(2) { "pause" } else { "unpause" };
         call(&self.socket, "POST", &format!("/containers/{}/{action}", name(n / 2 % containers)), "204");
     }
 }

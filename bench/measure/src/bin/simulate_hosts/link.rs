@@ -61,10 +61,10 @@ impl Link {
         self.tls.flush().await?;
         self.buffer.clear();
         loop {
-            if let Some((status, head, length)) = parse(&self.buffer)? {
-                if self.buffer.len() >= head + length {
-                    return Ok((status, self.buffer[head..head + length].to_vec()));
-                }
+            if let Some((status, head, length)) = parse(&self.buffer)?
+                && self.buffer.len() >= head + length
+            {
+                return Ok((status, self.buffer[head..head + length].to_vec()));
             }
             let mut chunk = [0; 2048];
             let length = self.tls.read(&mut chunk).await?;

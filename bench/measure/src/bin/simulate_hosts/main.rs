@@ -180,7 +180,10 @@ fn measure(options: &Options, tally: &Tally, seen: &Seen, server: &Server) {
     });
     let mut cpu = CpuMeter::new(&[id]);
     let mut own = CpuMeter::new(&[std::process::id()]);
-    (seen.take_lateness(), tally.take_answered(), tally.take_lag(), tally.take_errors());
+    seen.take_lateness();
+    tally.take_answered();
+    tally.take_lag();
+    tally.take_errors();
     let counts = || {
         let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let stream = [of(&seen.events), of(&seen.others), of(&seen.reopened)];
@@ -189,7 +192,8 @@ fn measure(options: &Options, tally: &Tally, seen: &Seen, server: &Server) {
     let (before, cpu_before, own_before, busy, begin) = (counts(), cpu.look(), own.look(), Busy::now(), Instant::now());
     while begin.elapsed() < options.time {
         ending::wait_until((Instant::now() + Duration::from_secs(1)).min(begin + options.time));
-        (cpu.look(), own.look());
+        cpu.look();
+        own.look();
     }
     let seconds = begin.elapsed().as_secs_f64();
     let nanos = seconds * 1e9;
@@ -232,7 +236,9 @@ fn restart(options: &Options, tally: &Tally, server: &mut Server, address: &Addr
     let ended = begin.elapsed().as_secs_f64();
     server.begin();
     let listening = begin.elapsed().as_secs_f64();
-    let mut cpu = CpuMeter::new(&[server.process.id()]);
+    let id = server.process.id();
+    let loaded = Memory::of(id).anonymous;
+    let mut cpu = CpuMeter::new(&[id]);
     wait_while_true(tally, options.hosts, &mut cpu);
     let truths = tally.take_truths();
     let after: Vec<f64> = truths.iter().map(|at| (*at - begin).as_secs_f64()).collect();
@@ -244,6 +250,10 @@ fn restart(options: &Options, tally: &Tally, server: &mut Server, address: &Addr
     row(
         "hosts true again after, half / 99 % / all",
         format!("{:.1} / {:.1} / {:.1} s", place(0.5), place(0.99), place(1.0)),
+    );
+    row(
+        "server memory, anonymous, MB: listening again, all true",
+        format!("{}, {}", loaded / 1024, Memory::of(id).anonymous / 1024),
     );
     row("server CPU used until then", format!("{:.1} s", cpu.look() as f64 / 1e9));
     row("errors meanwhile", tally.take_errors());
