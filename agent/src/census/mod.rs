@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 const SETTLE: Duration = Duration::from_millis(25);
 /// Containers that are read one by one before a report gets its turn again.
 const AT_ONCE: usize = 64;
+/// How often list and inspect are asked for one container until they agree on its state; then inspect's word counts.
+const AGREEMENT: usize = 3;
 /// The engine is asked at least this often whether it is there, however long the interval is.
 const PROBE: Duration = Duration::from_secs(5);
 /// How often it is looked whether a call hangs.
@@ -148,7 +150,12 @@ async fn sweep(hub: &Hub, reading: Reading) -> Result<(), Ended> {
             continue;
         }
         match details_of(hub, &element).await {
-            Some((details, missing)) => {
+            Some((mut details, mut missing)) => {
+                if details.state != element.state && !missing && hub.roster.borrow_mut().doubt(&element.id) {
+                    // It changed between the list and inspect. What the list shows is whole; then it is read anew.
+                    (details, missing) = (element.details_from_status(), true);
+                    hub.to_read.ring();
+                }
                 let container = to_container(&element, &details, missing);
                 parts.put(Kind::Listed, &(reading.seq, &container)).await?;
                 total += 1;
@@ -218,28 +225,26 @@ async fn read_changed(hub: &Hub) {
 
 async fn read_one(hub: &Hub, parts: &mut Parts<'_>, id: EngineId) -> Result<(), Ended> {
     let seq = parts.reading.seq;
-    let json = ask(hub, hub.engine.list_one(id)).await?;
-    let Some(json) = json else {
-        hub.roster.borrow_mut().forget(&id);
-        return parts.put(Kind::Absent, &Absent { seq, id }).await;
-    };
-    let element = match parse_list_element(&json) {
-        Ok(element) if element.id == id => element,
-        _ => {
-            warn!("cannot read container {id}");
-            return Ok(());
-        }
-    };
-    match details_of(hub, &element).await {
-        Some((details, missing)) => {
+    let mut tries = 0..AGREEMENT;
+    while tries.next().is_some() {
+        let Some(json) = ask(hub, hub.engine.list_one(id)).await? else { break };
+        let element = match parse_list_element(&json) {
+            Ok(element) if element.id == id => element,
+            _ => {
+                warn!("cannot read container {id}");
+                return Ok(());
+            }
+        };
+        let Some((details, missing)) = details_of(hub, &element).await else { break };
+        if details.state == element.state || missing || tries.is_empty() {
             let container = to_container(&element, &details, missing);
-            parts.put(Kind::Container, &(seq, &container)).await
+            return parts.put(Kind::Container, &(seq, &container)).await;
         }
-        None => {
-            hub.roster.borrow_mut().forget(&id);
-            parts.put(Kind::Absent, &Absent { seq, id }).await
-        }
+        // It changed between the two answers, which together would show what never was.
+        hub.roster.borrow_mut().distrust(&id);
     }
+    hub.roster.borrow_mut().forget(&id);
+    parts.put(Kind::Absent, &Absent { seq, id }).await
 }
 
 /// Records of one reading, put into the outbox part by part.

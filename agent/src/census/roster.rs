@@ -15,6 +15,8 @@ struct Known {
     details: Option<Details>,
     /// An event has told of a change, and it was not read since.
     changed: bool,
+    /// It was read anew because list and inspect did not agree, and nothing has told of a change since.
+    doubted: bool,
     /// The last sweep that saw it.
     sweep: u32,
 }
@@ -36,11 +38,26 @@ impl Default for Roster {
 impl Roster {
     /// An event has told of a change.
     pub fn mark_changed(&mut self, id: EngineId) {
-        let fresh = Known { fingerprint: 0, details: None, changed: true, sweep: self.sweep };
+        let fresh = Known { fingerprint: 0, details: None, changed: true, doubted: false, sweep: self.sweep };
         match self.known.get_mut(&id) {
-            Some(known) => (known.changed, known.details) = (true, None),
+            Some(known) => (known.changed, known.doubted, known.details) = (true, false, None),
             // If it is full, the container is one of the hidden ones.
             None => drop(self.known.insert(id, fresh)),
+        }
+    }
+
+    /// What inspect said and what the list shows are of two moments, so it is to be read anew. False if it was, and
+    /// nothing has told of a change since: then this engine has two words for one state.
+    pub fn doubt(&mut self, id: &EngineId) -> bool {
+        let Some(known) = self.known.get_mut(id).filter(|known| !known.doubted) else { return false };
+        (known.doubted, known.changed, known.details) = (true, true, None);
+        true
+    }
+
+    /// What inspect said of it does not count any more.
+    pub fn distrust(&mut self, id: &EngineId) {
+        if let Some(known) = self.known.get_mut(id) {
+            known.details = None;
         }
     }
 
@@ -72,7 +89,7 @@ impl Roster {
     /// The list has this container. False if there is no room for it: then it is hidden.
     pub fn see(&mut self, id: EngineId) -> bool {
         let sweep = self.sweep;
-        let fresh = Known { fingerprint: 0, details: None, changed: false, sweep };
+        let fresh = Known { fingerprint: 0, details: None, changed: false, doubted: false, sweep };
         let has_room = match self.known.get_mut(&id) {
             Some(known) => {
                 known.sweep = sweep;
@@ -164,6 +181,22 @@ mod tests {
         roster.mark_changed(id(1));
         roster.remember(&id(1), 7, details());
         assert_eq!(roster.details(&id(1), 7), None, "an event came while it was inspected");
+    }
+
+    #[test]
+    fn a_disagreement_is_looked_into_once_until_something_changes() {
+        let mut roster = Roster::default();
+        roster.begin_sweep();
+        assert!(roster.see(id(1)));
+        roster.remember(&id(1), 7, details());
+        assert!(roster.doubt(&id(1)));
+        assert_eq!(roster.take_changed(), Some(id(1)));
+        assert_eq!(roster.details(&id(1), 7), None, "it is inspected anew");
+        roster.remember(&id(1), 7, details());
+        assert!(!roster.doubt(&id(1)), "an engine with two words for one state is not asked for ever");
+        assert_eq!(roster.details(&id(1), 7), Some(details()));
+        roster.mark_changed(id(1));
+        assert!(roster.doubt(&id(1)));
     }
 
     #[test]
