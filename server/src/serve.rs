@@ -13,6 +13,7 @@ use crate::store::{RedbStore, Store};
 use crate::time::{format_ms, now_ms};
 use futures_lite::StreamExt;
 use muster_dial::Address;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use smol::{Executor, Timer};
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -39,6 +40,7 @@ pub struct ServeOptions {
 /// Serves until it is told to end.
 pub fn run(options: ServeOptions) -> Result<(), Failure> {
     log_to_stderr();
+    allow_connections();
     let executor = Arc::new(Executor::new());
     let (stop, stopped) = async_channel::bounded::<()>(1);
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(THREADS);
@@ -67,6 +69,15 @@ fn log_to_stderr() {
         .try_init();
     // Whoever uses this as a library may have begun already.
     drop(begun);
+}
+
+/// Each agent keeps a connection, and the usual soft limit of 1,024 open files is meant for other programs.
+fn allow_connections() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        log::warn!("cannot raise the limit of open files, which bounds how many hosts can connect: {error}");
+    }
 }
 
 async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Result<(), Failure> {

@@ -1,0 +1,319 @@
+//! One simulated host: the agent's reporter, its messages and its patience, without an engine.
+
+use crate::link::Link;
+use crate::shapes::{Shape, id};
+use crate::tally::Tally;
+use async_io::Timer;
+use futures_rustls::TlsConnector;
+use muster_agent::uplink::backoff::Backoff;
+use muster_bench::machine::now_nano;
+use muster_protocol::batch::{Answer, Engine, EngineState, ListEnd, Refused};
+use muster_protocol::event::Cause;
+use muster_protocol::hello::{Hello, Stream, Welcome};
+use muster_protocol::join::{Join, Joined};
+use muster_protocol::limits;
+use muster_protocol::record::{Full, Kind, Reader, Writer};
+use muster_protocol::reporter::{Next, Reporter};
+use smol::lock::Semaphore;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// What all hosts share.
+pub struct Fleet {
+    pub tally: Tally,
+    pub shapes: Vec<Shape>,
+    pub tls: TlsConnector,
+    pub server: SocketAddr,
+    pub token: String,
+    pub interval: Duration,
+    pub event_every: Duration,
+    /// All hosts come from one address, as behind one router.
+    pub one_address: bool,
+    /// Connections that strangers may have open at once.
+    pub strangers: Semaphore,
+}
+
+/// As the agent waits between an event and the reading of its container.
+const SETTLE: Duration = Duration::from_millis(25);
+
+struct Host {
+    fleet: Arc<Fleet>,
+    number: u32,
+    credential: String,
+    joined: bool,
+    reporter: Box<Reporter>,
+    /// The container that its events are about, and whether it is paused now.
+    next: usize,
+    paused: Option<usize>,
+    /// The life of the server in which its list last took effect.
+    true_in: Option<u32>,
+}
+
+/// Why a connection is given up.
+enum Ended {
+    /// The link broke, or the server said something else than an answer: a line for the tally.
+    Broken(String),
+    /// The server asks to wait.
+    Later,
+}
+
+/// Lives for ever; `begin` spreads the hosts' reports.
+pub async fn live(fleet: Arc<Fleet>, number: u32, begin: Instant) {
+    let mut run = [0; 16];
+    run.iter_mut().for_each(|byte| *byte = fastrand::u8(..));
+    let credential = (0..64).map(|_| fastrand::digit(16)).collect();
+    let mut reporter = Box::new(Reporter::new(run, 0));
+    reporter.stream_opened(Cause::AgentDown);
+    reporter.replay_ended();
+    let mut host = Host { fleet, number, credential, joined: false, reporter, next: 0, paused: None, true_in: None };
+    Timer::at(begin).await;
+    let mut backoff = Backoff::default();
+    loop {
+        let why = host.connect_and_report(&mut backoff).await;
+        if let Ended::Broken(why) = why {
+            host.fleet.tally.error(why);
+        }
+        Timer::after(backoff.fail(fastrand::u64(..))).await;
+    }
+}
+
+impl Host {
+    /// Ends only when something goes wrong.
+    async fn connect_and_report(&mut self, backoff: &mut Backoff) -> Ended {
+        match self.connected(backoff).await {
+            Ok(never) => match never {},
+            Err(why) => why,
+        }
+    }
+
+    async fn connected(&mut self, backoff: &mut Backoff) -> Result<std::convert::Infallible, Ended> {
+        let fleet = self.fleet.clone();
+        let stranger = fleet.strangers.acquire().await;
+        let life = fleet.tally.life.load(Ordering::Relaxed);
+        let opened = Link::open(&fleet.tls, self.address(), fleet.server).await;
+        let mut link = opened.map_err(|error| Ended::Broken(format!("no connection: {}", error.kind())))?;
+        fleet.tally.connections.fetch_add(1, Ordering::Relaxed);
+        if !self.joined {
+            self.join(&mut link).await?;
+        }
+        self.tell_all(&mut link, life).await?;
+        drop(stranger);
+        backoff.succeed();
+
+        let fleet = &*fleet;
+        let mut report_at = Instant::now() + fleet.interval;
+        let mut event_at = Instant::now() + fleet.event_every.mul_f64(fastrand::f64());
+        loop {
+            if report_at <= event_at {
+                self.wait(report_at).await;
+                report_at += fleet.interval;
+                self.report(&mut link, life).await?;
+            } else {
+                self.wait(event_at).await;
+                event_at += fleet.event_every;
+                self.event(&mut link).await?;
+            }
+            if self.reporter.needs_hello() {
+                self.tell_all(&mut link, life).await?;
+            }
+        }
+    }
+
+    /// A hello if one is due or asked for, and a report.
+    async fn tell_all(&mut self, link: &mut Link, life: u32) -> Result<(), Ended> {
+        loop {
+            if self.reporter.needs_hello() {
+                self.hello(link).await?;
+            }
+            self.report(link, life).await?;
+            if !self.reporter.needs_hello() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn address(&self) -> Ipv4Addr {
+        let [_, high, middle, low] = self.number.to_be_bytes();
+        if self.fleet.one_address { Ipv4Addr::LOCALHOST } else { Ipv4Addr::new(127, high + 1, middle, low.max(1)) }
+    }
+
+    async fn wait(&self, then: Instant) {
+        Timer::at(then).await;
+        self.fleet.tally.lag(then.elapsed().as_nanos() as u64);
+    }
+
+    /// One exchange; answers the body of the answer.
+    async fn ask(&self, link: &mut Link, what: &str, body: &[u8]) -> Result<Vec<u8>, Ended> {
+        let begin = Instant::now();
+        let path = format!("/agent/v1/{what}");
+        match link.post(&path, &self.credential, body).await {
+            Ok((200, answer)) => {
+                self.fleet.tally.answered(begin.elapsed().as_nanos() as u64);
+                self.fleet.tally.bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
+                Ok(answer)
+            }
+            Ok((status, _)) => Err(Ended::Broken(format!("{what}: status {status}"))),
+            Err(error) => Err(Ended::Broken(format!("{what}: {}", error.kind()))),
+        }
+    }
+
+    async fn join(&mut self, link: &mut Link) -> Result<(), Ended> {
+        let name = format!("sim-{:05}", self.number);
+        let mut fingerprint = [0; 16];
+        fingerprint[..4].copy_from_slice(&self.number.to_be_bytes());
+        let join = Join { token: &self.fleet.token, name: &name, fingerprint };
+        let request = message(|writer| writer.record(Kind::Join, &join));
+        let answer = self.ask(link, "join", &request).await?;
+        let joined = Reader::message(&answer).and_then(|mut reader| reader.expect::<Joined<'_>>(Kind::Joined));
+        joined.map_err(|malformed| Ended::Broken(format!("join: {malformed}")))?;
+        self.joined = true;
+        self.fleet.tally.joined();
+        Ok(())
+    }
+
+    async fn hello(&mut self, link: &mut Link) -> Result<(), Ended> {
+        let mut fingerprint = [0; 16];
+        fingerprint[..4].copy_from_slice(&self.number.to_be_bytes());
+        let hello = Hello {
+            run: self.reporter.run(),
+            stream: Stream::Report as u8,
+            fingerprint,
+            highest_epoch: self.reporter.highest_epoch(),
+            interval_ms: self.fleet.interval.as_millis() as u32,
+            agent_version: "0.1.0",
+            os: "linux",
+            arch: "aarch64",
+            kernel: "6.12.0-bench",
+        };
+        let request = message(|writer| writer.record(Kind::Hello, &hello));
+        let answer = self.ask(link, "hello", &request).await?;
+        self.take(&answer).map(|_| ())
+    }
+
+    /// All containers, as many messages as it needs.
+    async fn report(&mut self, link: &mut Link, life: u32) -> Result<(), Ended> {
+        let Some(reading) = self.reporter.begin_reading() else { return Ok(()) };
+        let fleet = self.fleet.clone();
+        let mut buffer = vec![0; limits::READINGS];
+        let mut len = 0;
+        for n in 0..=fleet.shapes.len() {
+            let record = |writer: &mut Writer<'_>| match fleet.shapes.get(n) {
+                Some(shape) => {
+                    let rest = shape.rest(self.paused == Some(n));
+                    writer.numbered_from(Kind::Listed, reading.seq, &id(self.number, n).0, rest)
+                }
+                None => {
+                    let total = fleet.shapes.len() as u32;
+                    writer.record(Kind::ListEnd, &ListEnd { seq: reading.seq, total, hidden: 0 })
+                }
+            };
+            let mut writer = Writer::resume(&mut buffer, len);
+            if record(&mut writer).is_ok() {
+                len = writer.len();
+                continue;
+            }
+            // It is full: a record always fits into an empty one.
+            let mut next = vec![0; limits::READINGS];
+            let mut writer = Writer::resume(&mut next, 0);
+            let _ = record(&mut writer);
+            let next_len = writer.len();
+            self.send(link, &buffer[..len]).await?;
+            (buffer, len) = (next, next_len);
+        }
+        let answer = self.send(link, &buffer[..len]).await?;
+        if answer.is_some_and(|answer| answer.listed == reading.seq) {
+            fleet.tally.reports.fetch_add(1, Ordering::Relaxed);
+            if self.true_in != Some(life) && life == fleet.tally.life.load(Ordering::Relaxed) {
+                self.true_in = Some(life);
+                fleet.tally.is_true();
+            }
+        }
+        if answer.is_some_and(|answer| answer.unexplained > 0) {
+            fleet.tally.error("a difference that no event explains".into());
+        }
+        Ok(())
+    }
+
+    /// Something happens to a container: its event goes at once, and a moment later what the container is now.
+    async fn event(&mut self, link: &mut Link) -> Result<(), Ended> {
+        let fleet = self.fleet.clone();
+        let (n, paused) = match self.paused.take() {
+            Some(n) => (n, false),
+            None => (self.next, true),
+        };
+        let shape = &fleet.shapes[n];
+        if paused {
+            self.paused = Some(n);
+            self.next = (n + 1) % fleet.shapes.len();
+        }
+        let container = id(self.number, n);
+        let time = now_nano();
+        self.reporter.event(time, &shape.event(container, paused, time));
+        if self.send(link, &[]).await?.is_some() {
+            fleet.tally.events.fetch_add(1, Ordering::Relaxed);
+        }
+        Timer::after(SETTLE).await;
+        let Some(reading) = self.reporter.begin_reading() else { return Ok(()) };
+        let mut buffer = [0; 2048];
+        let mut writer = Writer::records(&mut buffer);
+        let _ = writer.numbered_from(Kind::Container, reading.seq, &container.0, shape.rest(paused));
+        let len = writer.len();
+        self.send(link, &buffer[..len]).await.map(|_| ())
+    }
+
+    async fn send(&mut self, link: &mut Link, readings: &[u8]) -> Result<Option<Answer>, Ended> {
+        let engine = Engine { state: EngineState::Ok as u8, for_ms: 1000, version: "28.5.2", api_version: "1.51" };
+        let mut due = false;
+        let request = message(|writer| {
+            let engine = (!readings.is_empty()).then_some(&engine);
+            due = self.reporter.message(writer, engine, readings)?.is_some();
+            Ok(())
+        });
+        if !due {
+            return Ok(None);
+        }
+        let answer = self.ask(link, "report", &request).await?;
+        self.take(&answer)
+    }
+
+    /// Does what an answer says.
+    fn take(&mut self, answer: &[u8]) -> Result<Option<Answer>, Ended> {
+        let strange = |what: &str| Ended::Broken(format!("an answer that makes no sense: {what}"));
+        let record = Reader::message(answer).and_then(|mut reader| reader.next_record());
+        let Ok(Some(record)) = record else { return Err(strange("no record")) };
+        match record.kind {
+            Kind::Welcome => {
+                let welcome: Welcome = record.decode().map_err(|_| strange("welcome"))?;
+                self.reporter.welcomed(&welcome);
+                Ok(None)
+            }
+            Kind::Answer => {
+                let answer: Answer = record.decode().map_err(|_| strange("answer"))?;
+                Ok(self.reporter.answered(&answer).then_some(answer))
+            }
+            Kind::Refused => {
+                let refused: Refused = record.decode().map_err(|_| strange("refused"))?;
+                match self.reporter.refused(&refused) {
+                    Next::Hello => Ok(None),
+                    Next::Later | Next::Superseded => {
+                        self.fleet.tally.error(format!("refused for reason {}", refused.reason));
+                        Err(Ended::Later)
+                    }
+                }
+            }
+            _ => Err(strange("kind")),
+        }
+    }
+}
+
+fn message(write: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>) -> Vec<u8> {
+    let mut buffer = vec![0; limits::MESSAGE];
+    let written = Writer::message(&mut buffer).and_then(|mut writer| {
+        write(&mut writer)?;
+        Ok(writer.len())
+    });
+    buffer.truncate(written.expect("a message holds its events and readings at once"));
+    buffer
+}
