@@ -176,7 +176,7 @@ answers() { [ -S "$1" ] && engine_get "$1" /_ping >/dev/null 2>&1; }
 
 is_debian() { [ -r /etc/os-release ] && grep -Eq '^ID(_LIKE)?=.*(debian|ubuntu)' /etc/os-release; }
 
-# Finds the engine, or makes one: sets `socket`.
+# Finds the engine: sets `socket`. If none answers and it is agreed to, sets `private`, and `install` if that needs it.
 find_engine() {
     local wanted=${DOCKER_HOST:-unix:///var/run/docker.sock}
     if [[ $wanted == unix://* ]]; then
@@ -194,10 +194,10 @@ find_engine() {
     fi
     [ "$(uname -s)" = Linux ] || fail 'no Docker engine answers: start one, or set DOCKER_HOST'
     [ "$(id -u)" = 0 ] || fail 'no Docker engine answers: start one or set DOCKER_HOST, or run as root to get a private one'
-    local need='' plan='start a private engine with three small containers (it ends with this script)'
+    local plan='start a private engine with three small containers (it ends with this script)'
     if ! command -v dockerd >/dev/null || ! command -v docker >/dev/null; then
         is_debian || fail 'no Docker engine is installed: install Docker, or set DOCKER_HOST'
-        need=1 plan="install docker.io with apt, and $plan"
+        install=1 plan="install docker.io with apt, and $plan"
     fi
     if [ -z "$yes" ]; then
         [ -t 0 ] || fail "run with --yes to $plan"
@@ -205,8 +205,7 @@ find_engine() {
         read -r -p "Shall I $plan? [y/N] " reply || reply=''
         [[ $reply == [yY]* ]] || fail 'nothing was done: start an engine, or set DOCKER_HOST'
     fi
-    [ -z "$need" ] || install_docker
-    start_engine
+    private=1
 }
 
 apt() { DEBIAN_FRONTEND=noninteractive apt-get -q -o Acquire::Retries=5 -o DPkg::Lock::Timeout=120 "$@" </dev/null; }
@@ -242,20 +241,20 @@ find_busybox() {
     (cd "$here/engine" && { apt download busybox-static || { apt update && apt download busybox-static; }; }) \
         >>"$tail_of" 2>&1 || fail 'fetching busybox-static failed'
     dpkg-deb -x "$here"/engine/busybox-static_*.deb "$here/engine/package"
-    busybox=$(find "$here/engine/package" -type f -name busybox | head -n 1)
+    busybox=$(find "$here/engine/package" -type f -path '*/bin/busybox' | head -n 1)
     [ -x "$busybox" ] || fail 'the package busybox-static has no busybox'
     tail_of=''
 }
 
 start_engine() {
+    [ -z "$install" ] || install_docker
     say 'starting a private engine'
     mkdir -p "$here/engine/data"
-    # The paths of its sockets must stay short, however long the path of this checkout is.
-    local base=${TMPDIR:-/tmp}
+    # The paths of its sockets must stay short, however long the checkout's is.
+    local base=${TMPDIR:-/tmp} group log=$here/engine.log
     [ ${#base} -le 50 ] || base=/tmp
     engine=$(mktemp -d "$base/muster-try.XXXXXX")
     socket=$engine/docker.sock
-    local group log=$here/engine.log
     group=$(basename "$engine")
     tail_of=$log
     # Mounts of its own: it starts its own containerd even where the machine has one, and its mounts end with it.
@@ -380,11 +379,12 @@ show() {
     printf 'Look    %s ps --data-dir %s\n\n' "$programs/muster" "$here/server"
 }
 
-socket='' url='' programs=''
+socket='' private='' install='' url='' programs=''
 take_place
 check_port
-build
 find_engine
+build
+[ -z "$private" ] || start_engine
 start_server
 join_and_run
 show

@@ -134,6 +134,32 @@ fn the_join_string_can_come_by_input_or_environment() {
 }
 
 #[test]
+fn a_flashed_join_string_is_used_at_the_first_run() {
+    let server = Server::start();
+    let mut agent = Agent::new(NO_ENGINE);
+    std::fs::create_dir(agent.state_dir()).expect("making the state directory");
+    let path = format!("{}/join", agent.state_dir());
+    std::fs::write(path, format!("{}\n", server.join_string(&["--name", "alpha", "--uses", "1"]))).expect("writing it");
+    agent.start();
+    server.wait_for_host("alpha", "has joined by itself", |host| host["state"] == "active");
+    agent.crash();
+    server.wait_for_host("alpha", "is still the same", |host| host["state"] == "active");
+    assert_eq!(server.hosts().len(), 1, "the next run does not join again");
+}
+
+#[test]
+fn one_command_joins_and_runs() {
+    let server = Server::start();
+    let mut agent = Agent::new(NO_ENGINE);
+    agent.start_joining(&server.join_string(&["--name", "alpha"]));
+    server.wait_for_host("alpha", "has joined and runs", |host| {
+        host["state"] == "active" && host["engine"]["state"] == "absent"
+    });
+    assert_eq!(agent.process().ended(), None);
+    assert_eq!(agent.stop(), 0);
+}
+
+#[test]
 fn run_without_an_identity_keeps_trying() {
     let mut server = Server::start();
     let join = server.join_string(&["--name", "alpha"]);

@@ -89,6 +89,15 @@ impl Agent {
         self.process = Some(Process::start("agent", &mut command, &self.place.join("agent.log")));
     }
 
+    /// Starts `muster-agent join STRING --run`.
+    pub fn start_joining(&mut self, join: &str) {
+        assert!(self.process.is_none(), "the agent runs");
+        let mut command = Command::new(program("muster-agent"));
+        command.args(["join", join, "--run", "--state-dir", &self.state_dir(), "--docker-host", &self.docker_host]);
+        let command = process::clean(&mut command);
+        self.process = Some(Process::start("agent", command, &self.place.join("agent.log")));
+    }
+
     /// Ends it without a warning.
     pub fn kill(&mut self) {
         self.process.take().expect("the agent runs").kill();
