@@ -209,7 +209,11 @@ impl Wanted<'_> {
         }
         let directory = self.applicant.state_dir;
         let cannot = |error: io::Error| {
-            let advice = "run this as root, or name another directory with --state-dir";
+            let advice = match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room there, then repeat the command",
+                io::ErrorKind::ReadOnlyFilesystem => "mount it writable, or name another directory with --state-dir",
+                _ => "run this as root, or name another directory with --state-dir",
+            };
             let what = format!("cannot keep an identity in {}", directory.display());
             NotJoined::here(Trouble::new(Exit::Failed, what, error, advice))
         };
