@@ -51,11 +51,6 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    /// Whether the engine's silence is the error, rather than its absence or its answer.
-    pub fn is_silence(&self) -> bool {
-        matches!(self, EngineError::NotAnswering)
-    }
-
     /// Whether nobody is there to answer.
     pub fn is_absence(&self) -> bool {
         matches!(self, EngineError::Absent { .. })

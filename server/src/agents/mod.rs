@@ -1,7 +1,7 @@
 //! What agents ask of the server: to join, to say hello, to report. Bytes in, bytes out, one record or more.
 
 #[cfg(test)]
-pub(crate) mod bench;
+pub(crate) mod harness;
 mod hello;
 mod join;
 mod report;

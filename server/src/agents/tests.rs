@@ -1,6 +1,6 @@
 //! What agents are answered, over real TLS on loopback.
 
-use super::bench::{Agent, Bench, one_record};
+use super::harness::{Agent, Bench, one_record};
 use crate::access::fleet_key::FleetKey;
 use crate::listen::{self, Limits};
 use futures_lite::future::block_on;

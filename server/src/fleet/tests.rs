@@ -2,7 +2,7 @@
 
 use super::{ContainerSelect, EventSelect, Refusal};
 use crate::access::tokens::JoinRefusal;
-use crate::agents::bench::{Agent, Bench};
+use crate::agents::harness::{Agent, Bench};
 use crate::fleet::enlist::NotEnlisted;
 use crate::fleet::feed::Subscription;
 use futures_lite::future::{block_on, poll_once};
