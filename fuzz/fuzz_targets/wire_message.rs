@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use muster_protocol::record::{Kind, Malformed, Reader, Record};
-use muster_protocol::{batch, container, event, hello, join};
+use muster_protocol::{batch, container, event, hello, join, orders};
 
 /// Reads `$bytes` as `$type`, writes it, and reads that: the same value in the same bytes.
 macro_rules! again {
@@ -33,6 +33,14 @@ fn decode(record: Record<'_>) -> Result<(), Malformed> {
         Kind::Engine => again!(batch::Engine<'_>, record.payload),
         Kind::Answer => again!(batch::Answer, record.payload),
         Kind::Refused => again!(batch::Refused, record.payload),
+        Kind::Digest => again!(batch::Digest, record.payload),
+        Kind::Differs => again!(batch::Differs, record.payload),
+        Kind::Session => again!(orders::Session, record.payload),
+        Kind::Settings => again!(orders::Settings, record.payload),
+        Kind::Trust => again!(orders::Trust<'_>, record.payload),
+        Kind::Trusted => again!(orders::Trusted, record.payload),
+        Kind::Renew => again!(orders::Renew, record.payload),
+        Kind::Renewed => again!(orders::Renewed, record.payload),
         _ => {}
     }
     Ok(())

@@ -39,6 +39,32 @@ pub struct ListEnd {
     pub hidden: u32,
 }
 
+/// Proves that the server's copy is what a reading showed. Alone it ends a reading of all containers of which only
+/// the changes were sent: the server takes what it holds for the rest if, and only if, that gives this sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digest {
+    /// The reading's number.
+    pub seq: u64,
+    /// How many containers the host has, without the hidden ones.
+    pub total: u32,
+    /// How many more it has, beyond the limit.
+    pub hidden: u32,
+    /// [`sum`] over all of them, lowest byte first.
+    pub sum: [u8; 8],
+}
+
+/// What an encoded [`crate::container::Container`] adds to a [`Digest`]; the order does not matter, for sums wrap.
+pub fn sum(body: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(body)
+}
+
+/// Server to agent, behind an answer: what it holds does not give a digest's sum, so all containers are to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Differs {
+    /// The reading's number.
+    pub seq: u64,
+}
+
 /// How the engine does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Engine<'a> {

@@ -17,6 +17,7 @@ pub mod join;
 pub mod limits;
 #[cfg(feature = "mirror")]
 pub mod mirror;
+pub mod orders;
 mod queue;
 pub mod record;
 pub mod reporter;

@@ -106,6 +106,12 @@ pub const HOST_NAME: usize = 64;
 /// A short fact about a host or engine: a version, a kernel release.
 pub const FACT: usize = 64;
 
+/// Addresses of one server that an agent holds.
+pub const ADDRESSES: usize = 4;
+
+/// Pins of one server that an agent holds: a fleet key, its backup, and both successors during a rotation.
+pub const PINS: usize = 4;
+
 /// Kinds of records that a server can name as understood.
 pub const KINDS: usize = 64;
 

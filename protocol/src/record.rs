@@ -41,11 +41,27 @@ pub enum Kind {
     Refused = 13,
     /// As [`Kind::Container`], as part of a reading of all containers
     Listed = 14,
+    /// [`crate::batch::Digest`]
+    Digest = 15,
+    /// [`crate::batch::Differs`]
+    Differs = 16,
+    /// [`crate::orders::Session`]
+    Session = 17,
+    /// [`crate::orders::Settings`]
+    Settings = 18,
+    /// [`crate::orders::Trust`]
+    Trust = 19,
+    /// [`crate::orders::Trusted`]
+    Trusted = 20,
+    /// [`crate::orders::Renew`]
+    Renew = 21,
+    /// [`crate::orders::Renewed`]
+    Renewed = 22,
 }
 
 impl Kind {
     /// All kinds that this version understands, in the order of their numbers.
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 22] = [
         Kind::Join,
         Kind::Joined,
         Kind::Hello,
@@ -60,6 +76,14 @@ impl Kind {
         Kind::Answer,
         Kind::Refused,
         Kind::Listed,
+        Kind::Digest,
+        Kind::Differs,
+        Kind::Session,
+        Kind::Settings,
+        Kind::Trust,
+        Kind::Trusted,
+        Kind::Renew,
+        Kind::Renewed,
     ];
 
     /// The kind of this number, if this version knows it.

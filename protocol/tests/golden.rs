@@ -3,12 +3,13 @@
 //! Each kind has its bytes in `golden/KIND.hex`. A kind that fails here has changed, and must not: what is new
 //! becomes a new kind. No file is ever edited; a new kind gets a new one.
 
-use muster_protocol::batch::{Absent, Answer, Batch, Engine, EngineState, ListEnd, Reason, Refused};
+use muster_protocol::batch::{Absent, Answer, Batch, Differs, Digest, Engine, EngineState, ListEnd, Reason, Refused};
 use muster_protocol::container::{Container, Health, Mount, Network, Port, State, cut};
 use muster_protocol::event::{Cause, Event, Gap, Subject};
 use muster_protocol::hello::{Hello, Stream, Welcome};
 use muster_protocol::id::{EngineId, EventIdentity, HostId};
 use muster_protocol::join::{Join, Joined};
+use muster_protocol::orders::{Renew, Renewed, Settings, Trust, Trusted};
 use muster_protocol::record::{Kind, Reader, VERSION, Writer};
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
@@ -140,6 +141,20 @@ fn every_kind_keeps_its_bytes() {
             }
             Kind::Answer => check(kind, &Answer { epoch: 301, acknowledged: 128, listed: 129, unexplained: 1 }, golden),
             Kind::Refused => check(kind, &Refused { reason: Reason::StaleEpoch as u8, epoch: 302 }, golden),
+            Kind::Digest => {
+                check(kind, &Digest { seq: 129, total: 50, hidden: 3, sum: [1, 2, 3, 4, 5, 6, 7, 8] }, golden)
+            }
+            Kind::Differs => check(kind, &Differs { seq: 129 }, golden),
+            Kind::Session => check(kind, &[0x5e_u8; 12], golden),
+            Kind::Settings => check(kind, &Settings { interval_ms: 30_000 }, golden),
+            Kind::Trust => {
+                let addresses = list(&["muster.example.org:7443", "[2001:db8::1]:7443"]);
+                let pins = list(&[[0xa1; 32], [0xa2; 32]]);
+                check(kind, &Trust { revision: 3, generation: 2, addresses, pins }, golden)
+            }
+            Kind::Trusted => check(kind, &Trusted { revision: 3 }, golden),
+            Kind::Renew => check(kind, &Renew { number: 1 }, golden),
+            Kind::Renewed => check(kind, &Renewed { number: 1, hash: [0xcd; 32] }, golden),
             other => panic!("{other:?} has no sample here"),
         }
     }

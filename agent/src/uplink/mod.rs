@@ -1,6 +1,7 @@
 //! The task that talks to the server: one message at a time, events as soon as they come.
 
 pub mod backoff;
+mod orders;
 pub mod sender;
 
 use crate::hub::Hub;
@@ -15,7 +16,7 @@ use muster_protocol::batch::{Answer, Refused};
 use muster_protocol::hello::{Hello, Stream, Welcome};
 use muster_protocol::id::Fingerprint;
 use muster_protocol::limits;
-use muster_protocol::record::{Full, Kind, Malformed, Reader, Writer};
+use muster_protocol::record::{Full, Kind, Malformed, Reader, Record, Writer};
 use muster_protocol::reporter::{Next, Sent};
 use sender::{Sender, To};
 use std::path::{Path, PathBuf};
@@ -135,7 +136,16 @@ impl Uplink {
     }
 
     fn take(&mut self, hub: &Hub, answer: &[u8], sent: Option<Sent>) -> Result<Outcome, Malformed> {
-        let record = Reader::message(answer)?.next_record()?.ok_or(Malformed::Order)?;
+        let mut records = Reader::message(answer)?;
+        let first = records.next_record()?.ok_or(Malformed::Order)?;
+        let outcome = self.take_first(hub, first, sent)?;
+        while let Some(record) = records.next_record()? {
+            orders::obey(hub, record)?;
+        }
+        Ok(outcome)
+    }
+
+    fn take_first(&mut self, hub: &Hub, record: Record<'_>, sent: Option<Sent>) -> Result<Outcome, Malformed> {
         match record.kind {
             Kind::Welcome => {
                 let welcome: Welcome = record.decode()?;

@@ -1,6 +1,6 @@
 //! `POST /agent/v1/hello`
 
-use super::{keeps_nothing, one_record, refuse, says};
+use super::{keeps_nothing, orders, records, refuse, says};
 use crate::fleet::host::Outcome;
 use crate::fleet::liveness::HostState;
 use crate::fleet::{Fleet, Turn};
@@ -52,15 +52,18 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
             log::debug!("host {}: an agent that another one has replaced came back", cell.id);
             refuse(&cell, Reason::Superseded)
         }
-        Hail::Welcome { epoch, .. } => one_record(
-            Kind::Welcome,
-            &Welcome {
+        Hail::Welcome { epoch, .. } => {
+            let welcome = Welcome {
                 epoch,
                 acknowledged: place.acknowledged,
                 last_event: place.last_event,
                 kinds: Kind::ALL.iter().map(|kind| *kind as u8).collect(),
-            },
-        ),
+            };
+            records(|writer| {
+                writer.record(Kind::Welcome, &welcome)?;
+                orders::append(fleet, &cell, writer)
+            })
+        }
     }
 }
 

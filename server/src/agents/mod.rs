@@ -4,6 +4,7 @@
 pub(crate) mod harness;
 mod hello;
 mod join;
+mod orders;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,7 @@ use crate::access::secret::{hash, number};
 use crate::fleet::{Fleet, HostCell};
 use crate::listen::{Request, Response};
 use muster_protocol::batch::{Reason, Refused};
-use muster_protocol::record::{Kind, VERSION, Writer};
+use muster_protocol::record::{Full, Kind, VERSION, Writer};
 use muster_protocol::{join::Joined, limits};
 use serde::Serialize;
 use std::sync::Arc;
@@ -115,11 +116,19 @@ fn says(status: u16, line: &str) -> Response {
     Response::bytes(status, "text/plain; charset=utf-8", format!("{line}\n").into_bytes())
 }
 
+/// The largest answer: a welcome, or an answer, with everything that may go along.
+const ANSWER: usize = 2048;
+
 /// A message of one record.
 fn one_record<T: Serialize>(kind: Kind, payload: &T) -> Response {
-    let mut buffer = [VERSION; 512];
+    records(|writer| writer.record(kind, payload))
+}
+
+/// A message of the records that `write` writes.
+fn records(write: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>) -> Response {
+    let mut buffer = [VERSION; ANSWER];
     let written = Writer::message(&mut buffer).and_then(|mut writer| {
-        writer.record(kind, payload)?;
+        write(&mut writer)?;
         Ok(writer.as_bytes().to_vec())
     });
     match written {

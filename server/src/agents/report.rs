@@ -1,6 +1,6 @@
 //! `POST /agent/v1/report`: events and readings of one host.
 
-use super::{keeps_nothing, one_record, says};
+use super::{keeps_nothing, one_record, orders, records, says};
 use crate::fleet::host::Outcome;
 use crate::fleet::{Fleet, Turn};
 use crate::listen::Response;
@@ -25,7 +25,10 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
     };
     let cell = Arc::clone(turn.cell());
     match fleet.settle(turn, outcome).wait().await {
-        Ok(()) => one_record(Kind::Answer, &answer),
+        Ok(()) => records(|writer| {
+            writer.record(Kind::Answer, &answer)?;
+            orders::append(fleet, &cell, writer)
+        }),
         Err(_) => keeps_nothing(fleet, &cell),
     }
 }

@@ -4,7 +4,7 @@ use super::host::{Host, Outcome};
 use super::{Fleet, locked, numbered};
 use crate::access::secret::random;
 use crate::access::tokens::JoinRefusal;
-use crate::store::{EngineRow, HostFacts, HostRow, StoreError, Write};
+use crate::store::{EngineRow, HostFacts, HostOrders, HostRow, StoreError, Write};
 use crate::time::now_ms;
 use muster_protocol::id::HostId;
 use muster_protocol::join::Join;
@@ -79,6 +79,8 @@ impl Fleet {
             conflict: false,
             dropped_before: 0,
             listed_ms: None,
+            orders: HostOrders::default(),
+            sync_error: false,
         };
         let mut host = Host::restored(row, None, Vec::new(), now);
         let mut outcome = Outcome::default();

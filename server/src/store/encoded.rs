@@ -6,9 +6,14 @@
 //! convert in [`Row::decode_older`].
 
 use super::trouble::Trouble;
-use super::{ApiTokenRow, ContainerRow, EventRow, HostRow, JoinTokenRow, StreamRow};
-use serde::Serialize;
+use super::{
+    ApiTokenRow, AuditRow, ContainerRow, EngineRow, EventRow, FleetRow, HostFacts, HostOrders, HostRow, JoinTokenRow,
+    StreamRow,
+};
+use muster_protocol::id::{Fingerprint, HostId};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What a table can hold.
@@ -23,6 +28,69 @@ pub(super) trait Row: Serialize + DeserializeOwned {
 }
 
 impl Row for HostRow {
+    const VERSION: u8 = 2;
+
+    fn decode_older(version: u8, rest: &[u8]) -> Option<HostRow> {
+        match (version, postcard::take_from_bytes::<HostRow1>(rest)) {
+            (1, Ok((old, []))) => Some(old.into()),
+            _ => None,
+        }
+    }
+}
+
+/// A host, before operators could want something of it.
+#[derive(Serialize, Deserialize)]
+struct HostRow1 {
+    id: HostId,
+    name: String,
+    labels: BTreeMap<String, String>,
+    credential: [u8; 32],
+    fingerprint: Fingerprint,
+    joined_ms: i64,
+    state: String,
+    since_ms: i64,
+    last_seen_ms: Option<i64>,
+    interval_ms: u32,
+    facts: HostFacts,
+    engine: EngineRow,
+    hidden: u32,
+    events_dropped: u64,
+    conflict: bool,
+    dropped_before: u64,
+    listed_ms: Option<i64>,
+}
+
+impl From<HostRow1> for HostRow {
+    fn from(old: HostRow1) -> HostRow {
+        HostRow {
+            id: old.id,
+            name: old.name,
+            labels: old.labels,
+            credential: old.credential,
+            fingerprint: old.fingerprint,
+            joined_ms: old.joined_ms,
+            state: old.state,
+            since_ms: old.since_ms,
+            last_seen_ms: old.last_seen_ms,
+            interval_ms: old.interval_ms,
+            facts: old.facts,
+            engine: old.engine,
+            hidden: old.hidden,
+            events_dropped: old.events_dropped,
+            conflict: old.conflict,
+            dropped_before: old.dropped_before,
+            listed_ms: old.listed_ms,
+            orders: HostOrders::default(),
+            sync_error: false,
+        }
+    }
+}
+
+impl Row for FleetRow {
+    const VERSION: u8 = 1;
+}
+
+impl Row for AuditRow {
     const VERSION: u8 = 1;
 }
 
@@ -107,10 +175,43 @@ mod tests {
         frozen(
             samples::host(1),
             "
+            02010101010101010107626f6172642d310104726f6f6d0663656c6c6172010101010101010101010101010101010101
+            01010101010101010101010101010707070707070707070707070707070780a0abfef96206616374697665d0afabfef9
+            620109882705302e312e30056c696e7578076161726368363403362e310101e8a7abfef9620632372e332e3104312e34
+            3703ac0201c80101b8b7abfef96201b0ea01030201090909090909090909090909090909090909090909090909090909
+            09090909090101
+            ",
+        );
+    }
+
+    #[test]
+    fn a_host_of_version_1_is_read_as_one_of_whom_nothing_is_wanted() {
+        let old = "
             01010101010101010107626f6172642d310104726f6f6d0663656c6c6172010101010101010101010101010101010101
             01010101010101010101010101010707070707070707070707070707070780a0abfef96206616374697665d0afabfef9
             620109882705302e312e30056c696e7578076161726368363403362e310101e8a7abfef9620632372e332e3104312e34
             3703ac0201c80101b8b7abfef962
+        ";
+        let digits: Vec<u8> = old.chars().filter_map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
+        let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] * 16 + pair[1]).collect();
+        let expected = HostRow { orders: HostOrders::default(), sync_error: false, ..samples::host(1) };
+        assert_eq!(decode::<HostRow>(&bytes), Ok(expected));
+    }
+
+    #[test]
+    fn fleets_and_audits_are_frozen() {
+        frozen(
+            samples::fleet(),
+            "
+            0103020116706c616e742e6578616d706c652e6f72673a37343433020a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a
+            0a0a0a0a0a0a0a0a0a0a0a0a0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b
+            ",
+        );
+        frozen(
+            samples::audit(7),
+            "
+            010780a0abfef9620561646d696e00093132372e302e302e310b686f73742e72656e616d6507626f6172642d3101026279
+            0266726f6d
             ",
         );
     }

@@ -18,6 +18,8 @@ struct Kept {
     join_tokens: BTreeMap<String, JoinTokenRow>,
     api_tokens: BTreeMap<String, ApiTokenRow>,
     events: BTreeMap<u64, EventRow>,
+    fleet: Option<FleetRow>,
+    audit: Vec<AuditRow>,
     newest_event: u64,
     failures: u32,
     /// How often one host cannot be read.
@@ -65,6 +67,7 @@ impl Store for MemoryStore {
             containers: kept.containers.values().cloned().collect(),
             join_tokens: kept.join_tokens.values().cloned().collect(),
             api_tokens: kept.api_tokens.values().cloned().collect(),
+            fleet: kept.fleet.clone(),
         })
     }
 
@@ -76,7 +79,7 @@ impl Store for MemoryStore {
         all.hosts.retain(|row| row.id == host);
         all.streams.retain(|row| row.host == host);
         all.containers.retain(|row| row.host == host);
-        Ok(Snapshot { join_tokens: Vec::new(), api_tokens: Vec::new(), ..all })
+        Ok(Snapshot { join_tokens: Vec::new(), api_tokens: Vec::new(), fleet: None, ..all })
     }
 
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
@@ -100,6 +103,11 @@ impl Store for MemoryStore {
                 Write::JoinTokenGone(id) => drop(kept.join_tokens.remove(&id)),
                 Write::ApiToken(row) => drop(kept.api_tokens.insert(row.id.clone(), row)),
                 Write::ApiTokenGone(id) => drop(kept.api_tokens.remove(&id)),
+                Write::Fleet(row) => kept.fleet = Some(row),
+                Write::Audit(row) => {
+                    let id = kept.audit.len() as u64 + 1;
+                    kept.audit.push(AuditRow { id, ..row });
+                }
             }
         }
         kept.commits += 1;
@@ -125,6 +133,10 @@ impl Store for MemoryStore {
             }
         }
         Ok(page)
+    }
+
+    fn audit(&self, before: u64, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
+        Ok(self.kept().audit.iter().rev().filter(|row| row.id < before).take(limit).cloned().collect())
     }
 
     fn newest_event(&self) -> Result<u64, StoreError> {

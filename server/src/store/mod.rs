@@ -3,6 +3,7 @@
 //! A store keeps rows that it does not interpret beyond their keys. One commit is atomic and durable: when it
 //! has returned, a power cut loses nothing of it. Calls block; the caller gives them a thread.
 
+mod audit;
 pub mod committer;
 mod encoded;
 mod format;
@@ -43,9 +44,15 @@ pub trait Store: Send + Sync + 'static {
         keep: &mut dyn FnMut(&EventRow) -> Keep,
     ) -> Result<Vec<EventRow>, StoreError>;
 
+    /// What operators did, newest first: rows with `id < before`, at most `limit`. The newest [`AUDIT`] are kept.
+    fn audit(&self, before: u64, limit: usize) -> Result<Vec<AuditRow>, StoreError>;
+
     /// The id of the newest event that was ever stored, so that ids are never given twice; 0 if there was none.
     fn newest_event(&self) -> Result<u64, StoreError>;
 }
+
+/// Rows of the audit log that are kept: some 2 MB, and years of what a handful of people do.
+pub const AUDIT: u64 = 10_000;
 
 /// What becomes of an event in [`Store::events`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +89,10 @@ pub enum Write {
     ApiToken(ApiTokenRow),
     /// An API token is gone.
     ApiTokenGone(String),
+    /// Where the server is reached, or what it is recognised by, has changed.
+    Fleet(FleetRow),
+    /// An operator did something. The row's id is given by the store.
+    Audit(AuditRow),
 }
 
 /// Everything but the events.
@@ -97,6 +108,8 @@ pub struct Snapshot {
     pub join_tokens: Vec<JoinTokenRow>,
     /// All API tokens.
     pub api_tokens: Vec<ApiTokenRow>,
+    /// Where the server is reached; `None` if that was never changed.
+    pub fleet: Option<FleetRow>,
 }
 
 /// The store could not do it.

@@ -7,7 +7,7 @@
 use super::format::{self, Format};
 use super::overlay::Overlay;
 use super::trouble::{Trouble, cannot_open, foreign, line};
-use super::{EventRow, Keep, Snapshot, Store, StoreError, Write, history, state};
+use super::{AuditRow, EventRow, Keep, Snapshot, Store, StoreError, Write, audit, history, state};
 use muster_protocol::id::HostId;
 use redb::{Builder, Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
@@ -245,6 +245,10 @@ impl Store for RedbStore {
         Ok(page)
     }
 
+    fn audit(&self, before: u64, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
+        self.reading(|transaction| Ok(audit::page(transaction, before, limit)?))
+    }
+
     fn newest_event(&self) -> Result<u64, StoreError> {
         self.reading(|transaction| Ok(history::newest(transaction)?))
     }
@@ -263,6 +267,11 @@ fn write(database: &Database, writes: &[Write]) -> Result<(), Trouble> {
         _ => None,
     });
     history::append(&transaction, events)?;
+    let audits = writes.iter().filter_map(|write| match write {
+        Write::Audit(row) => Some(row),
+        _ => None,
+    });
+    audit::append(&transaction, audits)?;
     Ok(transaction.commit()?)
 }
 

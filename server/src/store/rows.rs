@@ -42,6 +42,59 @@ pub struct HostRow {
     pub dropped_before: u64,
     /// When its last whole list took effect; written with other changes only.
     pub listed_ms: Option<i64>,
+    /// What operators want of it, and how far it has come.
+    pub orders: HostOrders,
+    /// The server's copy of its containers could not be proven equal, though all were sent.
+    pub sync_error: bool,
+}
+
+/// What operators want of a host, and how far it has come.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct HostOrders {
+    /// Milliseconds between reports, if operators have set it.
+    pub interval_ms: Option<u32>,
+    /// The revision of [`FleetRow`] that the agent has on its disk.
+    pub trust_revision: u64,
+    /// How often operators have asked for a new credential.
+    pub renew: u32,
+    /// SHA-256 of the credential that the agent made then; it counts beside the old one until it is first used.
+    pub next_credential: Option<[u8; 32]>,
+    /// Its credential is not accepted any more; the host stays, and may join again.
+    pub revoked: bool,
+}
+
+/// Where the server is reached and what it is recognised by: what agents hold, beyond what they joined with.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FleetRow {
+    /// Grows with every change of this row.
+    pub revision: u64,
+    /// The least generation of a serving certificate that agents are to accept.
+    pub generation: u64,
+    /// `HOST:PORT`, the best one first; empty: what the server was started with.
+    pub addresses: Vec<String>,
+    /// SHA-256 of public keys.
+    pub pins: Vec<[u8; 32]>,
+}
+
+/// Something that an operator did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// Its key. Grows by one; given by the store.
+    pub id: u64,
+    /// When.
+    pub time_ms: i64,
+    /// The id of the API token that was used, or `admin`.
+    pub token: String,
+    /// What that token is for, as it was named.
+    pub name: String,
+    /// Where the request came from.
+    pub peer: String,
+    /// Such as `host.rename`.
+    pub action: String,
+    /// Whom or what it was done to: a host's, token's or address's name or id.
+    pub target: String,
+    /// Details; never a secret.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// What an agent says of itself at hello.

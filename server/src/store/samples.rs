@@ -33,6 +33,36 @@ pub(super) fn host(number: u8) -> HostRow {
         conflict: true,
         dropped_before: 200,
         listed_ms: Some(1_700_000_001_500),
+        orders: HostOrders {
+            interval_ms: Some(30_000),
+            trust_revision: 3,
+            renew: 2,
+            next_credential: Some([9; 32]),
+            revoked: true,
+        },
+        sync_error: true,
+    }
+}
+
+pub(super) fn fleet() -> FleetRow {
+    FleetRow {
+        revision: 3,
+        generation: 2,
+        addresses: vec!["plant.example.org:7443".to_owned()],
+        pins: vec![[10; 32], [11; 32]],
+    }
+}
+
+pub(super) fn audit(id: u64) -> AuditRow {
+    AuditRow {
+        id,
+        time_ms: 1_700_000_000_000,
+        token: "admin".to_owned(),
+        name: String::new(),
+        peer: "127.0.0.1".to_owned(),
+        action: "host.rename".to_owned(),
+        target: "board-1".to_owned(),
+        attributes: BTreeMap::from([("from".to_owned(), "attic".to_owned())]),
     }
 }
 

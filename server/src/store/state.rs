@@ -12,6 +12,9 @@ const HOSTS: TableDefinition<&[u8; 8], &[u8]> = TableDefinition::new("hosts");
 const STREAMS: TableDefinition<&[u8; 9], &[u8]> = TableDefinition::new("streams");
 const CONTAINERS: TableDefinition<&[u8; 40], &[u8]> = TableDefinition::new("containers");
 const JOIN_TOKENS: TableDefinition<&str, &[u8]> = TableDefinition::new("join_tokens");
+/// One row, if any.
+const FLEET: TableDefinition<&str, &[u8]> = TableDefinition::new("fleet");
+const FLEET_KEY: &str = "fleet";
 const API_TOKENS: TableDefinition<&str, &[u8]> = TableDefinition::new("api_tokens");
 
 /// The tables, open for writing.
@@ -21,6 +24,7 @@ pub(super) struct Tables<'txn> {
     containers: Table<'txn, &'static [u8; 40], &'static [u8]>,
     join_tokens: Table<'txn, &'static str, &'static [u8]>,
     api_tokens: Table<'txn, &'static str, &'static [u8]>,
+    fleet: Table<'txn, &'static str, &'static [u8]>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -32,10 +36,11 @@ impl<'txn> Tables<'txn> {
             containers: transaction.open_table(CONTAINERS)?,
             join_tokens: transaction.open_table(JOIN_TOKENS)?,
             api_tokens: transaction.open_table(API_TOKENS)?,
+            fleet: transaction.open_table(FLEET)?,
         })
     }
 
-    /// Does what `write` says; events are none of its business.
+    /// Does what `write` says; events and audits are none of its business.
     pub(super) fn apply(&mut self, write: &Write) -> Result<(), Trouble> {
         match write {
             Write::Host(row) => {
@@ -66,7 +71,10 @@ impl<'txn> Tables<'txn> {
             Write::ApiTokenGone(id) => {
                 self.api_tokens.remove(id.as_str())?;
             }
-            Write::Event(_) => {}
+            Write::Fleet(row) => {
+                self.fleet.insert(FLEET_KEY, encode(row)?.as_slice())?;
+            }
+            Write::Event(_) | Write::Audit(_) => {}
         }
         Ok(())
     }
@@ -85,6 +93,7 @@ pub(super) fn load(transaction: &ReadTransaction) -> Result<(Snapshot, u64), Tro
         })?,
         join_tokens: all(transaction, JOIN_TOKENS, &mut missed("join token"))?,
         api_tokens: all(transaction, API_TOKENS, &mut missed("API token"))?,
+        fleet: all(transaction, FLEET, &mut missed("fleet"))?.pop(),
     };
     Ok((snapshot, unreadable))
 }
