@@ -14,6 +14,7 @@
 //!   last. If it is neither, the server has lost something, and a gap says so; or another run has spoken
 //!   meanwhile, which shows in the epoch, and this one goes on like a new run.
 
+pub mod ledger;
 mod past;
 mod replay;
 
@@ -128,7 +129,12 @@ pub struct Reporter {
     /// Whether the stream of events has to be opened again.
     wants_replay: bool,
     past: Past,
+    /// Kinds that the server has named, a bit for each; those that every server understands are not looked up here.
+    named: u64,
 }
+
+/// Kinds up to this one are as old as the protocol, and need no naming.
+const UNNAMED: u8 = Kind::Listed as u8;
 
 impl Reporter {
     /// A new run. `highest_epoch` is the highest that this host's agent has ever seen, 0 for none.
@@ -151,7 +157,14 @@ impl Reporter {
             replay: None,
             wants_replay: false,
             past: Past::Open,
+            named: 0,
         }
+    }
+
+    /// Whether the server understands a kind of record, as its last welcome says.
+    pub fn understands(&self, kind: Kind) -> bool {
+        let number = kind as u8;
+        number <= UNNAMED || self.named & bit(number) != 0
     }
 
     /// This run's id, for the hello.
@@ -325,6 +338,11 @@ impl Reporter {
             Reason::Store | Reason::Malformed | Reason::TooMany | Reason::Unknown => Next::Later,
         }
     }
+}
+
+/// 0 for numbers that no kind has yet.
+fn bit(number: u8) -> u64 {
+    1u64.checked_shl(number.into()).unwrap_or(0)
 }
 
 #[cfg(test)]

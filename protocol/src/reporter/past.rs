@@ -1,6 +1,6 @@
 //! What a welcome says of the past, held against what was heard.
 
-use super::{Known, Past, Reporter};
+use super::{Known, Past, Reporter, bit};
 use crate::event::{Cause, Gap};
 use crate::hello::Welcome;
 use crate::id::EventIdentity;
@@ -9,6 +9,9 @@ use crate::queue::What;
 impl Reporter {
     /// The server answered the hello.
     pub fn welcomed(&mut self, welcome: &Welcome) {
+        if welcome.epoch >= self.given {
+            self.named = welcome.kinds.iter().fold(0, |named, number| named | bit(*number));
+        }
         let same = self.given == welcome.epoch;
         let others_spoke = welcome.epoch > self.given.max(self.epoch_before) + 1;
         if same {
