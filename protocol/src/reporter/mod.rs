@@ -129,12 +129,12 @@ pub struct Reporter {
     /// Whether the stream of events has to be opened again.
     wants_replay: bool,
     past: Past,
-    /// Kinds that the server has named, a bit for each; those that every server understands are not looked up here.
-    named: u64,
+    /// One bit for each kind of records that the server named in its newest welcome.
+    kinds: u64,
 }
 
-/// Kinds up to this one are as old as the protocol, and need no naming.
-const UNNAMED: u8 = Kind::Listed as u8;
+/// Kinds up to this one are understood by every server there ever was.
+const ALWAYS: u8 = Kind::Listed as u8;
 
 impl Reporter {
     /// A new run. `highest_epoch` is the highest that this host's agent has ever seen, 0 for none.
@@ -157,14 +157,15 @@ impl Reporter {
             replay: None,
             wants_replay: false,
             past: Past::Open,
-            named: 0,
+            kinds: 0,
         }
     }
 
-    /// Whether the server understands a kind of record, as its last welcome says.
+    /// Whether the server that welcomed this run understands records of this kind. Newer kinds than it named are not
+    /// sent: the agent may be years younger than its server.
     pub fn understands(&self, kind: Kind) -> bool {
         let number = kind as u8;
-        number <= UNNAMED || self.named & bit(number) != 0
+        number <= ALWAYS || 1u64.checked_shl(number.into()).is_some_and(|bit| self.kinds & bit != 0)
     }
 
     /// This run's id, for the hello.
@@ -338,11 +339,6 @@ impl Reporter {
             Reason::Store | Reason::Malformed | Reason::TooMany | Reason::Unknown => Next::Later,
         }
     }
-}
-
-/// 0 for numbers that no kind has yet.
-fn bit(number: u8) -> u64 {
-    1u64.checked_shl(number.into()).unwrap_or(0)
 }
 
 #[cfg(test)]
