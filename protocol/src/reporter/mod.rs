@@ -13,9 +13,12 @@
 //! - A welcome in the middle of a run names an event that is in the queue, or the one that was acknowledged
 //!   last. If it is neither, the server has lost something, and a gap says so; or another run has spoken
 //!   meanwhile, which shows in the epoch, and this one goes on like a new run.
+//!
+//! A run may begin with what an earlier one has [left on disk](crate::spool): then it goes on as that one would have.
 
 mod past;
 mod replay;
+mod restore;
 
 use crate::batch::{Answer, Batch, Engine, Reason, Refused};
 use crate::event::Cause;
@@ -23,6 +26,7 @@ use crate::id::{EventIdentity, RunId};
 use crate::limits;
 use crate::queue::{Queue, What};
 use crate::record::{Full, Kind, Writer};
+pub use restore::{Before, Waiting};
 
 /// A place in the order, taken before the engine was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
