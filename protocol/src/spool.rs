@@ -10,8 +10,8 @@
 //! | 8 | XXH3-64 of all that, seeded with the sum of the record before it; little-endian |
 //!
 //! The head comes first and once. What does not fit its sum, and everything behind it, was never written whole and is
-//! not read. A file may be older than what the server has: what a run makes of it shows when the server's welcome
-//! says what is stored (see [`Reporter::restore`]).
+//! not read. A file may be older than what the server has: what becomes of it is decided when the server's welcome says
+//! what is stored (see [`Reporter::restore`]).
 
 use crate::event::{Cause, Gap};
 use crate::id::{EventIdentity, HostId};
@@ -35,7 +35,7 @@ const TIME: usize = 8;
 /// Payloads that are not events are smaller than this.
 const SMALL: usize = 64;
 
-/// What is to be done to the file. All three are to be on the disk before anything more is sent to the server.
+/// What is to be done to the file. None of it is urgent: whatever the file has, it does no harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// Nothing of it is needed any more.
@@ -126,14 +126,6 @@ impl Spool {
         Some(Change::Append)
     }
 
-    /// As [`Spool::keep`], but begins the file anew, for when a welcome has changed what stands before the first entry.
-    pub fn keep_anew(&mut self, reporter: &Reporter, out: impl FnMut(&[u8])) -> Option<Change> {
-        match reporter.before().filter(|_| events(reporter) > 0) {
-            Some(before) => Some(self.replace(before, reporter, out)),
-            None => self.remove(),
-        }
-    }
-
     /// The server has acknowledged something: the file goes if nothing of it waits any more.
     pub fn acknowledged(&mut self, reporter: &Reporter) -> Option<Change> {
         if self.behind_tail(reporter).is_some() {
@@ -142,7 +134,7 @@ impl Spool {
         self.remove()
     }
 
-    /// The file goes, whatever waits. That is safe at any time: a later run then knows less, and shows a gap.
+    /// The file goes, whatever waits. That is right at any time: a later run knows less then, and may show a gap.
     pub fn remove(&mut self) -> Option<Change> {
         let had = !self.is_empty();
         *self = Spool::new(self.host, self.limit);

@@ -132,6 +132,8 @@ pub struct Reporter {
     /// Whether the stream of events has to be opened again.
     wants_replay: bool,
     past: Past,
+    /// It began with what an earlier run had left, and no welcome has said yet what of that is stored.
+    restored: bool,
 }
 
 impl Reporter {
@@ -155,6 +157,7 @@ impl Reporter {
             replay: None,
             wants_replay: false,
             past: Past::Open,
+            restored: false,
         }
     }
 

@@ -1,8 +1,11 @@
 //! A run that goes on from what an earlier one has left on disk.
 //!
-//! The earlier run's queue becomes this one's, with what stood before it; so this run is a continuation of that one
-//! in all but its epoch, and the rules for a welcome in the middle of a run hold. Its first replay looks for the
-//! last event that was left, and needs no welcome for that.
+//! The earlier run's queue becomes this one's, with what stood before it, and this run goes on as that one would have:
+//! its first replay looks for the last event that was left, and needs no welcome for that.
+//!
+//! What was left may be older than it seems: a disk can lose what it had, and another run may have spoken since. So the
+//! first welcome has to name an event of it, or the one before its first, or say that nothing is stored. Else what was
+//! left is dropped, for it may be stored, and this run goes on like a new one. With that no file can do harm.
 
 use super::{Past, Reporter};
 use crate::event::{Cause, Gap};
@@ -16,8 +19,6 @@ use serde::{Deserialize, Serialize};
 pub enum Before {
     /// It follows directly on something that is stored.
     Known {
-        /// The highest epoch that the run knew to be its own or an earlier one's.
-        epoch: u64,
         /// The event before it; `None` if nothing was ever stored.
         last: Option<EventIdentity>,
         /// Behind that event a gap was acknowledged.
@@ -25,8 +26,6 @@ pub enum Before {
     },
     /// No welcome came since it was heard: it may begin with events that are stored, or there may be a gap.
     Open {
-        /// As above.
-        epoch: u64,
         /// Events that stood before it and did not fit.
         dropped: u32,
     },
@@ -52,14 +51,11 @@ impl Reporter {
     /// What stands before the [entries](Reporter::entries). `None` while that is in question: then there is nothing
     /// that a later run could go on from.
     pub fn before(&self) -> Option<Before> {
-        let epoch = self.given.max(self.epoch_before);
         match (self.past, self.queue.front()) {
             _ if self.wants_replay => None,
-            (Past::Settled, _) => {
-                Some(Before::Known { epoch, last: self.last_acknowledged, gap: self.gap_acknowledged != 0 })
-            }
+            (Past::Settled, _) => Some(Before::Known { last: self.last_acknowledged, gap: self.gap_acknowledged != 0 }),
             (Past::Replayed, Some(entry)) => match entry.what {
-                What::Pending { dropped } => Some(Before::Open { epoch, dropped }),
+                What::Pending { dropped } => Some(Before::Open { dropped }),
                 _ => None,
             },
             _ => None,
@@ -85,21 +81,19 @@ impl Reporter {
     /// Goes on from what an earlier run has left; its entries follow, in order. To be called before anything else.
     pub fn restore(&mut self, before: Before) {
         match before {
-            Before::Known { epoch, last, gap } => {
-                self.epoch_before = epoch;
+            Before::Known { last, gap } => {
                 self.last_acknowledged = last;
                 self.last_heard = last;
                 self.gap_acknowledged = u64::from(gap);
                 self.past = Past::Settled;
             }
-            Before::Open { epoch, dropped } => {
-                self.epoch_before = epoch;
+            Before::Open { dropped } => {
                 let seq = self.take_number();
                 self.queue.push_mark(seq, What::Pending { dropped });
                 self.past = Past::Replayed;
             }
         }
-        self.highest_epoch = self.highest_epoch.max(self.epoch_before);
+        self.restored = true;
     }
 
     /// The next entry of those is an event.

@@ -97,9 +97,12 @@ impl Agent {
         (agent, left)
     }
 
-    /// What waits is put on the disk.
-    pub fn keep(&mut self) {
-        if self.disk.spools {
+    /// What waits is put on the disk, or what was acknowledged taken off it.
+    pub fn keep(&mut self, random: &mut Random) {
+        if random.one_in(3) {
+            let change = self.spool.acknowledged(&self.reporter);
+            self.change(change, &[]);
+        } else if self.disk.spools {
             let mut bytes = Vec::new();
             let change = self.spool.keep(&self.reporter, |piece| bytes.extend_from_slice(piece));
             self.change(change, &bytes);
@@ -309,9 +312,6 @@ impl Agent {
             self.waiting = Some(number);
             return Some(writer.as_bytes().to_vec());
         }
-        if !self.spool.is_empty() {
-            self.keep();
-        }
         let part = self.parts.front().cloned().unwrap_or_default();
         if part.is_empty() && !self.reporter.has_events() {
             return None;
@@ -338,11 +338,6 @@ impl Agent {
                 if self.reporter.wants_replay() {
                     self.close_stream();
                 }
-                if !self.spool.is_empty() {
-                    let mut bytes = Vec::new();
-                    let change = self.spool.keep_anew(&self.reporter, |piece| bytes.extend_from_slice(piece));
-                    self.change(change, &bytes);
-                }
                 self.parts.clear();
                 self.listing = None;
             }
@@ -352,8 +347,6 @@ impl Agent {
                     self.parts.pop_front();
                 }
                 self.sent_part = false;
-                let change = self.spool.acknowledged(&self.reporter);
-                self.change(change, &[]);
             }
             Kind::Refused => {
                 let refused: Refused = record.decode().expect("decodes");

@@ -206,7 +206,7 @@ impl World {
             }
             90 if self.random.one_in(2) => {
                 if let Some(agent) = &mut self.agent {
-                    agent.keep();
+                    agent.keep(&mut self.random);
                 }
             }
             91 => {
