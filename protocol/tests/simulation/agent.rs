@@ -6,12 +6,15 @@ use crate::world::{Break, Readings};
 use muster_protocol::batch::{Absent, Answer, Differs, Refused};
 use muster_protocol::event::Cause;
 use muster_protocol::hello::{Hello, Stream, Welcome};
-use muster_protocol::id::EngineId;
+use muster_protocol::id::{EngineId, HostId};
 use muster_protocol::limits;
 use muster_protocol::record::{Kind, Reader, Writer};
 use muster_protocol::reporter::ledger::{Known, Ledger};
 use muster_protocol::reporter::{Reading, Reporter};
+use muster_protocol::spool::{self, Change, Spool};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+const HOST: HostId = HostId([7; 8]);
 
 /// A stream of events that is open.
 pub struct Open {
@@ -45,14 +48,44 @@ pub struct Agent {
     pub lists_begun: u64,
     /// Whether the server ever knew of this run.
     pub welcomed: bool,
+    disk: Disk,
+    spool: Spool,
+}
+
+/// What outlives the process: the spool's file, if the agent has one.
+#[derive(Debug, Clone, Default)]
+pub struct Disk {
+    /// Whether it spools at all.
+    pub spools: bool,
+    file: Vec<u8>,
+    /// As it was at some time, for a disk that goes back.
+    old: Vec<u8>,
+}
+
+impl Disk {
+    pub fn new(spools: bool) -> Disk {
+        Disk { spools, ..Disk::default() }
+    }
+
+    fn apply(&mut self, change: Change, bytes: &[u8]) {
+        match change {
+            Change::Remove => self.file.clear(),
+            Change::Replace => self.file = bytes.to_vec(),
+            Change::Append => self.file.extend_from_slice(bytes),
+        }
+    }
 }
 
 impl Agent {
-    pub fn start(random: &mut Random, highest_epoch: u64, limit: usize) -> Agent {
+    /// Answers also how many events an earlier run has left.
+    pub fn start(random: &mut Random, highest_epoch: u64, limit: usize, disk: Disk) -> (Agent, usize) {
         let mut run = [0; 16];
         run[..8].copy_from_slice(&random.next().to_le_bytes());
-        Agent {
-            reporter: Box::new(Reporter::new(run, highest_epoch)),
+        let mut reporter = Box::new(Reporter::new(run, highest_epoch));
+        let mut spool = Spool::new(HOST, if random.one_in(2) { spool::SMALLEST } else { spool::LARGEST });
+        let left = spool.restore(&disk.file, &mut reporter);
+        let agent = Agent {
+            reporter,
             stream: None,
             last_life: None,
             dirty: BTreeSet::new(),
@@ -67,7 +100,53 @@ impl Agent {
             sent_part: false,
             lists_begun: 0,
             welcomed: false,
+            disk,
+            spool,
+        };
+        (agent, left)
+    }
+
+    /// What waits is put on the disk, or what was acknowledged taken off it.
+    pub fn keep(&mut self, random: &mut Random) {
+        if random.one_in(3) {
+            let change = self.spool.acknowledged(&self.reporter);
+            self.change(change, &[]);
+        } else if self.disk.spools {
+            let mut bytes = Vec::new();
+            let change = self.spool.keep(&self.reporter, |piece| bytes.extend_from_slice(piece));
+            self.change(change, &bytes);
         }
+    }
+
+    fn change(&mut self, change: Option<Change>, bytes: &[u8]) {
+        if let Some(change) = change {
+            self.disk.apply(change, bytes);
+        }
+    }
+
+    /// The process ends; what is left is its disk, which may have been at work just then.
+    pub fn end(mut self, random: &mut Random) -> Disk {
+        if self.disk.spools && random.one_in(2) {
+            let mut bytes = Vec::new();
+            let change = self.spool.keep(&self.reporter, |piece| bytes.extend_from_slice(piece));
+            if let Some(Change::Append) = change {
+                bytes.truncate(random.below(bytes.len() + 1));
+            }
+            if random.one_in(2) {
+                self.change(change, &bytes);
+            }
+        }
+        if random.one_in(4) {
+            self.disk.old = self.disk.file.clone();
+        }
+        if random.one_in(20) {
+            self.disk.file = self.disk.old.clone();
+        }
+        if random.one_in(20) && !self.disk.file.is_empty() {
+            let at = random.below(self.disk.file.len());
+            self.disk.file[at] ^= 1 << random.below(8);
+        }
+        self.disk
     }
 
     pub fn open_stream(&mut self, engine: &Engine) {

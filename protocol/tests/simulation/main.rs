@@ -2,7 +2,7 @@
 //!
 //! Each history is made from a seed: an engine whose containers come and go, an agent that crashes, a network
 //! that loses, duplicates, delays and reorders, a server that crashes, fails to store and comes back from a
-//! backup, and clocks that jump. After every step, and at the end, the rules are checked:
+//! backup, clocks that jump, and in some an agent that keeps what waits on a disk, which may be torn, old or wrong. After every step, and at the end, the rules are checked:
 //!
 //! 1. After a delivered report the server's view of the host equals the engine's at that report.
 //! 2. Older never overwrites newer.
@@ -57,6 +57,7 @@ fn the_rules_hold_in_every_history() {
         assert!(totals.outages > 100 && totals.dropped > 100 && totals.returns > 100, "{totals:?}");
         assert!(totals.lists_of_changes > 5_000, "{totals:?}");
         assert!(totals.forgotten_epochs > 50 && totals.with_hidden > 50, "{totals:?}");
+        assert!(totals.restored_events > 1000, "{totals:?}");
         assert!(totals.lost > 1000 && totals.duplicated > 1000 && totals.reordered > 200 && totals.restores > 50);
     }
 }
