@@ -291,6 +291,7 @@ impl Reporter {
         if with_readings {
             out.raw(readings)?;
         }
+        self.queue.sent(through);
         Ok(Some(Sent { seq, with_readings, more }))
     }
 
@@ -299,6 +300,7 @@ impl Reporter {
         if !self.welcome || answer.epoch != self.given {
             return false;
         }
+        self.queue.answered();
         self.acknowledge(answer.acknowledged);
         true
     }
