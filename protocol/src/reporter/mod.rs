@@ -16,6 +16,7 @@
 //!
 //! A run may begin with what an earlier one has [left on disk](crate::spool): then it goes on as that one would have.
 
+pub mod ledger;
 mod past;
 mod replay;
 mod restore;
@@ -132,9 +133,14 @@ pub struct Reporter {
     /// Whether the stream of events has to be opened again.
     wants_replay: bool,
     past: Past,
+    /// One bit for each kind of records that the server named in its newest welcome.
+    kinds: u64,
     /// It began with what an earlier run had left, and no welcome has said yet what of that is stored.
     restored: bool,
 }
+
+/// Kinds up to this one are understood by every server there ever was.
+const ALWAYS: u8 = Kind::Listed as u8;
 
 impl Reporter {
     /// A new run. `highest_epoch` is the highest that this host's agent has ever seen, 0 for none.
@@ -157,8 +163,16 @@ impl Reporter {
             replay: None,
             wants_replay: false,
             past: Past::Open,
+            kinds: 0,
             restored: false,
         }
+    }
+
+    /// Whether the server that welcomed this run understands records of this kind. Newer kinds than it named are not
+    /// sent: the agent may be years younger than its server.
+    pub fn understands(&self, kind: Kind) -> bool {
+        let number = kind as u8;
+        number <= ALWAYS || 1u64.checked_shl(number.into()).is_some_and(|bit| self.kinds & bit != 0)
     }
 
     /// This run's id, for the hello.

@@ -3,15 +3,16 @@
 use crate::engine::{Engine, Sent};
 use crate::random::Random;
 use crate::world::{Break, Readings};
-use muster_protocol::batch::{Absent, Answer, ListEnd, Refused};
+use muster_protocol::batch::{Absent, Answer, Differs, Refused};
 use muster_protocol::event::Cause;
 use muster_protocol::hello::{Hello, Stream, Welcome};
 use muster_protocol::id::{EngineId, HostId};
 use muster_protocol::limits;
 use muster_protocol::record::{Kind, Reader, Writer};
+use muster_protocol::reporter::ledger::{Known, Ledger};
 use muster_protocol::reporter::{Reading, Reporter};
 use muster_protocol::spool::{self, Change, Spool};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 const HOST: HostId = HostId([7; 8]);
 
@@ -32,6 +33,11 @@ pub struct Agent {
     /// Containers that it reports, at most `limit`; what is beyond is hidden.
     roster: BTreeSet<EngineId>,
     limit: usize,
+    /// What the server has of the containers.
+    ledger: Ledger,
+    known: BTreeMap<EngineId, Known>,
+    /// Lists of which only the changes were sent.
+    pub lists_of_changes: u64,
     /// A list that was numbered and not read yet.
     listing: Option<Reading>,
     /// Records that wait to be sent, in parts.
@@ -85,6 +91,9 @@ impl Agent {
             dirty: BTreeSet::new(),
             roster: BTreeSet::new(),
             limit,
+            ledger: Ledger::default(),
+            known: BTreeMap::new(),
+            lists_of_changes: 0,
             listing: None,
             parts: VecDeque::new(),
             waiting: None,
@@ -238,6 +247,8 @@ impl Agent {
         let mut part = vec![0; limits::READINGS];
         let mut writer = Writer::records(&mut part);
         let (mut listed, mut hidden) = (BTreeSet::new(), 0);
+        let digests = self.reporter.understands(Kind::Digest);
+        let mut report = self.ledger.begin(reading.seq, digests, random.one_in(4));
         for (id, truth) in snapshot {
             if !self.see(*id) {
                 hidden += 1;
@@ -245,18 +256,35 @@ impl Agent {
             }
             listed.insert(*id);
             let body = Engine::encode(*id, truth);
-            writer.numbered(Kind::Listed, reading.seq, &body).expect("fits");
+            if report.see(&mut self.ledger, &body, self.known.entry(*id).or_default()) {
+                writer.numbered(Kind::Listed, reading.seq, &body).expect("fits");
+            }
             readings.made.insert((at, *id), Some(body));
-            if random.one_in(4) {
+            if random.one_in(4) && !writer.is_empty() {
                 self.parts.push_back(writer.as_bytes().to_vec());
                 writer = Writer::records(&mut part);
             }
         }
+        if !report.everything {
+            self.lists_of_changes += 1;
+            for (id, known) in self.known.iter_mut().filter(|(id, _)| !listed.contains(id)) {
+                if self.ledger.is_gone(known) {
+                    writer.record(Kind::Absent, &Absent { seq: reading.seq, id: *id }).expect("fits");
+                }
+            }
+        }
+        self.known.retain(|id, _| listed.contains(id));
         if broken == Some(Break::ForgetHidden) {
             hidden = 0;
         }
-        let end = ListEnd { seq: reading.seq, total: listed.len() as u32, hidden };
-        writer.record(Kind::ListEnd, &end).expect("fits");
+        let (end, digest) = report.end(hidden);
+        if let Some(end) = end {
+            writer.record(Kind::ListEnd, &end).expect("fits");
+        }
+        if let Some(digest) = digest {
+            writer.record(Kind::Digest, &digest).expect("fits");
+        }
+        self.ledger.finish(&report);
         self.roster.retain(|id| listed.contains(id) || self.dirty.contains(id));
         readings.lists.insert(at, listed);
         self.parts.push_back(writer.as_bytes().to_vec());
@@ -273,11 +301,15 @@ impl Agent {
         match engine.containers.get(&id) {
             Some(truth) => {
                 let body = Engine::encode(id, truth);
+                self.ledger.changes(&body, self.known.entry(id).or_default());
                 writer.numbered(Kind::Container, reading.seq, &body).expect("fits");
                 readings.made.insert((at, id), Some(body));
             }
             None => {
                 self.roster.remove(&id);
+                if let Some(mut known) = self.known.remove(&id) {
+                    self.ledger.is_gone(&mut known);
+                }
                 writer.record(Kind::Absent, &Absent { seq: reading.seq, id }).expect("fits");
                 readings.made.insert((at, id), None);
             }
@@ -295,8 +327,7 @@ impl Agent {
         let mut buffer = vec![0; limits::MESSAGE];
         let mut writer = Writer::message(&mut buffer).expect("fits");
         if self.reporter.needs_hello() {
-            self.parts.clear();
-            self.listing = None;
+            self.clear();
             let hello = Hello {
                 run: self.reporter.run(),
                 stream: Stream::Report as u8,
@@ -338,13 +369,17 @@ impl Agent {
                 if self.reporter.wants_replay() {
                     self.close_stream();
                 }
-                self.parts.clear();
-                self.listing = None;
+                self.clear();
             }
             Kind::Answer => {
                 let answer: Answer = record.decode().expect("decodes");
+                let next = reader.next_record().expect("a record or the end");
+                let differs: Option<Differs> = next.map(|record| record.decode().expect("decodes"));
                 if self.reporter.answered(&answer) && self.sent_part {
                     self.parts.pop_front();
+                    if self.parts.is_empty() {
+                        self.ledger.answered(&answer, differs.as_ref());
+                    }
                 }
                 self.sent_part = false;
             }
@@ -354,6 +389,13 @@ impl Agent {
             }
             other => panic!("{other:?} in an answer"),
         }
+    }
+
+    /// What was read before a welcome is not sent after it.
+    fn clear(&mut self) {
+        self.parts.clear();
+        self.listing = None;
+        self.ledger.doubt();
     }
 
     pub fn give_up(&mut self) {

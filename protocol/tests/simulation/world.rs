@@ -33,6 +33,7 @@ pub enum Break {
     AnswerBeforeCommit,
     BelieveAtOnce,
     ForgetHidden,
+    BelieveDigests,
 }
 
 /// What happened in a history: proof that it was one.
@@ -55,6 +56,8 @@ pub struct Seen {
     pub returns: usize,
     pub forgotten_epochs: usize,
     pub with_hidden: usize,
+    /// Lists of which only the changes were sent.
+    pub lists_of_changes: u64,
     /// Events that were found on the disk by a new run.
     pub restored_events: usize,
 }
@@ -76,6 +79,7 @@ impl Seen {
         self.returns += other.returns;
         self.forgotten_epochs += other.forgotten_epochs;
         self.with_hidden += other.with_hidden;
+        self.lists_of_changes += other.lists_of_changes;
         self.restored_events += other.restored_events;
     }
 }
@@ -126,6 +130,7 @@ impl World {
         let padding = if random.one_in(6) { 1024 + random.below(2000) } else { 0 };
         let limit = if random.one_in(6) { 1 + random.below(4) } else { limits::CONTAINERS };
         let has_twin = random.one_in(6);
+        let old = random.one_in(8);
         let disk = Disk::new(random.one_in(3));
         World {
             engine: Engine { ring_size, clock: 1_000_000, padding, ..Engine::default() },
@@ -139,7 +144,7 @@ impl World {
             away: 0,
             epoch_forgotten: false,
             highest_epoch: 0,
-            server: Server::default(),
+            server: Server { old, ..Server::default() },
             requests: Vec::new(),
             answers: Vec::new(),
             next_request: 0,
@@ -323,7 +328,9 @@ impl World {
     }
 
     fn note_dropped(&mut self) {
-        self.seen.dropped += self.agent.as_ref().map_or(0, |agent| agent.reporter.dropped());
+        let Some(agent) = &self.agent else { return };
+        self.seen.dropped += agent.reporter.dropped();
+        self.seen.lists_of_changes += agent.lists_of_changes;
     }
 
     fn agent_sends(&mut self) {
