@@ -10,6 +10,7 @@ use crate::join::{self, Again, Applicant, NotJoined};
 use crate::uplink::Uplink;
 use crate::uplink::backoff::Backoff;
 use crate::uplink::sender::Sender;
+use crate::uplink::way::Wanted;
 use crate::watch::watch;
 use async_signal::{Signal, Signals};
 use futures_lite::StreamExt;
@@ -33,6 +34,8 @@ pub struct RunSettings {
     pub docker_socket: PathBuf,
     /// Between reports.
     pub interval: Duration,
+    /// How messages travel.
+    pub uplink: Wanted,
     /// For a host that has not joined yet.
     pub join: Option<JoinString>,
     /// What the host calls itself when it joins; its hostname if not given.
@@ -63,7 +66,7 @@ fn report(settings: &RunSettings, identity: Identity) -> Result<(), Trouble> {
     let engine = Engine::new(&settings.docker_socket);
     let hub = Hub::new(engine, Reporter::new(run, highest), settings.interval);
     info!("reporting as {} every {:?}", identity.name, settings.interval);
-    let sender = Sender::start(identity).map_err(|error| cannot(&error))?;
+    let sender = Sender::start(identity, settings.uplink).map_err(|error| cannot(&error))?;
     let facts = facts::gather(Path::new("/"));
     let mut uplink = Uplink::new(sender, facts, settings.fingerprint, &settings.state_dir);
     // As a container's first process the agent would not even notice a signal that it does not wait for.

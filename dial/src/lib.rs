@@ -7,12 +7,15 @@
 pub mod client;
 mod failure;
 pub mod join_string;
+pub mod line;
 pub mod pinned;
 mod proxy;
+mod socket;
 mod tcp;
 mod verify;
 
 pub use client::{Client, Settings, Status, Stream};
 pub use failure::Failure;
+pub use line::{Line, Opened};
 pub use join_string::{Address, JoinString, JoinStringError, Pin};
 pub use proxy::Proxies;

@@ -27,6 +27,9 @@ the first of them counts:
   --join STRING       MUSTER_JOIN         for `run`: how to join if this host has not yet;
                                           else the file STATE_DIR/join is looked at
   --name NAME         MUSTER_NAME         what to call this host (its hostname)
+  --uplink WAY        MUSTER_UPLINK       how reports travel: stream (one lasting connection), plain (a request
+                                          each, about twice the bytes), or auto (auto): a stream, and plain
+                                          where a proxy lets none through
   --fingerprint TEXT  MUSTER_FINGERPRINT  stands for the board instead of its serial number
   --log LEVEL         MUSTER_LOG          error, warn, info or debug (info)
 
@@ -47,17 +50,19 @@ pub(crate) enum Setting {
     Interval,
     Join,
     Name,
+    Uplink,
     Fingerprint,
     Log,
 }
 
 impl Setting {
-    pub(crate) const ALL: [Setting; 7] = [
+    pub(crate) const ALL: [Setting; 8] = [
         Setting::StateDir,
         Setting::DockerHost,
         Setting::Interval,
         Setting::Join,
         Setting::Name,
+        Setting::Uplink,
         Setting::Fingerprint,
         Setting::Log,
     ];
@@ -70,6 +75,7 @@ impl Setting {
             Setting::Interval => "interval",
             Setting::Join => "join",
             Setting::Name => "name",
+            Setting::Uplink => "uplink",
             Setting::Fingerprint => "fingerprint",
             Setting::Log => "log",
         }
@@ -82,6 +88,7 @@ impl Setting {
             Setting::Interval => "MUSTER_INTERVAL",
             Setting::Join => "MUSTER_JOIN",
             Setting::Name => "MUSTER_NAME",
+            Setting::Uplink => "MUSTER_UPLINK",
             Setting::Fingerprint => "MUSTER_FINGERPRINT",
             Setting::Log => "MUSTER_LOG",
         }

@@ -1,6 +1,6 @@
 //! `POST /agent/v1/hello`
 
-use super::{keeps_nothing, orders, records, refuse, says};
+use super::{Over, keeps_nothing, orders, records, refuse, says};
 use crate::fleet::host::Outcome;
 use crate::fleet::liveness::HostState;
 use crate::fleet::{Fleet, Turn};
@@ -13,7 +13,7 @@ use muster_protocol::mirror::Hail;
 use muster_protocol::record::{Kind, Reader};
 use std::sync::Arc;
 
-pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
+pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8], over: Over<'_>) -> Response {
     let hello = Reader::message(body).and_then(|mut reader| reader.expect::<Hello<'_>>(Kind::Hello));
     let hello = match hello {
         Ok(hello) if hello.stream == Stream::Report as u8 => hello,
@@ -53,6 +53,7 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
             refuse(&cell, Reason::Superseded)
         }
         Hail::Welcome { epoch, .. } => {
+            cell.lines.heard_over(over.line());
             let welcome = Welcome {
                 epoch,
                 acknowledged: place.acknowledged,

@@ -4,6 +4,7 @@
 pub(crate) mod harness;
 mod hello;
 mod join;
+mod line;
 mod orders;
 mod report;
 #[cfg(test)]
@@ -11,7 +12,7 @@ mod tests;
 
 use crate::access::secret::{hash, number};
 use crate::fleet::{Fleet, HostCell};
-use crate::listen::{Request, Response};
+use crate::listen::{Handle, Request, Response};
 use muster_protocol::batch::{Reason, Refused};
 use muster_protocol::record::{Full, Kind, VERSION, Writer};
 use muster_protocol::{join::Joined, limits};
@@ -45,24 +46,45 @@ pub async fn answer(fleet: &Arc<Fleet>, mut request: Request) -> Response {
     let Some(cell) = fleet.by_credential(&credential) else {
         return says(401, "this credential is not known here: join again");
     };
-    let (removed, interval) = {
-        let live = cell.live();
-        (live.is_removed(), Duration::from_millis(live.row.interval_ms.into()))
-    };
-    if removed {
+    if cell.live().is_removed() {
         return gone();
     }
-    let idle = IDLE_AT_LEAST.max(interval.saturating_mul(IDLE_INTERVALS));
+    let idle = idle_of(&cell);
     let answer = match (request.method.as_str(), what.as_str()) {
         ("GET", "status") => {
             let name = cell.live().row.name.clone();
             one_record(Kind::Joined, &Joined { host: cell.id, name: &name })
         }
         ("POST", "hello" | "report") => message(fleet, &cell, &mut request, what == "hello").await,
-        (_, "status" | "hello" | "report" | "join") => says(405, "this is not how it is asked"),
+        ("GET", "stream") => line::open(fleet, cell.clone()),
+        (_, "status" | "hello" | "report" | "join" | "stream") => says(405, "this is not how it is asked"),
         _ => says(404, "there is nothing here"),
     };
     answer.keep_idle(idle).known(number(&credential))
+}
+
+/// How long a host's connection may be silent.
+fn idle_of(cell: &HostCell) -> Duration {
+    let interval = Duration::from_millis(cell.live().row.interval_ms.into());
+    IDLE_AT_LEAST.max(interval.saturating_mul(IDLE_INTERVALS))
+}
+
+/// What a message came over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Over<'a> {
+    /// A line.
+    Line(&'a Handle),
+    /// A request of its own.
+    Request,
+}
+
+impl<'a> Over<'a> {
+    fn line(self) -> Option<&'a Handle> {
+        match self {
+            Over::Line(handle) => Some(handle),
+            Over::Request => None,
+        }
+    }
 }
 
 /// One message of a host, in its turn.
@@ -75,16 +97,25 @@ async fn message(fleet: &Fleet, cell: &Arc<HostCell>, request: &mut Request, is_
         Ok(body) => body,
         Err(error) => return Response::empty(error.status()),
     };
-    // A host that floods waits here, and nobody else does.
-    match cell.pace.take(fleet.now().monotonic_ms, body.len()) {
-        Some(wait) if wait.is_zero() => {}
-        Some(wait) => drop(smol::Timer::after(wait).await),
-        None => return refuse(cell, Reason::TooMany),
+    match paced(fleet, cell, body.len()).await {
+        Ok(()) => take(fleet, cell, &body, is_hello, Over::Request).await,
+        Err(refusal) => refusal,
     }
-    take(fleet, cell, &body, is_hello).await
 }
 
-async fn take(fleet: &Fleet, cell: &Arc<HostCell>, body: &[u8], is_hello: bool) -> Response {
+/// A host that floods waits here, and nobody else does; too much is refused.
+async fn paced(fleet: &Fleet, cell: &HostCell, bytes: usize) -> Result<(), Response> {
+    match cell.pace.take(fleet.now().monotonic_ms, bytes) {
+        Some(wait) if wait.is_zero() => Ok(()),
+        Some(wait) => {
+            smol::Timer::after(wait).await;
+            Ok(())
+        }
+        None => Err(refuse(cell, Reason::TooMany)),
+    }
+}
+
+async fn take(fleet: &Fleet, cell: &Arc<HostCell>, body: &[u8], is_hello: bool, over: Over<'_>) -> Response {
     if !fleet.committer().may_try() {
         return keeps_nothing(fleet, cell);
     }
@@ -92,7 +123,7 @@ async fn take(fleet: &Fleet, cell: &Arc<HostCell>, body: &[u8], is_hello: bool) 
     if turn.live().is_removed() {
         return gone(); // While this waited.
     }
-    if is_hello { hello::answer(fleet, turn, body).await } else { report::answer(fleet, turn, body).await }
+    if is_hello { hello::answer(fleet, turn, body, over).await } else { report::answer(fleet, turn, body, over).await }
 }
 
 /// The store cannot keep anything now. The host is there all the same.

@@ -8,6 +8,7 @@ mod describe;
 pub mod enlist;
 pub mod feed;
 pub mod host;
+pub mod lines;
 pub mod liveness;
 mod look;
 mod operate;

@@ -1,6 +1,7 @@
 //! Requests and responses as handlers see them.
 
 use super::activity::Answering;
+use super::line::Line;
 use futures_lite::future;
 use futures_lite::stream::{Boxed, Stream, StreamExt};
 use http_body_util::BodyExt;
@@ -203,6 +204,16 @@ impl Response {
         Response { content: Content::Stream(stream.boxed()), ..Response::bytes(status, content_type, Vec::new()) }
     }
 
+    /// The client has asked by `Upgrade:` to change to that protocol, and may: what comes now is `takeover`'s. If it
+    /// has not, it is told to.
+    pub fn line<F>(protocol: &'static str, takeover: impl FnOnce(Line) -> F + Send + 'static) -> Response
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let takeover: Box<Takeover> = Box::new(move |line| Box::pin(takeover(line)));
+        Response { content: Content::Line(protocol, takeover), ..Response::empty(101) }
+    }
+
     /// One more header; the name in lowercase.
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Response {
         self.headers.push((name, value.into()));
@@ -230,13 +241,19 @@ pub enum Content {
     Bytes(Vec<u8>),
     /// Parts.
     Stream(Boxed<Vec<u8>>),
+    /// None: the connection changes its protocol, and is this one's.
+    Line(&'static str, Box<Takeover>),
 }
+
+/// Goes on with a connection that has changed its protocol. It ends when this does.
+pub(super) type Takeover = dyn FnOnce(Line) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send;
 
 impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Content::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
             Content::Stream(_) => f.write_str("Stream"),
+            Content::Line(protocol, _) => write!(f, "Line({protocol})"),
         }
     }
 }
@@ -257,6 +274,7 @@ impl Outgoing {
         let content = match content {
             Content::Bytes(bytes) => Outflow::Bytes(bytes.into()),
             Content::Stream(stream) => Outflow::Stream(stream),
+            Content::Line(..) => Outflow::Bytes(Bytes::new()),
         };
         Outgoing { content, _answering: answering }
     }
