@@ -198,7 +198,7 @@ fn write_server_file(data_dir: &Path, file: &ServerFile) -> Result<(), Failure> 
 
 /// One request: an agent's, or the API's.
 async fn answer(fleet: Arc<Fleet>, mut request: Request) -> Response {
-    if request.path.starts_with(agents::PREFIX) {
+    if agents::is_asked(&request.path) {
         return agents::answer(&fleet, request).await;
     }
     let who = request.bearer().and_then(|token| {

@@ -208,7 +208,7 @@ impl Agent {
     }
 
     pub async fn send(&self, bench: &Bench, body: &[u8], is_hello: bool) -> Response {
-        take(&bench.fleet, &self.cell(bench), body, is_hello, Over::Request).await
+        take(&bench.fleet, &self.cell(bench), body, is_hello, Over::Request(&self.hash())).await
     }
 
     pub fn hello(&mut self, bench: &Bench) -> Result<(), Reason> {

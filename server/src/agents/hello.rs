@@ -62,6 +62,11 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8], over: Over<'_
             };
             records(|writer| {
                 writer.record(Kind::Welcome, &welcome)?;
+                if let Over::Request(credential) = over
+                    && let Some(session) = fleet.begin_session(*credential)
+                {
+                    writer.record(Kind::Session, &session)?;
+                }
                 orders::append(fleet, &cell, writer)
             })
         }

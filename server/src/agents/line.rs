@@ -13,15 +13,16 @@ use std::io;
 use std::sync::Arc;
 
 /// Opens it.
-pub(super) fn open(fleet: &Arc<Fleet>, cell: Arc<HostCell>) -> Response {
+pub(super) fn open(fleet: &Arc<Fleet>, cell: Arc<HostCell>, credential: [u8; 32]) -> Response {
     let fleet = fleet.clone();
-    Response::line(frame::PROTOCOL, move |line| serve(fleet, cell, line))
+    Response::line(frame::PROTOCOL, move |line| serve(fleet, cell, credential, line))
 }
 
-async fn serve(fleet: Arc<Fleet>, cell: Arc<HostCell>, mut line: Line) {
+async fn serve(fleet: Arc<Fleet>, cell: Arc<HostCell>, credential: [u8; 32], mut line: Line) {
     let _entered = cell.lines.enter(line.handle().clone());
-    // Whoever removes a host cuts its lines afterwards, so that one of both is seen.
-    if cell.live().is_removed() {
+    // Whoever ends a credential cuts its host's lines afterwards, so that one of both is seen.
+    let is_good = fleet.by_credential(&credential).is_some_and(|known| known.id == cell.id);
+    if !is_good || cell.live().is_removed() {
         return line.close().await;
     }
     match talk(&fleet, &cell, &mut line).await {

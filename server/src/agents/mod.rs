@@ -7,6 +7,7 @@ mod join;
 mod line;
 mod orders;
 mod report;
+mod session;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,9 @@ use std::time::Duration;
 /// Where agents find us.
 pub const PREFIX: &str = "/agent/v1/";
 
+/// Where they report in as few bytes as requests can have.
+pub const SHORT: &str = "/r";
+
 /// An agent's connection may be silent for this many of its intervals and a bit: so a late report does not pay for a
 /// new one.
 const IDLE_INTERVALS: u32 = 3;
@@ -31,8 +35,16 @@ const IDLE_AT_LEAST: Duration = Duration::from_secs(600);
 /// The longest body of a join: strangers send it, and a token, a name and a fingerprint are short.
 const JOIN_BODY: usize = 4 * 1024;
 
-/// Answers one request of an agent. The path begins with [`PREFIX`].
+/// Whether requests of this path are agents'.
+pub fn is_asked(path: &str) -> bool {
+    path.starts_with(PREFIX) || path == SHORT
+}
+
+/// Answers one request of an agent: one that [`is_asked`].
 pub async fn answer(fleet: &Arc<Fleet>, mut request: Request) -> Response {
+    if request.path == SHORT {
+        return session::answer(fleet, request).await;
+    }
     let Some(credential) = request.bearer().and_then(credential_hash) else {
         return says(401, "no credential: join first");
     };
@@ -55,8 +67,11 @@ pub async fn answer(fleet: &Arc<Fleet>, mut request: Request) -> Response {
             let name = cell.live().row.name.clone();
             one_record(Kind::Joined, &Joined { host: cell.id, name: &name })
         }
-        ("POST", "hello" | "report") => message(fleet, &cell, &mut request, what == "hello").await,
-        ("GET", "stream") => line::open(fleet, cell.clone()),
+        ("POST", "hello" | "report") => {
+            let over = Over::Request(&credential);
+            message(fleet, &cell, &mut request, what == "hello", over).await
+        }
+        ("GET", "stream") => line::open(fleet, cell.clone(), credential),
         (_, "status" | "hello" | "report" | "join" | "stream") => says(405, "this is not how it is asked"),
         _ => says(404, "there is nothing here"),
     };
@@ -74,33 +89,46 @@ fn idle_of(cell: &HostCell) -> Duration {
 pub(crate) enum Over<'a> {
     /// A line.
     Line(&'a Handle),
-    /// A request of its own.
-    Request,
+    /// A request of its own, with the credential that has this hash.
+    Request(&'a [u8; 32]),
+    /// A request of its own, with a session in front of the message.
+    Session,
 }
 
 impl<'a> Over<'a> {
     fn line(self) -> Option<&'a Handle> {
         match self {
             Over::Line(handle) => Some(handle),
-            Over::Request => None,
+            Over::Request(_) | Over::Session => None,
         }
     }
 }
 
 /// One message of a host, in its turn.
-async fn message(fleet: &Fleet, cell: &Arc<HostCell>, request: &mut Request, is_hello: bool) -> Response {
+async fn message(
+    fleet: &Fleet,
+    cell: &Arc<HostCell>,
+    request: &mut Request,
+    is_hello: bool,
+    over: Over<'_>,
+) -> Response {
     let Some(_place) = cell.place() else { return refuse(cell, Reason::TooMany) };
     if cell.pace.is_over(fleet.now().monotonic_ms) {
         return refuse(cell, Reason::TooMany);
     }
-    let body = match request.body.read(limits::MESSAGE).await {
+    let in_front = if matches!(over, Over::Session) { session::RECORD } else { 0 };
+    let mut body = match request.body.read(limits::MESSAGE + in_front).await {
         Ok(body) => body,
         Err(error) => return Response::empty(error.status()),
     };
-    match paced(fleet, cell, body.len()).await {
-        Ok(()) => take(fleet, cell, &body, is_hello, Over::Request).await,
-        Err(refusal) => refusal,
+    if matches!(over, Over::Session) {
+        session::strip(&mut body);
     }
+    let answer = match paced(fleet, cell, body.len()).await {
+        Ok(()) => take(fleet, cell, &body, is_hello, over).await,
+        Err(refusal) => refusal,
+    };
+    if matches!(over, Over::Session) { session::shortened(answer, &body) } else { answer }
 }
 
 /// A host that floods waits here, and nobody else does; too much is refused.

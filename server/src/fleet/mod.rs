@@ -13,6 +13,7 @@ pub mod liveness;
 mod look;
 mod operate;
 pub mod pace;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -32,6 +33,8 @@ use host::{Host, Now, Outcome};
 use muster_dial::{Address, Pin};
 use muster_protocol::hello::Stream;
 use muster_protocol::id::{EngineId, HostId};
+use muster_protocol::orders::Session;
+use sessions::Sessions;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
@@ -59,6 +62,7 @@ struct State {
     feed: Feed,
     join_tokens: Mutex<JoinTokens>,
     api_tokens: Mutex<ApiTokens>,
+    sessions: Sessions,
     started: Instant,
     /// By how much tests have let the time run ahead, in milliseconds.
     #[cfg(test)]
@@ -118,6 +122,7 @@ impl Fleet {
             feed: Feed::new(boot),
             join_tokens: Mutex::new(JoinTokens::new(all.join_tokens)),
             api_tokens: Mutex::new(ApiTokens::new(admin, all.api_tokens)),
+            sessions: Sessions::default(),
             started,
             #[cfg(test)]
             ahead: Default::default(),
@@ -171,6 +176,25 @@ impl Fleet {
     pub fn by_credential(&self, hash: &[u8; 32]) -> Option<Arc<HostCell>> {
         let hosts = self.state.hosts();
         hosts.by_credential.get(hash).and_then(|id| hosts.by_id.get(id)).cloned()
+    }
+
+    /// A session for plain reports of who has this credential, by its hash. Another one ends.
+    pub fn begin_session(&self, credential: [u8; 32]) -> Option<Session> {
+        self.state.sessions.begin(credential)
+    }
+
+    /// The host whose session this is, and its credential's hash; a removed one too.
+    pub fn by_session(&self, session: &Session) -> Option<(Arc<HostCell>, [u8; 32])> {
+        let credential = self.state.sessions.find(session)?;
+        Some((self.by_credential(&credential)?, credential))
+    }
+
+    /// A host's credential is not good any more: what stands for it ends at once. To be called when whoever looks
+    /// at the host sees that already.
+    pub fn shut_out(&self, cell: &HostCell) {
+        let credential = cell.live().row.credential;
+        self.state.sessions.end(&credential);
+        cell.lines.cut();
     }
 
     /// The host's turn, once it comes. What is in memory of it is durable then.

@@ -61,7 +61,7 @@ impl Fleet {
         let mut outcome = Outcome::default();
         turn.live().remove(self.now(), &mut outcome);
         self.settle(turn, outcome).wait().await?;
-        cell.lines.cut();
+        self.shut_out(&cell);
         Ok(cell.live().view())
     }
 

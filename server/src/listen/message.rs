@@ -67,22 +67,39 @@ pub struct Body {
     /// Takes back what the handler did not read.
     rest: async_channel::Sender<Incoming>,
     time: Duration,
+    /// What [`Body::begin`] has read.
+    begun: Vec<u8>,
 }
 
 impl Body {
     pub(super) fn new(incoming: Incoming, time: Duration) -> (Body, async_channel::Receiver<Incoming>) {
         let (rest, unread) = async_channel::bounded(1);
-        (Body { incoming: Some(incoming), rest, time }, unread)
+        (Body { incoming: Some(incoming), rest, time, begun: Vec::new() }, unread)
+    }
+
+    /// The first `length` bytes, or all if there are less; they stay. So it can be known who sends a body before
+    /// all of it is taken.
+    pub async fn begin(&mut self, length: usize) -> Result<&[u8], BodyError> {
+        if let Some(incoming) = &mut self.incoming {
+            let begin = async {
+                while self.begun.len() < length {
+                    let Some(frame) = incoming.frame().await else { break };
+                    if let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() {
+                        self.begun.extend_from_slice(&data);
+                    }
+                }
+                Ok(())
+            };
+            future::or(begin, too_slow(self.time)).await?;
+        }
+        Ok(&self.begun[..length.min(self.begun.len())])
     }
 
     /// All of it, if it has at most `limit` bytes and comes in time. Can be called once; afterwards it is empty.
     pub async fn read(&mut self, limit: usize) -> Result<Vec<u8>, BodyError> {
-        let Some(incoming) = &mut self.incoming else { return Ok(Vec::new()) };
-        let too_slow = async {
-            Timer::after(self.time).await;
-            Err(BodyError::TooSlow)
-        };
-        let read = future::or(collect(incoming, limit), too_slow).await;
+        let begun = std::mem::take(&mut self.begun);
+        let Some(incoming) = &mut self.incoming else { return Ok(begun) };
+        let read = future::or(collect(begun, incoming, limit), too_slow(self.time)).await;
         // Only what is merely too large is worth reading on, for the sake of the answer.
         if !matches!(read, Err(BodyError::TooLarge)) {
             self.incoming = None;
@@ -99,11 +116,16 @@ impl Drop for Body {
     }
 }
 
-async fn collect(incoming: &mut Incoming, limit: usize) -> Result<Vec<u8>, BodyError> {
-    if incoming.size_hint().lower() > limit as u64 {
+async fn too_slow<T>(time: Duration) -> Result<T, BodyError> {
+    Timer::after(time).await;
+    Err(BodyError::TooSlow)
+}
+
+async fn collect(mut bytes: Vec<u8>, incoming: &mut Incoming, limit: usize) -> Result<Vec<u8>, BodyError> {
+    let left = (limit as u64).saturating_sub(bytes.len() as u64);
+    if bytes.len() > limit || incoming.size_hint().lower() > left {
         return Err(BodyError::TooLarge);
     }
-    let mut bytes = Vec::new();
     while let Some(frame) = incoming.frame().await {
         let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
         if data.len() > limit - bytes.len() {
