@@ -16,6 +16,6 @@ mod verify;
 
 pub use client::{Client, Settings, Status, Stream};
 pub use failure::Failure;
-pub use line::{Line, Opened};
 pub use join_string::{Address, JoinString, JoinStringError, Pin};
+pub use line::{Line, Opened};
 pub use proxy::Proxies;

@@ -198,9 +198,8 @@ impl Courier {
     /// status is what the server has against this host.
     fn open_line(&mut self, trip: Trip) -> Result<Option<u16>, Failure> {
         self.open = None;
-        let opened = self.settings(trip).and_then(|settings| {
-            Line::open(settings, "/agent/v1/stream", &self.credential, ANSWER)
-        });
+        let opened =
+            self.settings(trip).and_then(|settings| Line::open(settings, "/agent/v1/stream", &self.credential, ANSWER));
         match opened {
             Ok(Opened::Line(line)) => {
                 debug!("a line to {} is open", line.address());

@@ -132,9 +132,8 @@ mod tests {
     #[test]
     fn an_answer_goes_unsaid_only_if_it_says_no_more_than_that_all_is_well() {
         let digest = |seq| one_record(Kind::Digest, &Digest { seq, total: 0, hidden: 0, sum: [0; 8] });
-        let answer = |listed, unexplained| {
-            one_record(Kind::Answer, &Answer { epoch: 1, acknowledged: 9, listed, unexplained })
-        };
+        let answer =
+            |listed, unexplained| one_record(Kind::Answer, &Answer { epoch: 1, acknowledged: 9, listed, unexplained });
         assert!(!says_something(&digest(7), &answer(7, 0)));
         assert!(!says_something(&one_record(Kind::Engine, &1u8), &answer(0, 0)));
         assert!(says_something(&digest(8), &answer(7, 0)), "the reading took no effect");

@@ -34,11 +34,8 @@ pub(super) async fn answer(fleet: &Arc<Fleet>, mut request: Request) -> Response
         Timer::after(UNKNOWN).await;
         return one_record(Kind::Refused, &Refused { reason: Reason::HelloFirst as u8, epoch: 0 });
     };
-    let answer = if cell.live().is_removed() {
-        gone()
-    } else {
-        message(fleet, &cell, &mut request, false, Over::Session).await
-    };
+    let answer =
+        if cell.live().is_removed() { gone() } else { message(fleet, &cell, &mut request, false, Over::Session).await };
     answer.keep_idle(idle_of(&cell)).known(number(&credential))
 }
 
