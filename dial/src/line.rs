@@ -5,7 +5,7 @@ use crate::client::{Client, Settings, Status};
 use crate::failure::{Failure, one_line};
 use crate::join_string::Address;
 use crate::pinned::Taken;
-use muster_protocol::frame::{self, Head};
+use muster_protocol::frame::{self, Frame, Head};
 use rustls::ClientConnection;
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
@@ -128,7 +128,7 @@ impl Line {
 
     fn complete(&mut self) -> Result<Option<Said>, Failure> {
         let nonsense = |error| Failure::Protocol(one_line(&error));
-        let Some((is_answer, message, rest)) = frame::split(&self.received).map_err(nonsense)? else {
+        let Some(Frame { flag: is_answer, message, rest }) = frame::split(&self.received).map_err(nonsense)? else {
             return match self.received.len() {
                 length if length > self.limit + frame::LONGEST_HEAD => Err(Failure::TooLarge),
                 _ if self.ended => Err(self.lost(io::ErrorKind::UnexpectedEof.into())),

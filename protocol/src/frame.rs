@@ -80,14 +80,25 @@ impl HeadReader {
     }
 }
 
-/// The first frame in `bytes`: whether it has the flag, its message, and what follows it. `None` if it is not
-/// complete yet.
-pub fn split(bytes: &[u8]) -> Result<Option<(bool, &[u8], &[u8])>, Malformed> {
+/// A frame that is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// See [`Head::flag`].
+    pub flag: bool,
+    /// Its message.
+    pub message: &'a [u8],
+    /// What follows it.
+    pub rest: &'a [u8],
+}
+
+/// The first frame in `bytes`; `None` if it is not complete yet.
+pub fn split(bytes: &[u8]) -> Result<Option<Frame<'_>>, Malformed> {
     let mut reader = HeadReader::default();
     for (at, byte) in bytes.iter().enumerate() {
         if let Some(head) = reader.push(*byte)? {
             let rest = &bytes[at + 1..];
-            return Ok(rest.split_at_checked(head.length).map(|(message, rest)| (head.flag, message, rest)));
+            let split = rest.split_at_checked(head.length);
+            return Ok(split.map(|(message, rest)| Frame { flag: head.flag, message, rest }));
         }
     }
     Ok(None)
@@ -126,9 +137,9 @@ mod tests {
             for flag in [false, true] {
                 let message = std::vec![7; length];
                 let bytes = frame(flag, &message);
-                assert_eq!(split(&bytes), Ok(Some((flag, &message[..], &[][..]))));
+                assert_eq!(split(&bytes), Ok(Some(Frame { flag, message: &message, rest: &[] })));
                 let more = [&bytes[..], &[1, 2, 3]].concat();
-                assert_eq!(split(&more), Ok(Some((flag, &message[..], &[1, 2, 3][..]))));
+                assert_eq!(split(&more), Ok(Some(Frame { flag, message: &message, rest: &[1, 2, 3] })));
                 for cut in [0, 1, bytes.len() / 2, bytes.len() - 1] {
                     assert_eq!(split(&bytes[..cut]), Ok(None));
                 }
