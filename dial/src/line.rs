@@ -24,7 +24,7 @@ const REFUSAL: usize = 4 * 1024;
 #[derive(Debug)]
 pub enum Opened {
     /// It is open.
-    Line(Line),
+    Line(Box<Line>),
     /// The server, or what stands before it, answers with this status instead.
     Refused(Status),
 }
@@ -66,7 +66,7 @@ impl Line {
             line.tls.read_tls(&mut sealed).map_err(|error| line.lost(error))?;
             line.decrypt()?;
         }
-        Ok(Opened::Line(line))
+        Ok(Opened::Line(Box::new(line)))
     }
 
     /// Where the server is.

@@ -49,11 +49,11 @@ pub(crate) struct Route {
     pub(crate) proxy: Option<Proxy>,
 }
 
-/// TLS that recognises a server by these pins, for other clients than those of this crate: of any version, with the
-/// fleet's protocol, and with sessions that are resumed.
-pub fn tls(pins: Vec<Pin>) -> Result<Arc<ClientConfig>, Failure> {
+/// TLS that accepts servers with one of these pins and a certificate of at least this generation: for clients of
+/// this crate and for others. Of any version, with the fleet's protocol, and with sessions that are resumed.
+pub fn tls(pins: Vec<Pin>, least_generation: u64) -> Result<Arc<ClientConfig>, Failure> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = PinVerifier::new(pins, &provider);
+    let verifier = PinVerifier::new(pins, least_generation, &provider);
     let mut tls = ClientConfig::builder_with_details(provider, Arc::new(Uptime(Instant::now())))
         .with_protocol_versions(rustls::ALL_VERSIONS)
         .map_err(|error| Failure::Tls(one_line(&error)))?

@@ -24,3 +24,4 @@ pub mod record;
 pub mod reporter;
 #[cfg(test)]
 mod seeded;
+pub mod spool;

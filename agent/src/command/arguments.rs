@@ -31,6 +31,8 @@ the first of them counts:
                                           each, about twice the bytes), or auto (auto): a stream, and plain
                                           where a proxy lets none through
   --fingerprint TEXT  MUSTER_FINGERPRINT  stands for the board instead of its serial number
+  --spool SIZE        MUSTER_SPOOL        for `run`: keeps events that wait for the server on disk, so that
+                                          a power cut does not take them (0: off), 16KiB to 128KiB
   --log LEVEL         MUSTER_LOG          error, warn, info or debug (info)
 
 Flags only:
@@ -52,11 +54,12 @@ pub(crate) enum Setting {
     Name,
     Uplink,
     Fingerprint,
+    Spool,
     Log,
 }
 
 impl Setting {
-    pub(crate) const ALL: [Setting; 8] = [
+    pub(crate) const ALL: [Setting; 9] = [
         Setting::StateDir,
         Setting::DockerHost,
         Setting::Interval,
@@ -64,6 +67,7 @@ impl Setting {
         Setting::Name,
         Setting::Uplink,
         Setting::Fingerprint,
+        Setting::Spool,
         Setting::Log,
     ];
 
@@ -77,6 +81,7 @@ impl Setting {
             Setting::Name => "name",
             Setting::Uplink => "uplink",
             Setting::Fingerprint => "fingerprint",
+            Setting::Spool => "spool",
             Setting::Log => "log",
         }
     }
@@ -90,6 +95,7 @@ impl Setting {
             Setting::Name => "MUSTER_NAME",
             Setting::Uplink => "MUSTER_UPLINK",
             Setting::Fingerprint => "MUSTER_FINGERPRINT",
+            Setting::Spool => "MUSTER_SPOOL",
             Setting::Log => "MUSTER_LOG",
         }
     }

@@ -73,7 +73,7 @@ pub(super) struct Courier {
 
 /// What is open.
 enum Open {
-    Line(Line, Instant),
+    Line(Box<Line>, Instant),
     Requests(Client),
 }
 
@@ -268,6 +268,7 @@ fn talk(line: &mut Line, body: &[u8], wants_answer: bool, heard: &mut Vec<Reply>
         heard.push(Reply { status: 200, message: said.message, is_answer: said.is_answer });
         said.is_answer
     };
+    let mut wants_answer = wants_answer;
     for _ in 0..UNASKED {
         match line.heard()? {
             // Nothing was asked before this.
@@ -275,6 +276,8 @@ fn talk(line: &mut Line, body: &[u8], wants_answer: bool, heard: &mut Vec<Reply>
             Some(said) => drop(hear(said)),
             None => break,
         }
+        // What it has to say may be about this message as much as about the last one.
+        wants_answer = true;
     }
     line.send(body, wants_answer, OVERALL)?;
     debug!("{} bytes over the line", body.len());

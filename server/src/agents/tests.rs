@@ -62,7 +62,7 @@ impl Port {
 
     /// A connection for bytes of the test's own.
     fn raw(&self) -> StreamOwned<ClientConnection, TcpStream> {
-        let tls = muster_dial::pinned::tls(vec![self.key.pin()]).expect("pins");
+        let tls = muster_dial::pinned::tls(vec![self.key.pin()], 0).expect("pins");
         let name = "localhost".try_into().expect("a name");
         let tcp = TcpStream::connect(self.address).expect("it listens");
         tcp.set_read_timeout(Some(Duration::from_secs(30))).expect("a limit");

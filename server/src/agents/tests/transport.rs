@@ -22,7 +22,7 @@ fn open(port: &Port, credential: &str) -> Result<Line, Status> {
     let address = port.address.to_string().parse().expect("an address");
     let settings = Settings::small(address, vec![port.key.pin()]);
     match Line::open(settings, "/agent/v1/stream", credential, 4096).expect("an answer") {
-        Opened::Line(line) => Ok(line),
+        Opened::Line(line) => Ok(*line),
         Opened::Refused(status) => Err(status),
     }
 }
