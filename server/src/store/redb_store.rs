@@ -395,4 +395,6 @@ fn write_state(state: &Database, writes: &[Write], newest: u64) -> Result<(), Tr
 }
 
 #[cfg(test)]
+mod history_tests;
+#[cfg(test)]
 mod tests;

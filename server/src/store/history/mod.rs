@@ -252,6 +252,3 @@ fn complain(file: &HistoryFile, fault: &Fault) {
         log::error!("events are missing in what is shown: {}", fault.explain("read"));
     }
 }
-
-#[cfg(test)]
-mod tests;
