@@ -265,6 +265,9 @@ impl RedbStore {
         write_state(state, writes, newest).map_err(|trouble| self.place.fault(trouble))?;
         *unsure = false;
         self.newest.fetch_max(newest, Ordering::AcqRel);
+        if newest > 0 {
+            self.history.make_room();
+        }
         Ok(())
     }
 }
@@ -365,8 +368,11 @@ impl Store for RedbStore {
     }
 
     fn tidy(&self, now_ms: i64) {
+        let unsure = self.unsure.lock().unwrap_or_else(PoisonError::into_inner);
         let _open = self.shared();
-        self.history.tidy(now_ms);
+        if !*unsure {
+            self.history.tidy(now_ms);
+        }
     }
 
     fn lost(&self) -> Option<StoreError> {
