@@ -266,7 +266,7 @@ fn whatever_happens_the_history_is_the_end_of_what_was_committed() {
         let mut store = reopen();
         let mut committed: Vec<EventRow> = Vec::new();
         let (mut day, mut kept_from) = (20_000, 1);
-        for step in 0..120 {
+        for step in 0..90 {
             day += [0, 0, 0, 1, 1, 2, -1, -3, 300, -300][dice.roll(10) as usize];
             let batch: Vec<EventRow> = (0..dice.roll(6) + 1)
                 .map(|n| {
