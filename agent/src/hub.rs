@@ -5,7 +5,9 @@ use crate::census::outbox::Outbox;
 use crate::census::roster::Roster;
 use crate::docker::engine::Engine;
 use crate::health::Health;
+use muster_protocol::id::RunId;
 use muster_protocol::reporter::Reporter;
+use muster_protocol::reporter::ledger::Ledger;
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
@@ -45,6 +47,10 @@ pub struct Hub {
     pub reporter: RefCell<Box<Reporter>>,
     /// Which containers there are.
     pub roster: RefCell<Box<Roster>>,
+    /// What the server has of them.
+    pub ledger: RefCell<Ledger>,
+    /// When everything was last sent.
+    pub all_sent: Cell<Option<Instant>>,
     /// Readings on their way.
     pub outbox: RefCell<Outbox>,
     /// Whether the engine answers.
@@ -53,6 +59,8 @@ pub struct Hub {
     pub interval: Duration,
     /// The last exchange with the server worked.
     pub online: Cell<bool>,
+    /// How often one did.
+    pub answers: Cell<u64>,
     /// A stream of events is open and its replay is through.
     pub subscribed: Cell<bool>,
     /// All containers are to be read as soon as possible.
@@ -75,15 +83,18 @@ pub struct Hub {
 
 impl Hub {
     /// Before anything was heard.
-    pub fn new(engine: Engine, reporter: Reporter, interval: Duration) -> Hub {
+    pub fn new(engine: Engine, run: RunId, highest_epoch: u64, interval: Duration) -> Hub {
         Hub {
             engine,
-            reporter: RefCell::new(Box::new(reporter)),
+            reporter: RefCell::new(Box::new(Reporter::new(run, highest_epoch))),
             roster: RefCell::default(),
+            ledger: RefCell::default(),
+            all_sent: Cell::new(None),
             outbox: RefCell::default(),
             health: RefCell::new(Health::new(Instant::now())),
             interval,
             online: Cell::new(false),
+            answers: Cell::new(0),
             subscribed: Cell::new(false),
             list_now: Cell::new(false),
             listed: Cell::new(0),
@@ -94,6 +105,13 @@ impl Hub {
             replay: Wake::default(),
             room: Wake::default(),
         }
+    }
+
+    /// What waits to be sent is thrown away, and read again when the server takes it.
+    pub fn forget_readings(&self) {
+        self.outbox.borrow_mut().clear();
+        self.ledger.borrow_mut().doubt();
+        self.room.ring();
     }
 
     /// Asks for a reading of all containers.

@@ -439,3 +439,35 @@ fn a_message_that_finds_no_room_loses_nothing() {
     assert_eq!(reporter.message(&mut writer, None, &[]), Err(Full));
     assert_eq!(told(&mut reporter), ["event 1", "event 2", "event 3"]);
 }
+
+#[test]
+fn only_kinds_that_the_newest_welcome_names_are_understood() {
+    let named = |epoch, kinds: &[u8]| Welcome {
+        kinds: heapless::Vec::from_slice(kinds).expect("few"),
+        ..welcome(epoch, 0, None)
+    };
+    let mut reporter = Reporter::new(RUN, 0);
+    let asked = |reporter: &Reporter| [Kind::Event, Kind::Listed, Kind::Digest].map(|kind| reporter.understands(kind));
+    assert_eq!(asked(&reporter), [true, true, false], "before any welcome");
+    reporter.welcomed(&named(1, &(1..=14).collect::<Vec<_>>()));
+    assert_eq!(asked(&reporter), [true, true, false]);
+    reporter.welcomed(&named(2, &[15, 64, 255]));
+    assert_eq!(asked(&reporter), [true, true, true]);
+    reporter.welcomed(&named(1, &[]));
+    assert!(reporter.understands(Kind::Digest), "that welcome was delayed");
+    // The server went back to an older version, in the middle of an epoch.
+    reporter.welcomed(&named(2, &[]));
+    assert_eq!(asked(&reporter), [true, true, false]);
+}
+
+#[test]
+fn a_welcome_that_changes_nothing_ends_no_reading() {
+    let mut reporter = welcomed(None);
+    reporter.stream_opened(Cause::AgentDown);
+    reporter.replay_ended();
+    let reading = reporter.begin_reading().expect("a place");
+    assert!(!reporter.welcomed(&welcome(1, 0, None)));
+    assert!(reporter.is_current(reading));
+    assert!(reporter.welcomed(&welcome(2, 0, None)));
+    assert!(!reporter.is_current(reading));
+}

@@ -6,7 +6,7 @@ use crate::store::Retention;
 use clap::Args;
 use muster_dial::Address;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Flags of `muster serve`.
 #[derive(Debug, Args)]
@@ -29,6 +29,13 @@ pub struct Serve {
     /// How much of the disk events may take, such as 512MB or 2GB; at least 1MB. The oldest go first
     #[arg(long, value_name = "SIZE", default_value = "256MB", env = "MUSTER_HISTORY_SIZE", value_parser = read_size)]
     history_size: u64,
+    /// A certificate of your own for browsers and other clients without a pin: a PEM file, read again when it changes.
+    /// Agents and pinned commands go by the fleet key all the same
+    #[arg(long, value_name = "FILE", env = "MUSTER_TLS_CERT", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The key of that certificate: a PEM file
+    #[arg(long, value_name = "FILE", env = "MUSTER_TLS_KEY", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 }
 
 /// Reads `256MB`, `256M`, `256MiB` or `268435456`: units are powers of 1024.
@@ -58,6 +65,7 @@ pub fn run(flags: &Serve, data_dir: &Path) -> Result<(), Failure> {
         listen: flags.listen,
         advertise: flags.advertise.clone(),
         retention: Retention { days: flags.history_days, bytes: flags.history_size },
+        tls: flags.tls_cert.clone().zip(flags.tls_key.clone()),
     })
 }
 

@@ -102,7 +102,7 @@ impl RedbStore {
         let lock = DirectoryLock::take(data_dir)?;
         let place = Place { path: data_dir.join(FILE), cache: CACHE };
         if !place.exists()? {
-            place.make(|transaction| format::mark(transaction)).map_err(|fault| fault.explain("make"))?;
+            place.make(format::mark).map_err(|fault| fault.explain("make"))?;
         }
         place.keep_private()?;
         let mut state = place.open().map_err(|fault| fault.explain("open"))?;
