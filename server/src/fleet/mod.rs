@@ -178,6 +178,17 @@ impl Fleet {
         self.committer.problem().map(|error| error.message)
     }
 
+    /// Why the store will not work again by itself, if that is so.
+    pub fn lost(&self) -> Option<String> {
+        self.history.0.lost().map(|error| error.message)
+    }
+
+    /// Deletes events that are too old or too many. To be called each hour.
+    pub async fn tidy(&self) {
+        let store = self.history.0.clone();
+        smol::unblock(move || store.tidy(now_ms())).await;
+    }
+
     /// A host by its key.
     pub fn cell(&self, id: HostId) -> Option<Arc<HostCell>> {
         self.state.cell(id)
