@@ -1,25 +1,31 @@
 //! `POST /agent/v1/hello`
 
 use super::{keeps_nothing, orders, records, refuse, says};
+use crate::fleet::boards::Verdict;
 use crate::fleet::host::Outcome;
 use crate::fleet::liveness::HostState;
-use crate::fleet::{Fleet, Turn};
+use crate::fleet::{Fleet, HostCell, Turn};
 use crate::listen::Response;
 use crate::store::HostFacts;
 use muster_protocol::batch::Reason;
 use muster_protocol::hello::{Hello, Stream, Welcome};
 use muster_protocol::limits;
 use muster_protocol::mirror::Hail;
-use muster_protocol::record::{Kind, Reader};
+use muster_protocol::orders::Renewed;
+use muster_protocol::record::{Kind, Malformed, Reader};
 use std::sync::Arc;
 
 pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
-    let hello = Reader::message(body).and_then(|mut reader| reader.expect::<Hello<'_>>(Kind::Hello));
-    let hello = match hello {
-        Ok(hello) if hello.stream == Stream::Report as u8 => hello,
-        Ok(_) => return says(400, "this server knows no such stream"),
-        Err(malformed) => return says(400, &malformed.to_string()),
+    let read = || {
+        let mut records = Reader::message(body)?;
+        Ok((records.expect::<Hello<'_>>(Kind::Hello)?, Behind::read(&mut records)?))
     };
+    let (hello, behind) = match read() {
+        Ok((hello, behind)) if hello.stream == Stream::Report as u8 => (hello, behind),
+        Ok(_) => return says(400, "this server knows no such stream"),
+        Err(malformed) => return says(400, &Malformed::to_string(&malformed)),
+    };
+    let offer = behind.renewed.filter(|offer| is_free(fleet, turn.cell(), &offer.hash));
     let facts = HostFacts {
         agent_version: fact(hello.agent_version),
         os: fact(hello.os),
@@ -28,6 +34,17 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
     };
     let now = fleet.now();
     let mut outcome = Outcome::default();
+    let judged = turn.live().judge(hello.fingerprint, now, &mut outcome);
+    if let Some(reason) = refusal(&judged) {
+        let cell = Arc::clone(turn.cell());
+        if judged == (Verdict::Clone { again: false }) {
+            log::warn!("host {}: another board uses its credential, and is told to join by itself", cell.id);
+        }
+        return match fleet.settle(turn, outcome).wait().await {
+            Ok(()) => refuse(&cell, reason),
+            Err(_) => refuse(&cell, Reason::Store),
+        };
+    }
     let (hail, place) = {
         let mut live = turn.live();
         let active = live.liveness.state() == HostState::Active;
@@ -39,7 +56,10 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
                 }
                 live.conflict(now, &mut outcome);
             }
-            Hail::Welcome { new, .. } => live.greet(hello.interval_ms, facts, new, now, &mut outcome),
+            Hail::Welcome { new, .. } => {
+                live.offered(offer, &mut outcome);
+                live.greet(hello.interval_ms, facts, new, now, &mut outcome);
+            }
         }
         (hail, live.mirror.place().clone())
     };
@@ -61,9 +81,42 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
             };
             records(|writer| {
                 writer.record(Kind::Welcome, &welcome)?;
-                orders::append(fleet, &cell, writer)
+                orders::append(fleet, &cell, true, writer)
             })
         }
+    }
+}
+
+/// What may stand behind a hello.
+#[derive(Default)]
+struct Behind {
+    renewed: Option<Renewed>,
+}
+
+impl Behind {
+    fn read(records: &mut Reader<'_>) -> Result<Behind, Malformed> {
+        let mut behind = Behind::default();
+        while let Some(record) = records.next_record()? {
+            // What a hello has no use for does no harm.
+            if record.kind == Kind::Renewed {
+                behind.renewed = Some(record.decode()?);
+            }
+        }
+        Ok(behind)
+    }
+}
+
+/// Whether no other host has the credential with this hash.
+fn is_free(fleet: &Fleet, cell: &HostCell, hash: &[u8; 32]) -> bool {
+    fleet.by_credential(hash).is_none_or(|other| other.id == cell.id)
+}
+
+/// What a board is told that is not the one that the host is known by.
+fn refusal(verdict: &Verdict) -> Option<Reason> {
+    match verdict {
+        Verdict::Same | Verdict::Moved => None,
+        Verdict::Undecided => Some(Reason::Undecided),
+        Verdict::Clone { .. } => Some(Reason::Clone),
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
     match fleet.settle(turn, outcome).wait().await {
         Ok(()) => records(|writer| {
             writer.record(Kind::Answer, &answer)?;
-            orders::append(fleet, &cell, writer)
+            orders::append(fleet, &cell, false, writer)
         }),
         Err(_) => keeps_nothing(fleet, &cell),
     }
