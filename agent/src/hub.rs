@@ -6,6 +6,7 @@ use crate::census::roster::Roster;
 use crate::docker::engine::Engine;
 use crate::health::Health;
 use muster_protocol::reporter::Reporter;
+use muster_protocol::reporter::ledger::Ledger;
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,10 @@ pub struct Hub {
     pub reporter: RefCell<Box<Reporter>>,
     /// Which containers there are.
     pub roster: RefCell<Box<Roster>>,
+    /// What the server has of them.
+    pub ledger: RefCell<Ledger>,
+    /// When everything was last sent.
+    pub all_sent: Cell<Option<Instant>>,
     /// Readings on their way.
     pub outbox: RefCell<Outbox>,
     /// Whether the engine answers.
@@ -80,6 +85,8 @@ impl Hub {
             engine,
             reporter: RefCell::new(Box::new(reporter)),
             roster: RefCell::default(),
+            ledger: RefCell::default(),
+            all_sent: Cell::new(None),
             outbox: RefCell::default(),
             health: RefCell::new(Health::new(Instant::now())),
             interval,
@@ -94,6 +101,13 @@ impl Hub {
             replay: Wake::default(),
             room: Wake::default(),
         }
+    }
+
+    /// What waits to be sent is thrown away, and read again when the server takes it.
+    pub fn forget_readings(&self) {
+        self.outbox.borrow_mut().clear();
+        self.ledger.borrow_mut().doubt();
+        self.room.ring();
     }
 
     /// Asks for a reading of all containers.

@@ -32,6 +32,8 @@ pub struct Settings {
     pub address: Address,
     /// What it is recognised by: any one of them.
     pub pins: Vec<Pin>,
+    /// The least [generation](crate::generation) of its certificate; 0: any.
+    pub least_generation: u64,
     /// For the name lookup, and again for TCP, the proxy and TLS together.
     pub connect_timeout: Duration,
     /// For a whole request, connection and answer included. Streams have no such limit.
@@ -48,6 +50,7 @@ impl Settings {
         Settings {
             address,
             pins,
+            least_generation: 0,
             connect_timeout: Duration::from_secs(10),
             overall_timeout: Duration::from_secs(30),
             buffer_bytes: 8 * 1024,
@@ -95,7 +98,7 @@ impl Client {
             log::debug!("{} is reached through the proxy {proxy}", settings.address);
         }
         let route = Arc::new(Route { server: settings.address.clone(), proxy });
-        let connector = PinnedConnector::new(settings.pins, opened.clone(), route.clone())?;
+        let connector = PinnedConnector::new(settings.pins, settings.least_generation, opened.clone(), route.clone())?;
         let buffer = settings.buffer_bytes.max(LEAST_BUFFER);
         let config = Config::builder()
             .http_status_as_error(false)

@@ -21,6 +21,13 @@ pub enum Failure {
         /// What was presented instead.
         got: String,
     },
+    /// The pinned server's key vouches for what answers there, but with a certificate that is no longer accepted.
+    Outdated {
+        /// The least generation that is.
+        least: u64,
+        /// What was presented.
+        got: u64,
+    },
     /// TLS could not be agreed on, or broke later: why.
     Tls(String),
     /// A time limit passed.
@@ -38,6 +45,11 @@ impl fmt::Display for Failure {
             Failure::PinMismatch { expected, got } => {
                 write!(f, "this is not the pinned server: expected {expected}, got {got}")
             }
+            Failure::Outdated { least, got } => write!(
+                f,
+                "this is not the pinned server as it is now: its certificate has generation {got}, \
+                 and none below {least} is accepted"
+            ),
             Failure::Tls(why) => write!(f, "no secure connection to the server: {why}"),
             Failure::TimedOut => f.write_str("the server did not answer in time"),
             Failure::TooLarge => f.write_str("the server's answer is larger than expected"),
@@ -84,7 +96,9 @@ impl Failure {
             Failure::Unreachable(_) => io::ErrorKind::ConnectionAborted,
             Failure::PinMismatch { .. } => io::ErrorKind::PermissionDenied,
             Failure::TimedOut => io::ErrorKind::TimedOut,
-            Failure::Tls(_) | Failure::TooLarge | Failure::Protocol(_) => io::ErrorKind::InvalidData,
+            Failure::Outdated { .. } | Failure::Tls(_) | Failure::TooLarge | Failure::Protocol(_) => {
+                io::ErrorKind::InvalidData
+            }
         }
     }
 }

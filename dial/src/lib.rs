@@ -6,13 +6,16 @@
 
 pub mod client;
 mod failure;
+pub mod generation;
 pub mod join_string;
 pub mod pinned;
 mod proxy;
 mod tcp;
-mod verify;
+mod trust;
+pub mod verify;
 
 pub use client::{Client, Settings, Status, Stream};
 pub use failure::Failure;
 pub use join_string::{Address, JoinString, JoinStringError, Pin};
 pub use proxy::Proxies;
+pub use trust::Trust;

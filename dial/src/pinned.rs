@@ -49,10 +49,16 @@ pub(crate) struct Route {
 }
 
 impl PinnedConnector {
-    /// Accepts servers with one of these pins, and counts connections in `opened`.
-    pub(crate) fn new(pins: Vec<Pin>, opened: Arc<AtomicU64>, route: Arc<Route>) -> Result<PinnedConnector, Failure> {
+    /// Accepts servers with one of these pins and a certificate of at least this generation, and counts connections
+    /// in `opened`.
+    pub(crate) fn new(
+        pins: Vec<Pin>,
+        least_generation: u64,
+        opened: Arc<AtomicU64>,
+        route: Arc<Route>,
+    ) -> Result<PinnedConnector, Failure> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = PinVerifier::new(pins, &provider);
+        let verifier = PinVerifier::new(pins, least_generation, &provider);
         let mut tls = ClientConfig::builder_with_details(provider, Arc::new(Uptime(Instant::now())))
             .with_protocol_versions(rustls::ALL_VERSIONS)
             .map_err(|error| Failure::Tls(one_line(&error)))?

@@ -23,3 +23,4 @@ pub mod record;
 pub mod reporter;
 #[cfg(test)]
 mod seeded;
+pub mod spool;

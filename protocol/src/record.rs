@@ -246,6 +246,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Of records without the version byte, as [`Writer::records`] makes them.
+    pub fn records(bytes: &'a [u8]) -> Reader<'a> {
+        Reader { rest: bytes }
+    }
+
     /// The next record of a known kind, or `None` at the end.
     pub fn next_record(&mut self) -> Result<Option<Record<'a>>, Malformed> {
         while let Some((&number, rest)) = self.rest.split_first() {

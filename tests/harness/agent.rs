@@ -1,9 +1,8 @@
 //! Muster agents.
 
 use crate::place::{self, Place};
-use crate::process::{self, Process, Ran, program};
+use crate::process::{self, Process, Ran, command_inside, program};
 use crate::{Engine, Server};
-use std::process::Command;
 
 /// How many seconds one command of the agent may take.
 const COMMAND_LIMIT: u32 = 60;
@@ -19,13 +18,15 @@ pub struct Agent {
     process: Option<Process>,
     /// What it is started with as `--interval`.
     pub interval: String,
+    /// The network namespace that it lives in, if not the test's own; see [`Link::namespace`](crate::link::Link).
+    pub network: Option<String>,
 }
 
 impl Agent {
     /// One that has not joined, for an engine that answers at `docker_host`.
     pub fn new(docker_host: &str) -> Agent {
         let interval = INTERVAL.to_owned();
-        Agent { place: Place::new(), docker_host: docker_host.to_owned(), process: None, interval }
+        Agent { place: Place::new(), docker_host: docker_host.to_owned(), process: None, interval, network: None }
     }
 
     /// Joins under the engine's name, starts, and waits until the server has its first report.
@@ -71,7 +72,7 @@ impl Agent {
 
     /// Runs `muster-agent` with any arguments.
     pub fn command(&self, arguments: &[&str]) -> Ran {
-        Ran::of(&program("muster-agent"), arguments, &[], COMMAND_LIMIT)
+        Ran::inside(self.network.as_deref(), &program("muster-agent"), arguments, &[], COMMAND_LIMIT)
     }
 
     /// Starts `muster-agent run`.
@@ -82,7 +83,7 @@ impl Agent {
     /// Starts `muster-agent run` with more in its environment.
     pub fn start_with(&mut self, environment: &[(&str, &str)]) {
         assert!(self.process.is_none(), "the agent runs");
-        let mut command = Command::new(program("muster-agent"));
+        let mut command = command_inside(self.network.as_deref(), &program("muster-agent"));
         command.args(["run", "--state-dir", &self.state_dir(), "--docker-host", &self.docker_host]);
         command.args(["--interval", &self.interval]);
         process::clean(&mut command).envs(environment.iter().copied());
@@ -92,7 +93,7 @@ impl Agent {
     /// Starts `muster-agent join STRING --run`.
     pub fn start_joining(&mut self, join: &str) {
         assert!(self.process.is_none(), "the agent runs");
-        let mut command = Command::new(program("muster-agent"));
+        let mut command = command_inside(self.network.as_deref(), &program("muster-agent"));
         command.args(["join", join, "--run", "--state-dir", &self.state_dir(), "--docker-host", &self.docker_host]);
         let command = process::clean(&mut command);
         self.process = Some(Process::start("agent", command, &self.place.join("agent.log")));

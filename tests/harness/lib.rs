@@ -6,7 +6,9 @@
 //! `test.sh` installs what is missing.
 
 pub mod agent;
+pub mod clock;
 pub mod engine;
+pub mod link;
 pub mod place;
 pub mod process;
 pub mod proxy;
@@ -16,7 +18,9 @@ pub mod truth;
 pub mod wait;
 
 pub use agent::Agent;
+pub use clock::SteppedClock;
 pub use engine::Engine;
+pub use link::Link;
 pub use proxy::Proxy;
 pub use server::Server;
 pub use wait::{eventually, eventually_within};

@@ -130,6 +130,20 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// Runs a program to its end, in a network namespace (or the test's own) and for `limit` seconds at most.
+    pub fn inside(
+        namespace: Option<&str>,
+        program: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        limit: u32,
+    ) -> Ran {
+        let Some(namespace) = namespace else { return Ran::of(program, arguments, environment, limit) };
+        let enter = format!("--net={namespace}");
+        let all: Vec<&str> = [enter.as_str(), program].iter().chain(arguments).copied().collect();
+        Ran::of("nsenter", &all, environment, limit)
+    }
+
     /// Runs a program to its end, for `limit` seconds at most.
     pub fn of(program: &str, arguments: &[&str], environment: &[(&str, &str)], limit: u32) -> Ran {
         Ran::with_input(program, arguments, environment, limit, None)
@@ -209,6 +223,14 @@ pub fn clean(command: &mut Command) -> &mut Command {
             command.env_remove(key);
         }
     }
+    command
+}
+
+/// A command that runs in a network namespace, or in the test's own. `nsenter` becomes the program, so signals reach it.
+pub fn command_inside(namespace: Option<&str>, program: &str) -> Command {
+    let Some(namespace) = namespace else { return Command::new(program) };
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net={namespace}")).arg(program);
     command
 }
 

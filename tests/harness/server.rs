@@ -1,11 +1,11 @@
 //! Muster servers, their command line and their API.
 
+use crate::link::{End, Link};
 use crate::place::Place;
-use crate::process::{self, Process, Ran, program};
+use crate::process::{self, Process, Ran, command_inside, program};
 use crate::wait::eventually;
 use crate::{engine, text};
 use serde_json::Value;
-use std::process::Command;
 use std::time::Duration;
 
 /// How many seconds one command of the command line may take.
@@ -18,6 +18,8 @@ pub struct Server {
     process: Option<Process>,
     port: u16,
     pin: String,
+    /// Its own network namespace and address, if it has them.
+    network: Option<(String, &'static str)>,
 }
 
 impl Server {
@@ -28,17 +30,34 @@ impl Server {
 
     /// Starts one on a port of the loopback address.
     pub fn start_at(port: u16) -> Server {
+        Server::start_in(None, port)
+    }
+
+    /// Starts one at the server's end of a cable; so is its command line.
+    pub fn start_at_link(link: &Link) -> Server {
+        Server::start_in(Some((link.namespace(End::Server), End::Server.address())), 0)
+    }
+
+    fn start_in(network: Option<(String, &'static str)>, port: u16) -> Server {
         engine::require();
-        let mut server = Server { place: Place::new(), process: None, port, pin: String::new() };
+        let mut server = Server { place: Place::new(), process: None, port, pin: String::new(), network };
         server.start_again();
         server
+    }
+
+    fn namespace(&self) -> Option<&str> {
+        self.network.as_ref().map(|(namespace, _)| namespace.as_str())
+    }
+
+    fn address(&self) -> &'static str {
+        self.network.as_ref().map_or("127.0.0.1", |(_, address)| address)
     }
 
     /// Starts a server that was killed or stopped, with the same data on the same port.
     pub fn start_again(&mut self) {
         assert!(self.process.is_none(), "the server runs");
-        let address = format!("127.0.0.1:{}", self.port);
-        let mut command = Command::new(program("muster"));
+        let address = format!("{}:{}", self.address(), self.port);
+        let mut command = command_inside(self.namespace(), &program("muster"));
         command.args(["serve", "--data-dir", &self.data_dir(), "--listen", &address, "--advertise", &address]);
         let mut process = Process::start_read("server", process::clean(&mut command), &self.place.join("server.log"));
         let line = process.line(Duration::from_secs(30)).unwrap_or_default();
@@ -100,14 +119,14 @@ impl Server {
     /// Runs `muster` as its operator would on its own machine.
     pub fn muster(&self, arguments: &[&str]) -> Ran {
         let data = self.data_dir();
-        Ran::of(&program("muster"), arguments, &[("MUSTER_DATA_DIR", &data)], COMMAND_LIMIT)
+        Ran::inside(self.namespace(), &program("muster"), arguments, &[("MUSTER_DATA_DIR", &data)], COMMAND_LIMIT)
     }
 
     /// Runs `muster` as on another machine, by address, token and pin.
     pub fn muster_from_afar(&self, token: &str, pin: &str, arguments: &[&str]) -> Ran {
-        let url = format!("https://127.0.0.1:{}", self.port);
+        let url = format!("https://{}:{}", self.address(), self.port);
         let environment = [("MUSTER_URL", url.as_str()), ("MUSTER_TOKEN", token), ("MUSTER_PIN", pin)];
-        Ran::of(&program("muster"), arguments, &environment, COMMAND_LIMIT)
+        Ran::inside(self.namespace(), &program("muster"), arguments, &environment, COMMAND_LIMIT)
     }
 
     /// Runs `muster ... --format json`.
@@ -255,7 +274,7 @@ impl Server {
 
     /// Asks the API: status and body as text.
     pub fn api_text(&self, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> (u16, String) {
-        let url = format!("https://127.0.0.1:{}{path}", self.port);
+        let url = format!("https://{}:{}{path}", self.address(), self.port);
         let bearer = token.map(|token| format!("Authorization: Bearer {token}"));
         let body = body.map(Value::to_string);
         let mut arguments = vec!["-sS", "-k", "--max-time", "30", "-X", method, "-w", "\n%{http_code}"];
@@ -266,7 +285,7 @@ impl Server {
             arguments.extend(["-H", "Content-Type: application/json", "--data-binary", body]);
         }
         arguments.push(&url);
-        let output = Ran::of("curl", &arguments, &[], COMMAND_LIMIT).ok();
+        let output = Ran::inside(self.namespace(), "curl", &arguments, &[], COMMAND_LIMIT).ok();
         let (body, status) = output.rsplit_once('\n').unwrap_or(("", &output));
         (status.parse().unwrap_or_else(|_| panic!("no status from curl: {output}")), body.to_owned())
     }

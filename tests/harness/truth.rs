@@ -1,5 +1,8 @@
 //! What the engine says, beside what the server says of it.
 
+use crate::place::Place;
+use crate::process::{self, Process};
+use crate::wait::PATIENCE;
 use crate::{Engine, Server, eventually, text};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -45,15 +48,49 @@ pub struct Said {
 pub fn docker_events(engine: &Engine) -> Vec<Said> {
     let until = engine.docker(&["info", "--format", "{{.SystemTime}}"]);
     let mut arguments = vec!["events", "--since", "1", "--until", &until, "--format", "{{json .}}"];
-    for filter in FILTERS {
-        arguments.extend(["--filter", filter]);
+    arguments.extend(FILTERS.iter().flat_map(|filter| ["--filter", filter]));
+    engine.docker(&arguments).lines().map(read).filter(about_one).collect()
+}
+
+fn read(line: &str) -> Said {
+    from_docker(&serde_json::from_str(line).expect("docker prints JSON"))
+}
+
+/// Writes down what `docker events` says from its start on: more than an engine remembers.
+#[derive(Debug)]
+pub struct Log {
+    process: Process,
+    said: Vec<Said>,
+    _place: Place,
+}
+
+impl Log {
+    /// Begins with all that the engine remembers.
+    pub fn of(engine: &Engine) -> Log {
+        let place = Place::new();
+        let mut command = std::process::Command::new("docker");
+        command.args(["events", "--since", "1", "--format", "{{json .}}"]);
+        command.args(FILTERS.iter().flat_map(|filter| ["--filter", filter]));
+        process::clean(&mut command).env("DOCKER_HOST", engine.docker_host());
+        let process = Process::start_read("docker events", &mut command, &place.join("events.log"));
+        Log { process, said: Vec::new(), _place: place }
     }
-    let output = engine.docker(&arguments);
-    output
-        .lines()
-        .map(|line| from_docker(&serde_json::from_str(line).expect("docker prints JSON")))
-        .filter(about_one)
-        .collect()
+
+    /// Reads until an event for which the condition holds; all so far, oldest first.
+    #[track_caller]
+    pub fn until(&mut self, what: &str, holds: impl Fn(&Said) -> bool) -> &[Said] {
+        loop {
+            let line = self.process.line(PATIENCE);
+            let event = read(&line.unwrap_or_else(|| panic!("docker events does not say: {what}")));
+            if about_one(&event) {
+                let found = holds(&event);
+                self.said.push(event);
+                if found {
+                    return &self.said;
+                }
+            }
+        }
+    }
 }
 
 /// What the server stored of what the engine of a host said, in its own order.
@@ -71,9 +108,15 @@ const SAME_MOMENT: i128 = 10_000_000;
 /// Checks that the server's story of a host is its engine's: each event once, word for word, in the engine's order.
 #[track_caller]
 pub fn assert_same_story(server: &Server, host: &str, engine: &Engine) {
-    let (ours, theirs) = (muster_events(server, host), docker_events(engine));
+    assert_same_events(&muster_events(server, host), &docker_events(engine), |event| event.time_nano);
+}
+
+/// Checks that what is stored is what the engine said: each event once, word for word, in order. `moment` tells when
+/// an event really was, where its own time does not.
+#[track_caller]
+pub fn assert_same_events(ours: &[Said], theirs: &[Said], moment: impl Fn(&Said) -> i128) {
     let mut counts = BTreeMap::new();
-    for event in &ours {
+    for event in ours {
         *counts.entry(event).or_insert(0) += 1;
     }
     let twice: Vec<_> = counts.iter().filter(|(_, count)| **count > 1).collect();
@@ -82,7 +125,7 @@ pub fn assert_same_story(server: &Server, host: &str, engine: &Engine) {
     let invented: Vec<_> = ours.iter().filter(|event| !theirs.contains(event)).collect();
     assert!(missing.is_empty() && invented.is_empty(), "missing: {missing:#?}\nnot the engine's: {invented:#?}");
     for pair in ours.windows(2) {
-        assert!(pair[0].time_nano - pair[1].time_nano < SAME_MOMENT, "the wrong way round: {pair:#?}");
+        assert!(moment(&pair[0]) - moment(&pair[1]) < SAME_MOMENT, "the wrong way round: {pair:#?}");
     }
 }
 
@@ -185,14 +228,29 @@ pub fn nanoseconds(time: &str) -> Option<i128> {
     Some(((days * 24 + hour) * 60 + minute) * 60_000_000_000 + second * 1_000_000_000 + nanos)
 }
 
-/// The same in whole seconds, for the machine's clock now.
+/// The RFC 3339 time in UTC of nanoseconds since 1970, as engines write it. The other way round than [`nanoseconds`].
+pub fn rfc3339(nanoseconds: i128) -> String {
+    let (days, rest) = (nanoseconds.div_euclid(86_400_000_000_000), nanoseconds.rem_euclid(86_400_000_000_000));
+    // Years begin with March here, in ages of 400 years that are all alike.
+    let (age, day) = ((days + 719_468).div_euclid(146_097), (days + 719_468).rem_euclid(146_097));
+    let year_of_age = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year_of_age + year_of_age / 4 - year_of_age / 100);
+    let months = (5 * day_of_year + 2) / 153;
+    let (day, month) = (day_of_year - (153 * months + 2) / 5 + 1, if months < 10 { months + 3 } else { months - 9 });
+    let year = 400 * age + year_of_age + i128::from(month <= 2);
+    let (seconds, nanos) = (rest / 1_000_000_000, rest % 1_000_000_000);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z")
+}
+
+/// Seconds since 1970, by the machine's clock now.
 pub fn now_seconds() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::nanoseconds;
+    use super::{nanoseconds, rfc3339};
 
     #[test]
     fn times_are_read_to_the_nanosecond() {
@@ -201,6 +259,16 @@ mod tests {
         assert_eq!(nanoseconds("2024-02-29T00:00:00.5Z"), Some(1_709_164_800_500_000_000));
         for wrong in ["", "2026-11-22", "2026-11-22T03:59:06", "2026-11-22T03:59:06+00:00", "2026-13-22T03:59:06Z"] {
             assert_eq!(nanoseconds(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn times_are_written_as_they_are_read() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000000000Z");
+        assert_eq!(rfc3339(1_795_319_946_496_877_611), "2026-11-22T03:59:06.496877611Z");
+        for day in 0..60_000 {
+            let time = day * 86_400_000_000_000 + 86_399_999_999_999;
+            assert_eq!(nanoseconds(&rfc3339(time)), Some(time), "day {day}");
         }
     }
 }

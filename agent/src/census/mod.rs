@@ -1,6 +1,7 @@
 //! The task that reads containers: all of them at every report, and one as soon as an event tells of it.
 
 pub mod outbox;
+mod parts;
 pub mod roster;
 
 use crate::docker::container::{ListElement, parse_list_element, to_container};
@@ -10,11 +11,11 @@ use crate::hub::Hub;
 use async_io::Timer;
 use futures_lite::future;
 use log::{debug, warn};
-use muster_protocol::batch::{Absent, ListEnd};
+use muster_protocol::batch::Absent;
 use muster_protocol::id::EngineId;
-use muster_protocol::record::{Full, Kind, Writer};
+use muster_protocol::record::Kind;
 use muster_protocol::reporter::Reading;
-use serde::Serialize;
+use parts::Parts;
 use std::time::{Duration, Instant};
 
 /// One command on the host makes several events: they are waited for before their container is read.
@@ -25,6 +26,8 @@ const AT_ONCE: usize = 64;
 const AGREEMENT: usize = 3;
 /// The engine is asked at least this often whether it is there, however long the interval is.
 const PROBE: Duration = Duration::from_secs(5);
+/// If sending everything did not make the server's copy equal, it is done again after this.
+const AGAIN: Duration = Duration::from_secs(60);
 /// How often it is looked whether a call hangs.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -111,7 +114,12 @@ async fn read_all(hub: &Hub) {
     // The number is taken before the engine is asked: what a later number has touched keeps that state.
     let Some(reading) = hub.reporter.borrow_mut().begin_reading() else { return };
     hub.roster.borrow_mut().begin_sweep();
-    match sweep(hub, reading).await {
+    let ended = sweep(hub, reading).await;
+    if ended.is_err() {
+        // Some of what has changed may have been read and is not on its way.
+        hub.ledger.borrow_mut().doubt();
+    }
+    match ended {
         Ok(()) => {}
         Err(Ended::Engine(error)) => debug!("the list was not read: {error}"),
         Err(Ended::Uplink) => debug!("the list is not wanted any more"),
@@ -120,8 +128,13 @@ async fn read_all(hub: &Hub) {
 
 async fn sweep(hub: &Hub, reading: Reading) -> Result<(), Ended> {
     let mut parts = Parts::begin(hub, reading);
+    let digests = hub.reporter.borrow().understands(Kind::Digest);
+    let rested = hub.all_sent.get().is_none_or(|then| then.elapsed() >= AGAIN);
+    let mut report = hub.ledger.borrow_mut().begin(reading.seq, digests, rested);
+    if report.everything {
+        hub.all_sent.set(Some(Instant::now()));
+    }
     let mut list = ask(hub, hub.engine.list()).await?;
-    let mut total = 0;
     loop {
         hub.health.borrow_mut().ask(Instant::now());
         let next = list.next().await;
@@ -131,7 +144,7 @@ async fn sweep(hub: &Hub, reading: Reading) -> Result<(), Ended> {
             Some(Element::TooLarge { id }) => {
                 warn!("container {id:?} has a description too large to report");
                 if let Some(id) = id {
-                    hub.roster.borrow_mut().forget(&id);
+                    parts.lose(&report, id).await?;
                 }
                 hub.roster.borrow_mut().hide();
                 continue;
@@ -156,18 +169,28 @@ async fn sweep(hub: &Hub, reading: Reading) -> Result<(), Ended> {
                     (details, missing) = (element.details_from_status(), true);
                     hub.to_read.ring();
                 }
-                let container = to_container(&element, &details, missing);
-                parts.put(Kind::Listed, &(reading.seq, &container)).await?;
-                total += 1;
+                parts.list(&mut report, &to_container(&element, &details, missing)).await?;
             }
             // It went while the list was read.
-            None => hub.roster.borrow_mut().forget(&element.id),
+            None => parts.lose(&report, element.id).await?,
         }
         // Events come first.
         future::yield_now().await;
     }
+    loop {
+        let unseen = hub.roster.borrow_mut().take_unseen();
+        let Some((id, mut sent)) = unseen else { break };
+        parts.gone(&report, id, &mut sent).await?;
+    }
     let hidden = hub.roster.borrow_mut().end_sweep();
-    parts.put(Kind::ListEnd, &ListEnd { seq: reading.seq, total, hidden }).await?;
+    let (end, digest) = report.end(hidden);
+    if let Some(end) = end {
+        parts.put(Kind::ListEnd, &end).await?;
+    }
+    if let Some(digest) = digest {
+        parts.put(Kind::Digest, &digest).await?;
+    }
+    hub.ledger.borrow_mut().finish(&report);
     parts.flush().await?;
     hub.listed.set(reading.seq);
     Ok(())
@@ -212,11 +235,16 @@ async fn read_changed(hub: &Hub) {
                 debug!("cannot read {id:?}: {error}");
                 break;
             }
-            Err(Ended::Uplink) => return,
+            Err(Ended::Uplink) => {
+                hub.ledger.borrow_mut().doubt();
+                return;
+            }
         }
     }
-    if let Some(mut parts) = parts {
-        let _ = parts.flush().await;
+    if let Some(mut parts) = parts
+        && parts.flush().await.is_err()
+    {
+        hub.ledger.borrow_mut().doubt();
     }
     if hub.roster.borrow().has_changed() {
         hub.to_read.ring();
@@ -237,63 +265,12 @@ async fn read_one(hub: &Hub, parts: &mut Parts<'_>, id: EngineId) -> Result<(), 
         };
         let Some((details, missing)) = details_of(hub, &element).await else { break };
         if details.state == element.state || missing || tries.is_empty() {
-            let container = to_container(&element, &details, missing);
-            return parts.put(Kind::Container, &(seq, &container)).await;
+            return parts.one(&to_container(&element, &details, missing)).await;
         }
         // It changed between the two answers, which together would show what never was.
         hub.roster.borrow_mut().distrust(&id);
     }
-    hub.roster.borrow_mut().forget(&id);
+    let mut sent = hub.roster.borrow_mut().forget(&id);
+    hub.ledger.borrow_mut().is_gone(&mut sent);
     parts.put(Kind::Absent, &Absent { seq, id }).await
-}
-
-/// Records of one reading, put into the outbox part by part.
-struct Parts<'h> {
-    hub: &'h Hub,
-    reading: Reading,
-    buffer: Vec<u8>,
-    len: usize,
-}
-
-impl<'h> Parts<'h> {
-    fn begin(hub: &'h Hub, reading: Reading) -> Parts<'h> {
-        Parts { hub, reading, buffer: hub.outbox.borrow_mut().buffer(), len: 0 }
-    }
-
-    async fn put<T: Serialize>(&mut self, kind: Kind, payload: &T) -> Result<(), Ended> {
-        if self.write(kind, payload).is_err() {
-            self.flush().await?;
-            // The limits of a container's fields let every one fit into an empty part.
-            if self.write(kind, payload).is_err() {
-                warn!("a record of kind {kind:?} is too large to send");
-            }
-        }
-        Ok(())
-    }
-
-    fn write<T: Serialize>(&mut self, kind: Kind, payload: &T) -> Result<(), Full> {
-        let mut writer = Writer::resume(&mut self.buffer, self.len);
-        writer.record(kind, payload)?;
-        self.len = writer.len();
-        Ok(())
-    }
-
-    /// Hands what there is to the uplink, and waits until there is room for it.
-    async fn flush(&mut self) -> Result<(), Ended> {
-        loop {
-            if !self.hub.reporter.borrow().is_current(self.reading) || !self.hub.online.get() {
-                return Err(Ended::Uplink);
-            }
-            if self.hub.outbox.borrow().has_room() {
-                break;
-            }
-            self.hub.room.wait().await;
-        }
-        let next = self.hub.outbox.borrow_mut().buffer();
-        let full = std::mem::replace(&mut self.buffer, next);
-        self.hub.outbox.borrow_mut().put(full, self.len);
-        self.len = 0;
-        self.hub.to_send.ring();
-        Ok(())
-    }
 }

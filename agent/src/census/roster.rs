@@ -5,6 +5,7 @@ use crate::docker::inspect::Details;
 use heapless::index_map::FnvIndexMap;
 use muster_protocol::id::EngineId;
 use muster_protocol::limits;
+use muster_protocol::reporter::ledger;
 
 /// What is remembered of one container.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +20,8 @@ struct Known {
     doubted: bool,
     /// The last sweep that saw it.
     sweep: u32,
+    /// What the server has of it.
+    sent: ledger::Known,
 }
 
 /// All containers that are reported.
@@ -38,7 +41,14 @@ impl Default for Roster {
 impl Roster {
     /// An event has told of a change.
     pub fn mark_changed(&mut self, id: EngineId) {
-        let fresh = Known { fingerprint: 0, details: None, changed: true, doubted: false, sweep: self.sweep };
+        let fresh = Known {
+            fingerprint: 0,
+            details: None,
+            changed: true,
+            doubted: false,
+            sweep: self.sweep,
+            sent: ledger::Known::default(),
+        };
         match self.known.get_mut(&id) {
             Some(known) => (known.changed, known.doubted, known.details) = (true, false, None),
             // If it is full, the container is one of the hidden ones.
@@ -89,7 +99,14 @@ impl Roster {
     /// The list has this container. False if there is no room for it: then it is hidden.
     pub fn see(&mut self, id: EngineId) -> bool {
         let sweep = self.sweep;
-        let fresh = Known { fingerprint: 0, details: None, changed: false, doubted: false, sweep };
+        let fresh = Known {
+            fingerprint: 0,
+            details: None,
+            changed: false,
+            doubted: false,
+            sweep,
+            sent: ledger::Known::default(),
+        };
         let has_room = match self.known.get_mut(&id) {
             Some(known) => {
                 known.sweep = sweep;
@@ -128,9 +145,21 @@ impl Roster {
         }
     }
 
-    /// The engine does not have it.
-    pub fn forget(&mut self, id: &EngineId) {
-        self.known.remove(id);
+    /// The engine does not have it. Answers what the server has of it.
+    pub fn forget(&mut self, id: &EngineId) -> ledger::Known {
+        self.known.remove(id).map(|known| known.sent).unwrap_or_default()
+    }
+
+    /// What the server has of it; `None` if it is not reported.
+    pub fn sent(&mut self, id: &EngineId) -> Option<&mut ledger::Known> {
+        self.known.get_mut(id).map(|known| &mut known.sent)
+    }
+
+    /// One that the server has, and that the sweep has not seen.
+    pub fn take_unseen(&mut self) -> Option<(EngineId, ledger::Known)> {
+        let sweep = self.sweep;
+        let (id, known) = self.known.iter_mut().find(|(_, known)| known.sweep != sweep && known.sent.is_something())?;
+        Some((*id, std::mem::take(&mut known.sent)))
     }
 
     /// The reading is complete: what it did not have is gone. Answers how many are hidden.

@@ -321,7 +321,7 @@ fn of_another_server(directory: &Path) -> Trouble {
 /// The exit code for a request that got no answer.
 pub(crate) fn exit_of(failure: &Failure) -> Exit {
     match failure {
-        Failure::PinMismatch { .. } => Exit::PinMismatch,
+        Failure::PinMismatch { .. } | Failure::Outdated { .. } => Exit::PinMismatch,
         _ => Exit::Unreachable,
     }
 }

@@ -12,7 +12,7 @@ use backoff::Backoff;
 use futures_lite::future;
 use log::{debug, error, info, warn};
 use muster_dial::Failure;
-use muster_protocol::batch::{Answer, Refused};
+use muster_protocol::batch::{Answer, Differs, Refused};
 use muster_protocol::hello::{Hello, Stream, Welcome};
 use muster_protocol::id::Fingerprint;
 use muster_protocol::limits;
@@ -76,8 +76,7 @@ impl Uplink {
                 Err(Full) => {
                     // Limits are such that this cannot be; if it is, the readings are at fault.
                     error!("a message does not fit; its readings are dropped");
-                    hub.outbox.borrow_mut().clear();
-                    hub.room.ring();
+                    hub.forget_readings();
                     continue;
                 }
             };
@@ -138,14 +137,20 @@ impl Uplink {
     fn take(&mut self, hub: &Hub, answer: &[u8], sent: Option<Sent>) -> Result<Outcome, Malformed> {
         let mut records = Reader::message(answer)?;
         let first = records.next_record()?.ok_or(Malformed::Order)?;
-        let outcome = self.take_first(hub, first, sent)?;
+        let outcome = self.take_first(hub, first, &records, sent)?;
         while let Some(record) = records.next_record()? {
             orders::obey(hub, record)?;
         }
         Ok(outcome)
     }
 
-    fn take_first(&mut self, hub: &Hub, record: Record<'_>, sent: Option<Sent>) -> Result<Outcome, Malformed> {
+    fn take_first(
+        &mut self,
+        hub: &Hub,
+        record: Record<'_>,
+        rest: &Reader<'_>,
+        sent: Option<Sent>,
+    ) -> Result<Outcome, Malformed> {
         match record.kind {
             Kind::Welcome => {
                 let welcome: Welcome = record.decode()?;
@@ -158,24 +163,22 @@ impl Uplink {
                     warn!("{error}");
                 }
                 debug!("welcome to epoch {}, {} acknowledged", welcome.epoch, welcome.acknowledged);
-                hub.outbox.borrow_mut().clear();
-                hub.room.ring();
+                hub.forget_readings();
                 self.online(hub);
                 hub.tell_engine.set(true);
                 Ok(Outcome::Fine)
             }
             Kind::Answer => {
                 let answer: Answer = record.decode()?;
+                let differs = differs(rest.clone())?;
                 let current = hub.reporter.borrow_mut().answered(&answer);
                 self.online(hub);
                 if current && sent.is_some_and(|sent| sent.with_readings) {
                     hub.outbox.borrow_mut().sent();
                     hub.room.ring();
                     hub.to_read.ring();
-                    if hub.outbox.borrow().is_empty() && answer.listed < hub.listed.get() {
-                        debug!("list {} took no effect; reading another", hub.listed.get());
-                        hub.listed.set(0);
-                        hub.read_all_soon();
+                    if hub.outbox.borrow().is_empty() {
+                        listed(hub, &answer, differs.as_ref());
                     }
                 }
                 if answer.unexplained > 0 && hub.interval > CONFIRM && hub.confirm_by.get().is_none() {
@@ -230,12 +233,38 @@ impl Uplink {
         // Reports are never queued: a new one is read when the server is back.
         hub.online.set(false);
         hub.tell_engine.set(true);
-        hub.outbox.borrow_mut().clear();
-        hub.room.ring();
+        hub.forget_readings();
         if self.trouble.as_ref() != Some(&trouble) {
             warn!("{trouble}; events are kept meanwhile");
             self.trouble = Some(trouble);
         }
+    }
+}
+
+/// What an answer says of the server's copy, behind it.
+fn differs(mut rest: Reader<'_>) -> Result<Option<Differs>, Malformed> {
+    while let Some(record) = rest.next_record()? {
+        if record.kind == Kind::Differs {
+            return record.decode().map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// All that was read has arrived: is the server's copy the host's now?
+fn listed(hub: &Hub, answer: &Answer, differs: Option<&Differs>) {
+    let mut ledger = hub.ledger.borrow_mut();
+    ledger.answered(answer, differs);
+    if let Some(differs) = differs {
+        debug!("the server's copy differs from list {}", differs.seq);
+        if !ledger.is_failing() {
+            hub.read_all_soon();
+        }
+    } else if answer.listed < hub.listed.get() {
+        debug!("list {} took no effect; reading another", hub.listed.get());
+        hub.listed.set(0);
+        ledger.doubt();
+        hub.read_all_soon();
     }
 }
 
@@ -257,7 +286,7 @@ fn message(hub: &Hub, body: &mut [u8], is_heartbeat: bool) -> Result<Option<(usi
     let outbox = hub.outbox.borrow();
     let readings = outbox.first();
     let health = hub.health.borrow();
-    let tell_engine = hub.tell_engine.replace(false) || is_heartbeat || !readings.is_empty();
+    let tell_engine = hub.tell_engine.replace(false) || is_heartbeat;
     let engine = health.record(Instant::now()).filter(|_| tell_engine);
     let sent = hub.reporter.borrow_mut().message(&mut writer, engine.as_ref(), readings)?;
     Ok(sent.map(|sent| (writer.len(), sent)))

@@ -2,7 +2,7 @@
 
 use super::story::{Chapter, Story};
 use super::{Effect, Held, Mirror};
-use crate::batch::{Absent, Batch, Engine, ListEnd};
+use crate::batch::{Absent, Batch, Digest, Engine, ListEnd};
 use crate::container::Container;
 use crate::event::{Event, Gap};
 use crate::id::{EngineId, EventIdentity};
@@ -25,6 +25,7 @@ enum Part<'a> {
     Container(u64, EngineId, &'a [u8], bool),
     Absent(Absent),
     ListEnd(ListEnd),
+    Digest(Digest),
 }
 
 /// What of an event the mirror acts on.
@@ -72,6 +73,7 @@ impl<'a> Message<'a> {
                 }
                 Kind::Absent => Part::Absent(record.decode()?),
                 Kind::ListEnd => Part::ListEnd(record.decode()?),
+                Kind::Digest => Part::Digest(record.decode()?),
                 _ => return Err(Malformed::Order),
             });
         }
@@ -83,20 +85,26 @@ fn decode<'a, T: serde::Deserialize<'a>>(kind: Kind, body: &'a [u8]) -> Result<T
     postcard::from_bytes(body).map_err(|_| Malformed::Payload(kind))
 }
 
-fn container(body: &[u8]) -> Option<Container<'_>> {
+pub(super) fn container(body: &[u8]) -> Option<Container<'_>> {
     postcard::from_bytes(body).ok()
 }
 
 impl Mirror {
     pub(super) fn apply(&mut self, message: &Message<'_>, effects: &mut Vec<Effect>) {
         let before = self.place.acknowledged;
+        if message.batch.seq > self.newest {
+            self.newest = message.batch.seq;
+            let dropped = message.batch.events_dropped;
+            if self.dropped.replace(dropped) != Some(dropped) {
+                effects.push(Effect::Dropped(dropped));
+            }
+        }
         for part in &message.parts {
             match part {
                 Part::Engine(body) => {
                     if message.batch.seq > self.engine_at {
                         self.engine_at = message.batch.seq;
                         effects.push(Effect::Engine(body.to_vec()));
-                        effects.push(Effect::Dropped(message.batch.events_dropped));
                     }
                 }
                 Part::Event(seq, body, head) if *seq > before => self.event(*seq, body, head, effects),
@@ -105,6 +113,7 @@ impl Mirror {
                 Part::Container(seq, id, body, listed) => self.container(*seq, *id, body, *listed, effects),
                 Part::Absent(absent) => self.absent(absent, effects),
                 Part::ListEnd(end) => self.list_end(end, effects),
+                Part::Digest(digest) => self.digest(digest, effects),
             }
         }
         if message.batch.through > before {
@@ -135,6 +144,7 @@ impl Mirror {
         let before = held.story;
         held.story.tell(head.action);
         held.heard = seq;
+        held.settled = false;
         if !held.story.is_doubtful(container(&held.body).as_ref()) {
             held.doubted = 0;
         }
@@ -182,6 +192,7 @@ impl Mirror {
         for (id, held) in self.held.iter_mut() {
             let before = held.story;
             held.story.lose();
+            held.settled = false;
             if held.story != before {
                 effects.push(Effect::Container { id: *id, visible: false });
             }
@@ -200,6 +211,7 @@ impl Mirror {
         let gap_at = self.gap_at;
         let Some(held) = self.held.get_mut(&id) else { return };
         if held.body.is_empty() && seq < gap_at {
+            held.settled = false;
             held.story.lose(); // The gap came when nothing was held of it.
         }
         if listed {
@@ -215,27 +227,22 @@ impl Mirror {
             return;
         }
         held.touched = (epoch, seq);
-        let (before, existed, after) = (held.story, held.exists(), held.heard.max(gap_at) < seq);
-        if *held.body == *body && existed {
-            if let Some(shown) = container(body) {
-                held.story.show_unchanged(&shown, after);
-            }
-        } else {
-            let mut story = held.story;
-            {
-                let old = if story.present { container(&held.body) } else { None };
-                if let Some(new) = container(body) {
-                    story.show(old.as_ref(), &new, after);
-                }
-            }
-            held.story = story;
-            held.body = body.into();
-            effects.push(Effect::Container { id, visible: true });
+        let after = held.heard.max(gap_at) < seq;
+        if *held.body == *body && held.exists() {
+            held.show_unchanged(id, after, effects);
             return;
         }
-        if held.story != before {
-            effects.push(Effect::Container { id, visible: false });
+        let mut story = held.story;
+        {
+            let old = if story.present { container(&held.body) } else { None };
+            if let Some(new) = container(body) {
+                story.show(old.as_ref(), &new, after);
+            }
         }
+        held.story = story;
+        held.settled = false;
+        held.body = body.into();
+        effects.push(Effect::Container { id, visible: true });
     }
 
     fn absent(&mut self, absent: &Absent, effects: &mut Vec<Effect>) {
@@ -246,13 +253,14 @@ impl Mirror {
         }
         held.touched = at;
         let visible = held.exists();
+        held.settled = false;
         held.story.show_absent();
         if visible {
             effects.push(Effect::Container { id: absent.id, visible });
         }
     }
 
-    fn list_end(&mut self, end: &ListEnd, effects: &mut Vec<Effect>) {
+    pub(super) fn list_end(&mut self, end: &ListEnd, effects: &mut Vec<Effect>) {
         if end.seq <= self.listed {
             return;
         }
@@ -265,6 +273,7 @@ impl Mirror {
         for (id, held) in self.held.iter_mut() {
             if held.listed != end.seq && held.touched < at && held.story.present {
                 held.touched = at;
+                held.settled = false;
                 held.story.show_absent();
                 effects.push(Effect::Container { id: *id, visible: !held.body.is_empty() });
             }
@@ -276,6 +285,7 @@ impl Mirror {
             // What a later event has told stands.
             for held in self.held.values_mut().filter(|held| held.heard < end.seq) {
                 if let Some(container) = container(&held.body).filter(|_| held.story.present) {
+                    held.settled = false;
                     held.story.accept(&container);
                     if end.seq < self.gap_at {
                         held.story.lose();
@@ -301,9 +311,13 @@ impl Mirror {
                 held.doubted = 0;
                 continue;
             }
+            if held.settled {
+                continue;
+            }
             let shown = container(&held.body);
             if !held.story.is_doubtful(shown.as_ref()) {
                 held.doubted = 0;
+                held.settled = held.touched == (self.place.epoch, seq) && held.story.is_quiet();
             } else if held.doubted == 0 {
                 held.doubted = seq;
             } else {

@@ -9,9 +9,10 @@
 //! from the store, because it is ahead of it.
 
 mod apply;
+mod digest;
 pub mod story;
 
-use crate::batch::{Answer, Reason, Refused};
+use crate::batch::{Answer, Differs, Reason, Refused};
 use crate::id::{EngineId, EventIdentity, RunId};
 use crate::limits;
 use crate::record::Malformed;
@@ -50,12 +51,15 @@ pub struct Held {
     heard: u64,
     /// Number, within the epoch, of the list that first showed what no event explains; 0 for none.
     doubted: u64,
+    /// The story agreed with the body when a list was held against it, and neither has changed since: another list
+    /// that shows the same has nothing to say. Most are like this at most times.
+    settled: bool,
 }
 
 impl Held {
     /// Of a store's row.
     pub fn restored(touched: (u64, u64), body: Box<[u8]>, story: Story) -> Held {
-        Held { touched, body, story, listed: 0, heard: 0, doubted: 0 }
+        Held { touched, body, story, listed: 0, heard: 0, doubted: 0, settled: false }
     }
 
     /// Whether the host has it, as far as is known.
@@ -93,6 +97,17 @@ pub enum Effect {
     },
     /// Events that this run of the agent had to drop, in all.
     Dropped(u64),
+    /// Whether this copy was proven to be what the host has; false only if all of it had been sent, and it differs.
+    Proven(bool),
+}
+
+/// The answer to a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    /// To be sent.
+    pub answer: Answer,
+    /// To be sent behind it: this copy is not what the message's digest is of.
+    pub differs: Option<Differs>,
 }
 
 /// The answer to a hello.
@@ -131,8 +146,15 @@ pub struct Mirror {
     listing: (u64, u32),
     /// The last list that took effect, within the epoch.
     listed: u64,
-    /// The newest message, within the epoch, whose engine record took effect.
+    /// The last list, within the epoch, whose digest this copy gave.
+    proven: u64,
+    /// The list of the message that is being taken whose digest it did not give.
+    differs: Option<u64>,
+    /// The newest message, within the epoch, that took effect, and the newest with an engine record.
+    newest: u64,
     engine_at: u64,
+    /// Events that the run has dropped, as it was last told.
+    dropped: Option<u64>,
     /// The last gap, within the epoch.
     gap_at: u64,
     /// Identities of what was stored last.
@@ -184,6 +206,9 @@ impl Mirror {
         self.greeted = true;
         self.listing = (0, 0);
         self.listed = 0;
+        self.proven = 0;
+        self.newest = 0;
+        self.dropped = None;
         self.engine_at = 0;
         self.gap_at = 0;
         for held in self.held.values_mut() {
@@ -195,7 +220,7 @@ impl Mirror {
     }
 
     /// Takes a message: all of it or, if it is refused, nothing.
-    pub fn receive(&mut self, message: &[u8], effects: &mut Vec<Effect>) -> Result<Answer, Unwanted> {
+    pub fn receive(&mut self, message: &[u8], effects: &mut Vec<Effect>) -> Result<Received, Unwanted> {
         let message = apply::Message::decode(message).map_err(Unwanted::Malformed)?;
         let refuse = |reason: Reason| Err(Unwanted::Refused(Refused { reason: reason as u8, epoch: self.place.epoch }));
         let batch = message.batch;
@@ -206,14 +231,17 @@ impl Mirror {
             return refuse(Reason::HelloFirst);
         }
         self.apply(&message, effects);
-        Ok(Answer {
+        let answer = Answer {
             epoch: self.place.epoch,
             acknowledged: self.place.acknowledged,
             listed: self.listed,
             unexplained: self.held.values().filter(|held| held.doubted != 0).count() as u32,
-        })
+        };
+        Ok(Received { answer, differs: self.differs.take().map(|seq| Differs { seq }) })
     }
 }
 
+#[cfg(test)]
+mod digest_tests;
 #[cfg(test)]
 mod tests;

@@ -152,6 +152,11 @@ impl Story {
         }
     }
 
+    /// Whether a reading that shows the same again has nothing to say, if this one left no doubt.
+    pub fn is_quiet(&self) -> bool {
+        self.told & !what::SEEN == 0 && self.doubts == 0
+    }
+
     /// A reading shows that there is no such container.
     pub fn show_absent(&mut self) {
         self.present = false;

@@ -10,11 +10,11 @@ use std::vec;
 
 const RUN: RunId = [1; 16];
 
-fn id(n: u8) -> EngineId {
+pub(super) fn id(n: u8) -> EngineId {
     EngineId([n; 32])
 }
 
-fn container(n: u8) -> Container<'static> {
+pub(super) fn container(n: u8) -> Container<'static> {
     Container {
         id: id(n),
         name: "c",
@@ -37,11 +37,11 @@ fn container(n: u8) -> Container<'static> {
     }
 }
 
-fn exited(n: u8) -> Container<'static> {
+pub(super) fn exited(n: u8) -> Container<'static> {
     Container { state: State::Exited as u8, exit_code: Some(3), ..container(n) }
 }
 
-fn event(n: u8, action: &str) -> Event<'_> {
+pub(super) fn event(n: u8, action: &str) -> Event<'_> {
     Event {
         time_nano: 1,
         subject: Subject::Container as u8,
@@ -54,11 +54,11 @@ fn event(n: u8, action: &str) -> Event<'_> {
 }
 
 /// A message of epoch 1 with number and through `seq`.
-fn message(seq: u64, write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+pub(super) fn message(seq: u64, write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     from_batch(Batch { epoch: 1, seq, base: 0, through: seq, events_dropped: 0 }, write)
 }
 
-fn from_batch(batch: Batch, write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+pub(super) fn from_batch(batch: Batch, write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     let mut buffer = vec![0; limits::MESSAGE];
     let mut writer = Writer::message(&mut buffer).unwrap();
     writer.record(Kind::Batch, &batch).unwrap();
@@ -66,7 +66,7 @@ fn from_batch(batch: Batch, write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     writer.as_bytes().to_vec()
 }
 
-fn list(writer: &mut Writer<'_>, seq: u64, containers: &[Container<'_>]) {
+pub(super) fn list(writer: &mut Writer<'_>, seq: u64, containers: &[Container<'_>]) {
     for container in containers {
         writer.record(Kind::Listed, &(seq, container)).unwrap();
     }
@@ -74,7 +74,7 @@ fn list(writer: &mut Writer<'_>, seq: u64, containers: &[Container<'_>]) {
     writer.record(Kind::ListEnd, &ListEnd { seq, total, hidden: 0 }).unwrap();
 }
 
-fn greeted() -> Mirror {
+pub(super) fn greeted() -> Mirror {
     let mut mirror = Mirror::default();
     assert_eq!(mirror.hello(RUN, 0, false), Hail::Welcome { epoch: 1, new: true });
     mirror
@@ -82,9 +82,9 @@ fn greeted() -> Mirror {
 
 /// Takes a message that has to be good; what became of it in words.
 #[track_caller]
-fn take(mirror: &mut Mirror, message: &[u8]) -> (Answer, Vec<String>) {
+pub(super) fn take(mirror: &mut Mirror, message: &[u8]) -> (Answer, Vec<String>) {
     let mut effects = Vec::new();
-    let answer = mirror.receive(message, &mut effects).expect("a good message");
+    let answer = mirror.receive(message, &mut effects).expect("a good message").answer;
     let words = effects.iter().filter_map(|effect| match effect {
         Effect::Event(seq, _) => Some(format!("event {seq}")),
         Effect::Gap(seq, _) => Some(format!("gap {seq}")),
@@ -92,6 +92,7 @@ fn take(mirror: &mut Mirror, message: &[u8]) -> (Answer, Vec<String>) {
         Effect::Forgotten(id) => Some(format!("forgotten {}", id.0[0])),
         Effect::Listed { hidden } => Some(format!("listed {hidden}")),
         Effect::Engine(_) => Some("engine".into()),
+        Effect::Proven(proven) => Some(format!("proven {proven}")),
         Effect::Container { .. } | Effect::Place | Effect::Dropped(_) => None,
     });
     (answer, words.collect())

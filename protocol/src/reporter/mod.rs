@@ -13,9 +13,13 @@
 //! - A welcome in the middle of a run names an event that is in the queue, or the one that was acknowledged
 //!   last. If it is neither, the server has lost something, and a gap says so; or another run has spoken
 //!   meanwhile, which shows in the epoch, and this one goes on like a new run.
+//!
+//! A run may begin with what an earlier one has [left on disk](crate::spool): then it goes on as that one would have.
 
+pub mod ledger;
 mod past;
 mod replay;
+mod restore;
 
 use crate::batch::{Answer, Batch, Engine, Reason, Refused};
 use crate::event::Cause;
@@ -23,6 +27,7 @@ use crate::id::{EventIdentity, RunId};
 use crate::limits;
 use crate::queue::{Queue, What};
 use crate::record::{Full, Kind, Writer};
+pub use restore::{Before, Waiting};
 
 /// A place in the order, taken before the engine was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +137,8 @@ pub struct Reporter {
     past: Past,
     /// One bit for each kind of records that the server named in its newest welcome.
     kinds: u64,
+    /// It began with what an earlier run had left, and no welcome has said yet what of that is stored.
+    restored: bool,
 }
 
 /// Kinds up to this one are understood by every server there ever was.
@@ -159,6 +166,7 @@ impl Reporter {
             wants_replay: false,
             past: Past::Open,
             kinds: 0,
+            restored: false,
         }
     }
 

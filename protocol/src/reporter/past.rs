@@ -14,7 +14,7 @@ impl Reporter {
                 welcome.kinds.iter().fold(0, |bits, kind| bits | 1u64.checked_shl((*kind).into()).unwrap_or(0));
         }
         let same = self.given == welcome.epoch;
-        let others_spoke = welcome.epoch > self.given.max(self.epoch_before) + 1;
+        let others_spoke = self.restored || welcome.epoch > self.given.max(self.epoch_before) + 1;
         if same {
             self.acknowledge(welcome.acknowledged);
             if self.welcome && welcome.acknowledged <= self.acknowledged {
@@ -24,6 +24,7 @@ impl Reporter {
         if welcome.epoch < self.given {
             return false; // An answer that was delayed.
         }
+        self.restored = false;
         self.given = welcome.epoch;
         self.highest_epoch = self.highest_epoch.max(welcome.epoch);
         self.welcome = true;
@@ -88,8 +89,8 @@ impl Reporter {
         settled
     }
 
-    /// Another run of this host's agent has told what happened meanwhile, up to an event that does not wait here.
-    /// What waits may be stored already, so that this run goes on as a new one would.
+    /// Another run of this host's agent has told what happened meanwhile, up to an event that does not wait here; or
+    /// what an earlier one had left does not fit to what is stored. What waits may be stored already, so that this run goes on as a new one would.
     fn begin_again(&mut self, known: Known) {
         let Some(replay) = &mut self.replay else {
             while self.queue.pop_front().is_some() {}

@@ -3,14 +3,18 @@
 use crate::engine::{Engine, Sent};
 use crate::random::Random;
 use crate::world::{Break, Readings};
-use muster_protocol::batch::{Absent, Answer, ListEnd, Refused};
+use muster_protocol::batch::{Absent, Answer, Differs, Refused};
 use muster_protocol::event::Cause;
 use muster_protocol::hello::{Hello, Stream, Welcome};
-use muster_protocol::id::EngineId;
+use muster_protocol::id::{EngineId, HostId};
 use muster_protocol::limits;
 use muster_protocol::record::{Kind, Reader, Writer};
+use muster_protocol::reporter::ledger::{Known, Ledger};
 use muster_protocol::reporter::{Reading, Reporter};
-use std::collections::{BTreeSet, VecDeque};
+use muster_protocol::spool::{self, Change, Spool};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+const HOST: HostId = HostId([7; 8]);
 
 /// A stream of events that is open.
 pub struct Open {
@@ -29,6 +33,11 @@ pub struct Agent {
     /// Containers that it reports, at most `limit`; what is beyond is hidden.
     roster: BTreeSet<EngineId>,
     limit: usize,
+    /// What the server has of the containers.
+    ledger: Ledger,
+    known: BTreeMap<EngineId, Known>,
+    /// Lists of which only the changes were sent.
+    pub lists_of_changes: u64,
     /// A list that was numbered and not read yet.
     listing: Option<Reading>,
     /// Records that wait to be sent, in parts.
@@ -39,26 +48,105 @@ pub struct Agent {
     pub lists_begun: u64,
     /// Whether the server ever knew of this run.
     pub welcomed: bool,
+    disk: Disk,
+    spool: Spool,
+}
+
+/// What outlives the process: the spool's file, if the agent has one.
+#[derive(Debug, Clone, Default)]
+pub struct Disk {
+    /// Whether it spools at all.
+    pub spools: bool,
+    file: Vec<u8>,
+    /// As it was at some time, for a disk that goes back.
+    old: Vec<u8>,
+}
+
+impl Disk {
+    pub fn new(spools: bool) -> Disk {
+        Disk { spools, ..Disk::default() }
+    }
+
+    fn apply(&mut self, change: Change, bytes: &[u8]) {
+        match change {
+            Change::Remove => self.file.clear(),
+            Change::Replace => self.file = bytes.to_vec(),
+            Change::Append => self.file.extend_from_slice(bytes),
+        }
+    }
 }
 
 impl Agent {
-    pub fn start(random: &mut Random, highest_epoch: u64, limit: usize) -> Agent {
+    /// Answers also how many events an earlier run has left.
+    pub fn start(random: &mut Random, highest_epoch: u64, limit: usize, disk: Disk) -> (Agent, usize) {
         let mut run = [0; 16];
         run[..8].copy_from_slice(&random.next().to_le_bytes());
-        Agent {
-            reporter: Box::new(Reporter::new(run, highest_epoch)),
+        let mut reporter = Box::new(Reporter::new(run, highest_epoch));
+        let mut spool = Spool::new(HOST, if random.one_in(2) { spool::SMALLEST } else { spool::LARGEST });
+        let left = spool.restore(&disk.file, &mut reporter);
+        let agent = Agent {
+            reporter,
             stream: None,
             last_life: None,
             dirty: BTreeSet::new(),
             roster: BTreeSet::new(),
             limit,
+            ledger: Ledger::default(),
+            known: BTreeMap::new(),
+            lists_of_changes: 0,
             listing: None,
             parts: VecDeque::new(),
             waiting: None,
             sent_part: false,
             lists_begun: 0,
             welcomed: false,
+            disk,
+            spool,
+        };
+        (agent, left)
+    }
+
+    /// What waits is put on the disk, or what was acknowledged taken off it.
+    pub fn keep(&mut self, random: &mut Random) {
+        if random.one_in(3) {
+            let change = self.spool.acknowledged(&self.reporter);
+            self.change(change, &[]);
+        } else if self.disk.spools {
+            let mut bytes = Vec::new();
+            let change = self.spool.keep(&self.reporter, |piece| bytes.extend_from_slice(piece));
+            self.change(change, &bytes);
         }
+    }
+
+    fn change(&mut self, change: Option<Change>, bytes: &[u8]) {
+        if let Some(change) = change {
+            self.disk.apply(change, bytes);
+        }
+    }
+
+    /// The process ends; what is left is its disk, which may have been at work just then.
+    pub fn end(mut self, random: &mut Random) -> Disk {
+        if self.disk.spools && random.one_in(2) {
+            let mut bytes = Vec::new();
+            let change = self.spool.keep(&self.reporter, |piece| bytes.extend_from_slice(piece));
+            if let Some(Change::Append) = change {
+                bytes.truncate(random.below(bytes.len() + 1));
+            }
+            if random.one_in(2) {
+                self.change(change, &bytes);
+            }
+        }
+        if random.one_in(4) {
+            self.disk.old = self.disk.file.clone();
+        }
+        if random.one_in(20) {
+            self.disk.file = self.disk.old.clone();
+        }
+        if random.one_in(20) && !self.disk.file.is_empty() {
+            let at = random.below(self.disk.file.len());
+            self.disk.file[at] ^= 1 << random.below(8);
+        }
+        self.disk
     }
 
     pub fn open_stream(&mut self, engine: &Engine) {
@@ -159,6 +247,8 @@ impl Agent {
         let mut part = vec![0; limits::READINGS];
         let mut writer = Writer::records(&mut part);
         let (mut listed, mut hidden) = (BTreeSet::new(), 0);
+        let digests = self.reporter.understands(Kind::Digest);
+        let mut report = self.ledger.begin(reading.seq, digests, random.one_in(4));
         for (id, truth) in snapshot {
             if !self.see(*id) {
                 hidden += 1;
@@ -166,18 +256,35 @@ impl Agent {
             }
             listed.insert(*id);
             let body = Engine::encode(*id, truth);
-            writer.numbered(Kind::Listed, reading.seq, &body).expect("fits");
+            if report.see(&mut self.ledger, &body, self.known.entry(*id).or_default()) {
+                writer.numbered(Kind::Listed, reading.seq, &body).expect("fits");
+            }
             readings.made.insert((at, *id), Some(body));
-            if random.one_in(4) {
+            if random.one_in(4) && !writer.is_empty() {
                 self.parts.push_back(writer.as_bytes().to_vec());
                 writer = Writer::records(&mut part);
             }
         }
+        if !report.everything {
+            self.lists_of_changes += 1;
+            for (id, known) in self.known.iter_mut().filter(|(id, _)| !listed.contains(id)) {
+                if self.ledger.is_gone(known) {
+                    writer.record(Kind::Absent, &Absent { seq: reading.seq, id: *id }).expect("fits");
+                }
+            }
+        }
+        self.known.retain(|id, _| listed.contains(id));
         if broken == Some(Break::ForgetHidden) {
             hidden = 0;
         }
-        let end = ListEnd { seq: reading.seq, total: listed.len() as u32, hidden };
-        writer.record(Kind::ListEnd, &end).expect("fits");
+        let (end, digest) = report.end(hidden);
+        if let Some(end) = end {
+            writer.record(Kind::ListEnd, &end).expect("fits");
+        }
+        if let Some(digest) = digest {
+            writer.record(Kind::Digest, &digest).expect("fits");
+        }
+        self.ledger.finish(&report);
         self.roster.retain(|id| listed.contains(id) || self.dirty.contains(id));
         readings.lists.insert(at, listed);
         self.parts.push_back(writer.as_bytes().to_vec());
@@ -194,11 +301,15 @@ impl Agent {
         match engine.containers.get(&id) {
             Some(truth) => {
                 let body = Engine::encode(id, truth);
+                self.ledger.changes(&body, self.known.entry(id).or_default());
                 writer.numbered(Kind::Container, reading.seq, &body).expect("fits");
                 readings.made.insert((at, id), Some(body));
             }
             None => {
                 self.roster.remove(&id);
+                if let Some(mut known) = self.known.remove(&id) {
+                    self.ledger.is_gone(&mut known);
+                }
                 writer.record(Kind::Absent, &Absent { seq: reading.seq, id }).expect("fits");
                 readings.made.insert((at, id), None);
             }
@@ -216,8 +327,7 @@ impl Agent {
         let mut buffer = vec![0; limits::MESSAGE];
         let mut writer = Writer::message(&mut buffer).expect("fits");
         if self.reporter.needs_hello() {
-            self.parts.clear();
-            self.listing = None;
+            self.clear();
             let hello = Hello {
                 run: self.reporter.run(),
                 stream: Stream::Report as u8,
@@ -259,13 +369,17 @@ impl Agent {
                 if self.reporter.wants_replay() {
                     self.close_stream();
                 }
-                self.parts.clear();
-                self.listing = None;
+                self.clear();
             }
             Kind::Answer => {
                 let answer: Answer = record.decode().expect("decodes");
+                let next = reader.next_record().expect("a record or the end");
+                let differs: Option<Differs> = next.map(|record| record.decode().expect("decodes"));
                 if self.reporter.answered(&answer) && self.sent_part {
                     self.parts.pop_front();
+                    if self.parts.is_empty() {
+                        self.ledger.answered(&answer, differs.as_ref());
+                    }
                 }
                 self.sent_part = false;
             }
@@ -275,6 +389,13 @@ impl Agent {
             }
             other => panic!("{other:?} in an answer"),
         }
+    }
+
+    /// What was read before a welcome is not sent after it.
+    fn clear(&mut self) {
+        self.parts.clear();
+        self.listing = None;
+        self.ledger.doubt();
     }
 
     pub fn give_up(&mut self) {

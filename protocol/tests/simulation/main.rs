@@ -2,7 +2,7 @@
 //!
 //! Each history is made from a seed: an engine whose containers come and go, an agent that crashes, a network
 //! that loses, duplicates, delays and reorders, a server that crashes, fails to store and comes back from a
-//! backup, and clocks that jump. After every step, and at the end, the rules are checked:
+//! backup, clocks that jump, and in some an agent that keeps what waits on a disk, which may be torn, old or wrong. After every step, and at the end, the rules are checked:
 //!
 //! 1. After a delivered report the server's view of the host equals the engine's at that report.
 //! 2. Older never overwrites newer.
@@ -55,7 +55,9 @@ fn the_rules_hold_in_every_history() {
         assert!(totals.stored > 10_000 && totals.derived > 100 && totals.gaps > 100, "{totals:?}");
         assert!(totals.agent_crashes > 100 && totals.server_crashes > 100 && totals.engine_crashes > 100, "{totals:?}");
         assert!(totals.outages > 100 && totals.dropped > 100 && totals.returns > 100, "{totals:?}");
+        assert!(totals.lists_of_changes > 5_000, "{totals:?}");
         assert!(totals.forgotten_epochs > 50 && totals.with_hidden > 50, "{totals:?}");
+        assert!(totals.restored_events > 1000, "{totals:?}");
         assert!(totals.lost > 1000 && totals.duplicated > 1000 && totals.reordered > 200 && totals.restores > 50);
     }
 }
@@ -107,4 +109,9 @@ fn notices_an_absence_that_hidden_containers_do_not_allow() {
 #[test]
 fn notices_a_difference_that_is_believed_at_first_sight() {
     is_noticed(Break::BelieveAtOnce, "rule 3");
+}
+
+#[test]
+fn notices_a_digest_that_is_believed_and_not_held_against_the_copy() {
+    is_noticed(Break::BelieveDigests, "rule 1");
 }

@@ -1,11 +1,10 @@
 //! A server around the real mirror: what is durable, and what a crash takes away.
 
 use crate::world::Break;
-use muster_protocol::batch::Answer;
-use muster_protocol::batch::{Reason, Refused};
+use muster_protocol::batch::{Answer, Batch, Digest, Reason, Refused, sum};
 use muster_protocol::hello::{Hello, Welcome};
 use muster_protocol::id::{EngineId, EventIdentity};
-use muster_protocol::mirror::{Effect, Hail, Held, Mirror, Place, Unwanted};
+use muster_protocol::mirror::{Effect, Hail, Held, Mirror, Place, Received, Unwanted};
 use muster_protocol::record::{Kind, Reader, Writer};
 use std::collections::BTreeMap;
 
@@ -28,6 +27,8 @@ pub struct Server {
     pub mirror: Mirror,
     pub disk: Durable,
     pub backup: Durable,
+    /// One that knows of no digests.
+    pub old: bool,
     /// The number of the list that the last message completed.
     pub completed: Option<(u64, u64)>,
 }
@@ -78,7 +79,11 @@ impl Server {
                             epoch,
                             acknowledged: place.acknowledged,
                             last_event: place.last_event.filter(|_| broken != Some(Break::ForgetStored)),
-                            kinds: heapless::Vec::new(),
+                            kinds: if self.old {
+                                heapless::Vec::new()
+                            } else {
+                                Kind::ALL.iter().map(|kind| *kind as u8).collect()
+                            },
                         };
                         writer.record(Kind::Welcome, &welcome).expect("fits");
                     }
@@ -100,9 +105,11 @@ impl Server {
             {
                 self.mirror.hello(run, epoch, true);
             }
+            let believed = (broken == Some(Break::BelieveDigests)).then(|| self.with_own_sum(request));
+            let request = believed.as_deref().unwrap_or(request);
             let mut effects = Vec::new();
             match self.mirror.receive(request, &mut effects) {
-                Ok(answer) => {
+                Ok(Received { answer, differs }) => {
                     if !commit && broken != Some(Break::AnswerBeforeCommit) {
                         self.restart();
                         writer.record(Kind::Refused, &store_down).expect("fits");
@@ -113,6 +120,9 @@ impl Server {
                             self.disk.place = self.mirror.place().clone();
                         }
                         writer.record(Kind::Answer, &answer).expect("fits");
+                        if let Some(differs) = differs {
+                            writer.record(Kind::Differs, &differs).expect("fits");
+                        }
                     }
                 }
                 Err(Unwanted::Refused(refused)) => writer.record(Kind::Refused, &refused).expect("fits"),
@@ -125,6 +135,29 @@ impl Server {
             return None;
         }
         Some(writer.as_bytes().to_vec())
+    }
+
+    /// The message with the sum of what is held here instead of its own, if it brings nothing but that.
+    fn with_own_sum(&self, message: &[u8]) -> Vec<u8> {
+        let mut reader = Reader::message(message).expect("a message");
+        let records: Vec<_> = std::iter::from_fn(|| reader.next_record().expect("a record")).collect();
+        if !records.iter().all(|record| matches!(record.kind, Kind::Batch | Kind::Digest)) {
+            return message.to_vec();
+        }
+        let mut out = vec![0; 1024];
+        let mut writer = Writer::message(&mut out).expect("fits");
+        for record in records {
+            if record.kind == Kind::Batch {
+                writer.record(Kind::Batch, &record.decode::<Batch>().expect("decodes")).expect("fits");
+                continue;
+            }
+            let mut digest: Digest = record.decode().expect("decodes");
+            let bodies = || self.mirror.held().filter(|(_, held)| held.exists()).map(|(_, held)| sum(&held.body));
+            digest.total = bodies().count() as u32;
+            digest.sum = bodies().fold(0, u64::wrapping_add).to_le_bytes();
+            writer.record(Kind::Digest, &digest).expect("fits");
+        }
+        writer.as_bytes().to_vec()
     }
 
     fn store(&mut self, effects: &[Effect], answer: &Answer, broken: Option<Break>) {
@@ -142,7 +175,7 @@ impl Server {
                 Effect::Forgotten(id) => {
                     self.disk.held.remove(id);
                 }
-                Effect::Place | Effect::Engine(_) | Effect::Dropped(_) => {}
+                Effect::Place | Effect::Engine(_) | Effect::Dropped(_) | Effect::Proven(_) => {}
                 Effect::Listed { .. } => self.completed = Some((answer.epoch, answer.listed)),
             }
         }

@@ -1,6 +1,6 @@
 //! Everything together, one step at a time.
 
-use crate::agent::Agent;
+use crate::agent::{Agent, Disk};
 use crate::engine::{Engine, Truth};
 use crate::random::Random;
 use crate::rules;
@@ -33,6 +33,7 @@ pub enum Break {
     AnswerBeforeCommit,
     BelieveAtOnce,
     ForgetHidden,
+    BelieveDigests,
 }
 
 /// What happened in a history: proof that it was one.
@@ -55,6 +56,10 @@ pub struct Seen {
     pub returns: usize,
     pub forgotten_epochs: usize,
     pub with_hidden: usize,
+    /// Lists of which only the changes were sent.
+    pub lists_of_changes: u64,
+    /// Events that were found on the disk by a new run.
+    pub restored_events: usize,
 }
 
 impl Seen {
@@ -74,6 +79,8 @@ impl Seen {
         self.returns += other.returns;
         self.forgotten_epochs += other.forgotten_epochs;
         self.with_hidden += other.with_hidden;
+        self.lists_of_changes += other.lists_of_changes;
+        self.restored_events += other.restored_events;
     }
 }
 
@@ -85,6 +92,9 @@ pub struct World {
     twin: Option<Agent>,
     /// Whether this history has one.
     has_twin: bool,
+    /// While there is no agent: what its last run has left on disk, and the other's.
+    disk: Disk,
+    twin_disk: Disk,
     /// Containers that an agent reports at most.
     limit: usize,
     /// Steps for which the server cannot be reached.
@@ -120,17 +130,21 @@ impl World {
         let padding = if random.one_in(6) { 1024 + random.below(2000) } else { 0 };
         let limit = if random.one_in(6) { 1 + random.below(4) } else { limits::CONTAINERS };
         let has_twin = random.one_in(6);
+        let old = random.one_in(8);
+        let disk = Disk::new(random.one_in(3));
         World {
             engine: Engine { ring_size, clock: 1_000_000, padding, ..Engine::default() },
             random,
             agent: None,
             twin: None,
             has_twin,
+            twin_disk: disk.clone(),
+            disk,
             limit,
             away: 0,
             epoch_forgotten: false,
             highest_epoch: 0,
-            server: Server::default(),
+            server: Server { old, ..Server::default() },
             requests: Vec::new(),
             answers: Vec::new(),
             next_request: 0,
@@ -190,9 +204,14 @@ impl World {
             60..72 => self.agent_sends(),
             72..82 => self.deliver_request()?,
             82..88 => self.deliver_answer(),
-            88..91 => {
+            88..90 => {
                 if let Some(agent) = &mut self.agent {
                     agent.give_up();
+                }
+            }
+            90 if self.random.one_in(2) => {
+                if let Some(agent) = &mut self.agent {
+                    agent.keep(&mut self.random);
                 }
             }
             91 => {
@@ -246,7 +265,13 @@ impl World {
 
     fn agent_hears(&mut self) {
         let Some(agent) = &mut self.agent else {
-            self.agent = Some(Agent::start(&mut self.random, self.highest_epoch, self.limit));
+            let disk = self.disk.clone();
+            let (agent, left) = Agent::start(&mut self.random, self.highest_epoch, self.limit, disk);
+            if left > 0 {
+                self.say(&format!("run {} finds {left} events", agent.reporter.run()[0]));
+            }
+            self.seen.restored_events += left;
+            self.agent = Some(agent);
             return;
         };
         match &agent.stream {
@@ -298,11 +323,14 @@ impl World {
         }
         self.say("another run speaks");
         std::mem::swap(&mut self.agent, &mut self.twin);
+        std::mem::swap(&mut self.disk, &mut self.twin_disk);
         self.seen.returns += usize::from(self.agent.is_some());
     }
 
     fn note_dropped(&mut self) {
-        self.seen.dropped += self.agent.as_ref().map_or(0, |agent| agent.reporter.dropped());
+        let Some(agent) = &self.agent else { return };
+        self.seen.dropped += agent.reporter.dropped();
+        self.seen.lists_of_changes += agent.lists_of_changes;
     }
 
     fn agent_sends(&mut self) {
@@ -382,7 +410,8 @@ impl World {
     fn crash_agent(&mut self) {
         self.note_dropped();
         self.say("agent crashes");
-        if self.agent.take().is_some() {
+        if let Some(agent) = self.agent.take() {
+            self.disk = agent.end(&mut self.random);
             self.seen.agent_crashes += 1;
             // Its disk may not have kept the epoch. One that a backup lost as well nobody could know any more.
             if self.random.one_in(8) && self.server.disk.place.epoch >= self.highest_epoch {

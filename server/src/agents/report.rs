@@ -12,12 +12,12 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
     let now = fleet.now();
     let mut outcome = Outcome::default();
     let mut effects = Vec::new();
-    let answer = {
+    let received = {
         let mut live = turn.live();
         match live.mirror.receive(body, &mut effects) {
-            Ok(answer) => {
+            Ok(received) => {
                 live.take(effects, now, &mut outcome);
-                answer
+                received
             }
             Err(Unwanted::Refused(refused)) => return one_record(Kind::Refused, &refused),
             Err(Unwanted::Malformed(malformed)) => return says(400, &malformed.to_string()),
@@ -26,7 +26,10 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
     let cell = Arc::clone(turn.cell());
     match fleet.settle(turn, outcome).wait().await {
         Ok(()) => records(|writer| {
-            writer.record(Kind::Answer, &answer)?;
+            writer.record(Kind::Answer, &received.answer)?;
+            if let Some(differs) = &received.differs {
+                writer.record(Kind::Differs, differs)?;
+            }
             orders::append(fleet, &cell, false, writer)
         }),
         Err(_) => keeps_nothing(fleet, &cell),

@@ -89,7 +89,7 @@ impl From<muster_dial::Failure> for Failure {
             }
             Dial::TimedOut => (Exit::Unreachable, "try again, or look at the server's log"),
             Dial::Tls(_) => (Exit::Unreachable, "check the address and port"),
-            Dial::PinMismatch { .. } => (Exit::PinMismatch, "check MUSTER_URL and MUSTER_PIN"),
+            Dial::PinMismatch { .. } | Dial::Outdated { .. } => (Exit::PinMismatch, "check MUSTER_URL and MUSTER_PIN"),
             Dial::TooLarge | Dial::Protocol(_) => {
                 (Exit::Failure, "are the server and this command of the same version?")
             }

@@ -19,6 +19,9 @@ use std::collections::BTreeMap;
 /// For how long a host shows a conflict after the last agent was turned away, in milliseconds.
 const CONFLICT_MS: u64 = 10 * 60 * 1000;
 
+/// After so many whole lists that did not make the server's copy the host's, the host shows it.
+const DIFFERING: u8 = 2;
+
 /// The two clocks at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Now {
@@ -64,6 +67,8 @@ pub struct Host {
     listed: bool,
     /// When the last agent was turned away, by the monotonic clock.
     conflict_ms: u64,
+    /// Whole lists in a row after which the server's copy was not what the agent said that the host has.
+    differing: u8,
     /// Whether the store knows that a whole list was ever taken.
     import_stored: bool,
     /// Operators have set something that its agent may not have heard of.
@@ -92,6 +97,7 @@ impl Host {
             conflict_ms: now.monotonic_ms,
             settings_due: false,
             boards: Boards::default(),
+            differing: 0,
             row,
         };
         host.count();
@@ -266,6 +272,15 @@ impl Host {
                     self.row.listed_ms = Some(now.wall_ms);
                     row_changed |= self.row.hidden != hidden;
                     self.row.hidden = hidden;
+                }
+                Effect::Proven(proven) => {
+                    self.differing = if proven { 0 } else { self.differing.saturating_add(1) };
+                    let sync_error = self.differing >= DIFFERING;
+                    if (proven || sync_error) && self.row.sync_error != sync_error {
+                        self.row.sync_error = sync_error;
+                        let action = if sync_error { "host_sync_error" } else { "host_sync_error_over" };
+                        self.note(action, [], now, outcome);
+                    }
                 }
                 Effect::Dropped(count) => {
                     let dropped = self.row.dropped_before.saturating_add(count);
