@@ -7,6 +7,7 @@ use crate::hub::Hub;
 use crate::join::facts;
 use crate::join::identity::{self, Identity};
 use crate::join::{self, Again, Applicant, NotJoined, Registration};
+use crate::spool::{self, Keeper};
 use crate::uplink::backoff::Backoff;
 use crate::uplink::sender::Sender;
 use crate::uplink::{CLONE, Ended, Uplink};
@@ -17,7 +18,7 @@ use futures_lite::{StreamExt, future};
 use log::{info, warn};
 use muster_dial::JoinString;
 use muster_protocol::id::Fingerprint;
-use muster_protocol::reporter::Reporter;
+use smol::lock::Mutex;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub struct RunSettings {
     pub name: Option<String>,
     /// Of the board.
     pub fingerprint: Fingerprint,
+    /// Bytes that events may take on disk while the server is away; 0 for none.
+    pub spool: usize,
 }
 
 /// Reports until it is told to end.
@@ -75,7 +78,10 @@ fn report(settings: &RunSettings, identity: Identity, signals: &mut Signals) -> 
     getrandom::fill(&mut run).map_err(|error| cannot(&error))?;
     let highest = identity::load_epoch(&settings.state_dir);
     let engine = Engine::new(&settings.docker_socket);
-    let hub = Hub::new(engine, Reporter::new(run, highest), settings.interval);
+    let hub = Hub::new(engine, run, highest, settings.interval);
+    let host = identity.host.unwrap_or_default();
+    let spool = Keeper::open(&settings.state_dir, host, settings.spool, &mut hub.reporter.borrow_mut());
+    let spool = spool.map(Mutex::new);
     info!("reporting as {} every {:?}", identity.name, settings.interval);
     let facts = facts::gather(Path::new("/"));
     let uplink = Uplink::new(Box::new(Sender::start), identity, facts, settings.fingerprint, &settings.state_dir);
@@ -85,11 +91,18 @@ fn report(settings: &RunSettings, identity: Identity, signals: &mut Signals) -> 
     executor.spawn(census(&hub)).detach();
     executor.spawn(look_after(&hub)).detach();
     let talk = executor.spawn(uplink.run(&hub));
+    if let Some(keeper) = &spool {
+        executor.spawn(spool::keep(&hub, keeper)).detach();
+    }
     let told = async {
         signals.next().await;
         None
     };
     let ended = smol::block_on(executor.run(future::or(told, async { Some(talk.await) })));
+    if let Some(keeper) = spool.as_ref().filter(|_| ended.is_none()) {
+        // With the board the engine may end, too.
+        smol::block_on(executor.run(async { keeper.lock().await.keep(&hub).await }));
+    }
     if ended.is_none() {
         info!("ending: events that the server does not have yet are still with the engine");
     }

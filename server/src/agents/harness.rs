@@ -1,14 +1,16 @@
 //! A fleet in memory and agents that speak to it in real bytes, for tests.
 
 use super::take;
+use crate::access::keys::Keys;
 use crate::access::secret::{Secret, hash};
 use crate::access::tokens::Role;
 use crate::api::types;
 use crate::fleet::{By, EventSelect, Fleet, HostCell};
 use crate::listen::{Content, Response};
 use crate::store::memory::MemoryStore;
+use crate::test_dir::TestDir;
 use futures_lite::future::block_on;
-use muster_dial::{JoinString, Pin};
+use muster_dial::JoinString;
 use muster_protocol::batch::{Answer, Digest, Engine, EngineState, ListEnd, Reason, Refused, sum};
 use muster_protocol::container::{Container, State};
 use muster_protocol::event::{Cause, Event, Subject};
@@ -34,25 +36,27 @@ pub(crate) fn by() -> By {
 pub(crate) struct Bench {
     pub store: Arc<MemoryStore>,
     pub fleet: Arc<Fleet>,
+    /// The server's keys.
+    directory: Arc<TestDir>,
 }
 
 impl Bench {
     pub fn new() -> Bench {
-        Bench::on(MemoryStore::new())
+        Bench::on(MemoryStore::new(), Arc::new(TestDir::new()))
     }
 
-    fn on(store: MemoryStore) -> Bench {
+    fn on(store: MemoryStore, directory: Arc<TestDir>) -> Bench {
         let store = Arc::new(store);
         let admin = Secret::api_token().expect("random");
         let address = "server.example:7443".parse().expect("an address");
-        let pin = Pin::of_public_key(b"some key");
-        let fleet = Fleet::open(store.clone(), &admin, "b1".into(), address, pin).expect("a fleet");
-        Bench { store, fleet: Arc::new(fleet) }
+        let keys = Arc::new(Keys::open(directory.path()).expect("keys"));
+        let fleet = Fleet::open(store.clone(), &admin, "b1".into(), address, keys).expect("a fleet");
+        Bench { store, fleet: Arc::new(fleet), directory }
     }
 
     /// What a server would be that starts now on what is stored.
     pub fn restarted(&self) -> Bench {
-        Bench::on(self.store.restarted())
+        Bench::on(self.store.restarted(), self.directory.clone())
     }
 
     pub fn token(&self, uses: Option<u32>) -> String {

@@ -11,21 +11,18 @@ use muster_protocol::batch::Reason;
 use muster_protocol::hello::{Hello, Stream, Welcome};
 use muster_protocol::limits;
 use muster_protocol::mirror::Hail;
-use muster_protocol::orders::Renewed;
-use muster_protocol::record::{Kind, Malformed, Reader};
+use muster_protocol::record::{Kind, Reader};
 use std::sync::Arc;
 
 pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
-    let read = || {
-        let mut records = Reader::message(body)?;
-        Ok((records.expect::<Hello<'_>>(Kind::Hello)?, Behind::read(&mut records)?))
-    };
-    let (hello, behind) = match read() {
-        Ok((hello, behind)) if hello.stream == Stream::Report as u8 => (hello, behind),
+    let read = Reader::message(body)
+        .and_then(|mut reader| Ok((reader.expect::<Hello<'_>>(Kind::Hello)?, orders::Confirmed::read(&mut reader)?)));
+    let (hello, confirmed) = match read {
+        Ok((hello, confirmed)) if hello.stream == Stream::Report as u8 => (hello, confirmed),
         Ok(_) => return says(400, "this server knows no such stream"),
-        Err(malformed) => return says(400, &Malformed::to_string(&malformed)),
+        Err(malformed) => return says(400, &malformed.to_string()),
     };
-    let offer = behind.renewed.filter(|offer| is_free(fleet, turn.cell(), &offer.hash));
+    let offer = confirmed.renewed.filter(|offer| is_free(fleet, turn.cell(), &offer.hash));
     let facts = HostFacts {
         agent_version: fact(hello.agent_version),
         os: fact(hello.os),
@@ -59,6 +56,7 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
             Hail::Welcome { new, .. } => {
                 live.offered(offer, &mut outcome);
                 live.greet(hello.interval_ms, facts, new, now, &mut outcome);
+                live.confirm_trust(confirmed.trust_revision, &mut outcome);
             }
         }
         (hail, live.mirror.place().clone())
@@ -84,25 +82,6 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
                 orders::append(fleet, &cell, true, writer)
             })
         }
-    }
-}
-
-/// What may stand behind a hello.
-#[derive(Default)]
-struct Behind {
-    renewed: Option<Renewed>,
-}
-
-impl Behind {
-    fn read(records: &mut Reader<'_>) -> Result<Behind, Malformed> {
-        let mut behind = Behind::default();
-        while let Some(record) = records.next_record()? {
-            // What a hello has no use for does no harm.
-            if record.kind == Kind::Renewed {
-                behind.renewed = Some(record.decode()?);
-            }
-        }
-        Ok(behind)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::types::Problem;
 use super::{ApiAnswer, Handled};
-use super::{audit, containers, events, healthz, hosts, join_tokens, stream, tokens};
+use super::{audit, containers, events, healthz, hosts, join_tokens, keys, stream, tokens};
 use std::sync::OnceLock;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -33,6 +33,14 @@ use utoipa::{Modify, OpenApi as _};
         tokens::make,
         tokens::revoke,
         audit::list,
+        keys::status,
+        keys::prepare,
+        keys::rotate,
+        keys::finish,
+        keys::replace_backup,
+        keys::addresses,
+        keys::add_address,
+        keys::remove_address,
         healthz::show,
         document,
     ),
@@ -136,6 +144,9 @@ mod tests {
             "ChangeHosts",
             "Audit",
             "Healthz",
+            "KeyStatus",
+            "RotateKey",
+            "AgentAddress",
             "Problem",
             "Change",
         ] {

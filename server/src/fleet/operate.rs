@@ -3,6 +3,7 @@
 use super::{By, Fleet, Refusal, State, locked};
 use crate::access::AccessError;
 use crate::access::tokens::{ADMIN, Holder, NewJoin, Role};
+use crate::access::trust;
 use crate::api::types;
 use crate::store::{ApiTokenRow, JoinTokenRow, StoreError, Write};
 use crate::time::{format_ms, now_ms};
@@ -70,8 +71,8 @@ impl Fleet {
             tokens.apply(made);
         })
         .await?;
-        let (address, pin) = &self.reached_by;
-        let join = JoinString { token: secret.expose().into(), addresses: vec![address.clone()], pins: vec![*pin] };
+        let pins = trust::to_join_by(&self.trust());
+        let join = JoinString { token: secret.expose().into(), addresses: self.addresses(), pins };
         Ok(types::MadeJoinToken {
             token: describe_join(&row),
             command: format!("muster-agent join '{join}'"),
@@ -127,8 +128,8 @@ impl Fleet {
         Ok(self.keep(registry, writes, end).await?)
     }
 
-    /// Makes a change of tokens durable, then true in memory, before anybody else changes any.
-    async fn keep(
+    /// Makes a change of tokens, or of what is announced, durable, then true in memory, before anybody else changes any.
+    pub(super) async fn keep(
         &self,
         registry: MutexGuardArc<()>,
         writes: Vec<Write>,
