@@ -51,13 +51,13 @@ pub async fn census(hub: &Hub) {
             hub.list_now.set(true);
         }
         if now >= next {
-            next = now + hub.interval;
+            next = now + hub.interval.get();
         }
         // What waits in the outbox is older than what would be read now, and has to go first: then we are woken.
         if ready && hub.list_now.get() && hub.outbox.borrow().is_empty() {
             hub.list_now.set(false);
             hub.confirm_by.set(None);
-            (probed, next) = (now, now + hub.interval);
+            (probed, next) = (now, now + hub.interval.get());
             read_all(hub).await;
         } else if hub.subscribed.get() && now >= probed + PROBE {
             // While there is no stream, whoever tries to open one asks.
