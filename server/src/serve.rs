@@ -2,6 +2,8 @@
 
 use crate::access::admin;
 use crate::access::fleet_key::FleetKey;
+use crate::access::keys::Keys;
+use crate::access::operator_certificate::OperatorCertificate;
 use crate::access::secret::{hash, number, random};
 use crate::agents;
 use crate::api::{self, ApiRequest};
@@ -9,11 +11,12 @@ use crate::cli::connection::{SERVER_FILE, ServerFile};
 use crate::cli::exit::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::listen::{self, Limits, Request, Response};
-use crate::store::{RedbStore, Store};
+use crate::store::{RedbStore, Retention, Store};
 use crate::time::{format_ms, now_ms};
 use futures_lite::StreamExt;
 use muster_dial::Address;
 use rustix::process::{Resource, getrlimit, setrlimit};
+use rustls::sign::CertifiedKey;
 use smol::{Executor, Timer};
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -25,6 +28,8 @@ use std::time::Duration;
 const TICK: Duration = Duration::from_millis(500);
 /// More threads than this gain nothing: the store has one of its own.
 const THREADS: usize = 4;
+/// How often the operator's certificate is looked at.
+const CERTIFICATE: Duration = Duration::from_secs(2);
 
 /// How to serve.
 #[derive(Debug, Clone)]
@@ -35,6 +40,8 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     /// Where agents reach the server; port 0: the one that it listens on.
     pub advertise: Option<Address>,
+    /// The operator's own certificate and its key, for browsers: PEM files.
+    pub tls: Option<(PathBuf, PathBuf)>,
 }
 
 /// Serves until it is told to end.
@@ -93,25 +100,41 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
         cannot(Exit::Failure, format!("cannot listen on {}: {error}; {hint}", options.listen))
     })?;
     let bound = listener.local_addr().map_err(|error| cannot(Exit::Failure, error.to_string()))?;
-    let store = RedbStore::open(data_dir).map_err(|error| cannot(Exit::Unavailable, error.message))?;
+    let store =
+        RedbStore::open(data_dir, Retention::default()).map_err(|error| cannot(Exit::Unavailable, error.message))?;
     let admin = admin::open_or_make(data_dir).map_err(|error| cannot(Exit::Failure, error.message))?;
-    let key = fleet_key(data_dir, &store)?;
+    let keys = Arc::new(keys(data_dir, &store)?);
+    let operators = operators_certificate(options)?;
     let address = match &options.advertise {
         Some(address) if address.port() == 0 => address.clone().with_port(bound.port()),
         Some(address) => address.clone(),
         None => own_address(bound)?,
     };
     let hosts = [address.host().to_owned(), bound.ip().to_string()];
-    let tls =
-        key.server_config(&[hosts[0].as_str(), hosts[1].as_str()]).map_err(|message| cannot(Exit::Failure, message))?;
     let boot = random::<6>().map_err(|error| cannot(Exit::Failure, error.message))?;
     let boot = boot.iter().map(|byte| format!("{byte:02x}")).collect();
-    let fleet = Fleet::open(Arc::new(store), &admin, boot, address, key.pin())
+    let fleet = Fleet::open(Arc::new(store), &admin, boot, address, keys.clone())
         .map_err(|error| cannot(Exit::Unavailable, error.message))?;
     let fleet = Arc::new(fleet);
-    let here = reachable_here(bound);
-    let file = ServerFile { url: format!("https://{here}"), pin: key.pin().to_string() };
-    write_server_file(data_dir, &file)?;
+    let hosts = hosts.each_ref().map(String::as_str);
+    let tls = keys.serve(fleet.trust().generation, &hosts).map_err(|message| cannot(Exit::Failure, message))?;
+    let watching = operators.map(|(files, certificate)| {
+        keys.show_others(certificate);
+        executor.spawn(watch_certificate(files, keys.clone()))
+    });
+    if let Some(path) = keys.backup_here() {
+        log::warn!("the backup key is still on this server: move {} to a safe place elsewhere", path.display());
+    }
+    let url = format!("https://{}", reachable_here(bound));
+    write_server_file(data_dir, &ServerFile { url: url.clone(), pin: keys.pin().to_string() })?;
+    keys.when_changed({
+        let data_dir = data_dir.clone();
+        move |pin| {
+            if let Err(failure) = write_server_file(&data_dir, &ServerFile { url: url.clone(), pin: pin.to_string() }) {
+                log::warn!("commands on this machine need MUSTER_PIN={pin} now: {}", failure.message);
+            }
+        }
+    });
 
     let ticker = executor.spawn({
         let fleet = fleet.clone();
@@ -125,7 +148,7 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
     let mut signals = async_signal::Signals::new([async_signal::Signal::Term, async_signal::Signal::Int])
         .map_err(|error| cannot(Exit::Failure, format!("cannot wait for signals: {error}")))?;
     // Whoever started us waits for this line. If nobody reads it, that is no reason to stop.
-    let _ = writeln!(std::io::stdout(), "listening https://{bound} pin={}", key.pin());
+    let _ = writeln!(std::io::stdout(), "listening https://{bound} pin={}", keys.pin());
     let _ = std::io::stdout().flush();
     log::info!("{} hosts are known", fleet.hosts(false).len());
 
@@ -143,13 +166,16 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
     };
     listen::serve(listener, tls, Limits::default(), executor.clone(), handler, ended).await;
     ticker.cancel().await;
+    if let Some(watching) = watching {
+        watching.cancel().await;
+    }
     fleet.close().await;
     let _ = std::fs::remove_file(data_dir.join(SERVER_FILE));
     Ok(())
 }
 
-/// The fleet key. A new one beside hosts that pin another would lock them all out unsaid.
-fn fleet_key(data_dir: &Path, store: &dyn Store) -> Result<FleetKey, Failure> {
+/// The fleet's keys. A new one beside hosts that pin another would lock them all out unsaid.
+fn keys(data_dir: &Path, store: &dyn Store) -> Result<Keys, Failure> {
     if !FleetKey::exists(data_dir) {
         let all = store.load().map_err(|error| Failure::new(Exit::Unavailable, error.message))?;
         if !all.hosts.is_empty() {
@@ -162,7 +188,35 @@ fn fleet_key(data_dir: &Path, store: &dyn Store) -> Result<FleetKey, Failure> {
             return Err(Failure::new(Exit::Failure, what));
         }
     }
-    FleetKey::load_or_create(data_dir).map_err(|message| Failure::new(Exit::Failure, message))
+    Keys::open(data_dir).map_err(|message| Failure::new(Exit::Failure, message))
+}
+
+/// The operator's own certificate, if there is to be one.
+fn operators_certificate(options: &ServeOptions) -> Result<Option<(OperatorCertificate, Arc<CertifiedKey>)>, Failure> {
+    let Some((certificate, key)) = &options.tls else { return Ok(None) };
+    let loaded = OperatorCertificate::load(certificate, key);
+    loaded.map(Some).map_err(|why| Failure::new(Exit::Failure, format!("cannot use the certificate: {why}")))
+}
+
+/// Takes over the operator's certificate whenever it is renewed.
+async fn watch_certificate(mut files: OperatorCertificate, keys: Arc<Keys>) {
+    loop {
+        Timer::after(CERTIFICATE).await;
+        let (looked, read) = smol::unblock(move || {
+            let read = files.look_again();
+            (files, read)
+        })
+        .await;
+        files = looked;
+        match read {
+            None => {}
+            Some(Ok(certificate)) => {
+                log::info!("the certificate for browsers was renewed");
+                keys.show_others(certificate);
+            }
+            Some(Err(why)) => log::warn!("the certificate for browsers stays as it is: {why}"),
+        }
+    }
 }
 
 /// Where agents reach us if nobody said: where we listen, or by this machine's name.

@@ -1,41 +1,47 @@
-//! The fleet key: what agents and the command line recognise this server by, for as long as the fleet lives.
+//! A fleet key: what agents and the command line recognise this server by.
 //!
-//! It is made at the first start and signs a fresh serving certificate at every start. Clients pin its public key
-//! and judge neither names nor dates, so that a box without a clock can be reached by any address.
+//! The first is made at the first start, and with it a second one, the backup, which belongs in a drawer. A key signs
+//! a fresh serving certificate at every start. Clients pin its public half and judge neither names nor dates, so that
+//! a box without a clock can be reached by any address. When a fleet goes over to a new key, the old one (or the
+//! backup) signs a certificate of the new: a *link*. Links are served along, so that whoever was away meanwhile and
+//! knows only the key before still recognises the server.
 
-use muster_dial::{Pin, pinned};
+use super::serving::Serving;
+use muster_dial::{Pin, verify};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, date_time_ymd,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm, date_time_ymd,
 };
 use rustls::ServerConfig;
-use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::net::IpAddr;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The key's file in the data directory: PKCS #8 in PEM.
+/// The key's file in the data directory: PKCS #8 in PEM, and behind it the links that lead to the key.
 pub const FILE: &str = "fleet.key";
-/// A key of this kind takes 250 bytes; comments around it are allowed.
+/// The backup key's file in the data directory, until the operator takes it away. Never part of a backup.
+pub const BACKUP_FILE: &str = "fleet-backup.key";
+/// A key of this kind takes 250 bytes, a link 600; comments around them are allowed.
 const FILE_LIMIT: u64 = 16 * 1024;
-/// What browsers and other plain HTTPS clients ask for.
-const HTTP: &[u8] = b"http/1.1";
-/// Enough for one resumption; a client that resumes gets the next. Each costs 100 bytes of every handshake.
-const TICKETS: usize = 1;
+/// Certificates that are served beside the serving one: three or four keys back, and the backup key's two. They cost
+/// some 400 bytes each, once for a connection that resumes no session.
+pub const LINKS: usize = 6;
 
-/// The fleet key, and the certificate that carries its public half.
+const _: () = assert!(LINKS <= verify::CHAIN);
+
+/// A fleet key, and the certificates that carry its public half.
 pub struct FleetKey {
     key: KeyPair,
     params: CertificateParams,
     certificate: CertificateDer<'static>,
     pin: Pin,
+    /// From other keys to this one; the first is of this one. Empty: it has no predecessor.
+    links: Vec<CertificateDer<'static>>,
 }
 
 impl FleetKey {
@@ -43,20 +49,34 @@ impl FleetKey {
     ///
     /// A key that cannot be read is never replaced: every agent would be cut off.
     pub fn load_or_create(data_dir: &Path) -> Result<FleetKey, String> {
-        let path = data_dir.join(FILE);
-        let pem = match read(&path) {
+        match FleetKey::load(&FleetKey::path(data_dir)) {
+            Some(loaded) => loaded,
+            None => FleetKey::create(data_dir, FILE),
+        }
+    }
+
+    /// The backup key in `data_dir`, made if there is none. For a fleet that knows of none yet.
+    pub fn load_or_create_backup(data_dir: &Path) -> Result<FleetKey, String> {
+        match FleetKey::load(&data_dir.join(BACKUP_FILE)) {
+            Some(loaded) => loaded,
+            None => FleetKey::create(data_dir, BACKUP_FILE),
+        }
+    }
+
+    /// The key in a file; `None` if there is no such file.
+    pub fn load(path: &Path) -> Option<Result<FleetKey, String>> {
+        let pem = match read(path) {
             Ok(pem) => pem,
-            Err(error) if error.kind() == ErrorKind::NotFound => return FleetKey::create(data_dir),
-            Err(error) => return Err(format!("cannot read the fleet key {}: {error}", path.display())),
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            Err(error) => return Some(Err(format!("cannot read the fleet key {}: {error}", path.display()))),
         };
-        let key = KeyPair::from_pkcs8_pem_and_sign_algo(&pem, &PKCS_ECDSA_P256_SHA256).map_err(|error| {
+        Some(FleetKey::parse(&pem).map_err(|why| {
             format!(
-                "the fleet key {} is malformed ({error}): restore it from a backup, \
+                "the fleet key {} is malformed ({why}): restore it from a backup, \
                  or remove it and let all hosts join again",
                 path.display()
             )
-        })?;
-        FleetKey::with(key)
+        }))
     }
 
     /// Where it is kept.
@@ -70,36 +90,40 @@ impl FleetKey {
         FleetKey::path(data_dir).try_exists().unwrap_or(true)
     }
 
-    fn create(data_dir: &Path) -> Result<FleetKey, String> {
-        let path = data_dir.join(FILE);
+    /// One that is kept nowhere so far.
+    pub fn generate() -> Result<FleetKey, String> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
             .map_err(|error| format!("cannot make a fleet key: {error}"))?;
-        write_new(data_dir, &key.serialize_pem())
-            .map_err(|error| format!("cannot write the fleet key {}: {error}", path.display()))?;
-        let fleet = FleetKey::with(key)?;
-        log::info!("made a fleet key: {} {}", path.display(), fleet.pin);
+        FleetKey::with(key)
+    }
+
+    fn create(data_dir: &Path, file: &str) -> Result<FleetKey, String> {
+        let fleet = FleetKey::generate()?;
+        fleet.store(data_dir, file)?;
+        log::info!("made a fleet key: {} {}", data_dir.join(file).display(), fleet.pin);
         Ok(fleet)
+    }
+
+    /// Writes the key and its links, whatever was there. After a power cut there is all of the one or of the other.
+    pub fn store(&self, data_dir: &Path, file: &str) -> Result<(), String> {
+        replace(data_dir, file, &self.to_pem())
+            .map_err(|error| format!("cannot write the fleet key {}: {error}", data_dir.join(file).display()))
     }
 
     fn with(key: KeyPair) -> Result<FleetKey, String> {
         let pin = Pin::of_public_key(&key.subject_public_key_info());
-        let mut params = lasting();
-        // Two keys of one fleet, as during a rotation, must not have the same name.
-        let name = format!("Muster fleet {}", &pin.to_string()["sha256:".len()..][..16]);
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let params = params_of(pin);
         let certificate = params.self_signed(&key).map_err(|error| format!("cannot certify the fleet key: {error}"))?;
-        Ok(FleetKey { certificate: certificate.into(), params, pin, key })
+        Ok(FleetKey { certificate: certificate.into(), params, pin, key, links: Vec::new() })
     }
 
     /// One that is kept nowhere.
     #[cfg(test)]
     pub(crate) fn ephemeral() -> FleetKey {
-        FleetKey::with(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key")).expect("a certificate")
+        FleetKey::generate().expect("a key")
     }
 
-    /// The fleet's own certificate, which signs those that are served.
+    /// The key's own certificate, signed by itself.
     pub fn certificate(&self) -> &CertificateDer<'static> {
         &self.certificate
     }
@@ -109,52 +133,60 @@ impl FleetKey {
         self.pin
     }
 
-    /// TLS with a serving key of its own, made now and never stored.
-    ///
-    /// `hosts` are names and IP addresses that the server is reached by, for clients that do judge names. Those of
-    /// this machine are added; what cannot be in a certificate is left out.
-    pub fn server_config(&self, hosts: &[&str]) -> Result<Arc<ServerConfig>, String> {
-        let failed = |error: &dyn fmt::Display| format!("cannot set up TLS: {error}");
-        let provider = Arc::new(ring::default_provider());
-        let fleet = Arc::new(self.serving(hosts, &provider).map_err(|error| failed(&error))?);
-        let resolver = ByProtocol { others: fleet.clone(), fleet };
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| failed(&error))?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(resolver));
-        config.alpn_protocols = vec![pinned::ALPN.to_vec(), HTTP.to_vec()];
-        // Sessions that the client keeps, encrypted: ten thousand agents need no table here.
-        config.ticketer = ring::Ticketer::new().map_err(|error| failed(&error))?;
-        config.send_tls13_tickets = TICKETS;
-        Ok(Arc::new(config))
+    /// The public half, for another key to vouch for.
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.key.der_bytes().to_vec())
     }
 
-    fn serving(&self, hosts: &[&str], provider: &CryptoProvider) -> Result<CertifiedKey, Box<dyn std::error::Error>> {
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let mut params = lasting();
-        params.distinguished_name.push(DnType::CommonName, "Muster server");
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.use_authority_key_identifier_extension = true;
-        for host in ["localhost", "127.0.0.1", "::1"].iter().chain(hosts) {
-            let name = match host.parse::<IpAddr>() {
-                Ok(ip) if ip.is_unspecified() => continue,
-                Ok(ip) => SanType::IpAddress(ip),
-                Err(_) => match host.to_string().try_into() {
-                    Ok(name) => SanType::DnsName(name),
-                    Err(_) => continue,
-                },
-            };
-            if !params.subject_alt_names.contains(&name) {
-                params.subject_alt_names.push(name);
-            }
-        }
+    /// What is served beside the serving certificate.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        if self.links.is_empty() { std::slice::from_ref(&self.certificate) } else { &self.links }
+    }
+
+    /// What is to be served for this key to be recognised by who knows `self`: the link, and what leads to `self`.
+    pub fn vouch_for(&self, public: &PublicKey) -> Result<Vec<CertificateDer<'static>>, String> {
+        let params = params_of(public.pin());
+        let link = params
+            .signed_by(public, &Issuer::from_params(&self.params, &self.key))
+            .map_err(|error| format!("cannot certify the new fleet key: {error}"))?;
+        Ok([&[link.into()], self.chain()].concat())
+    }
+
+    /// The same key with these links to it, the oldest cut off where they are too many.
+    pub fn with_links(mut self, mut links: Vec<CertificateDer<'static>>) -> FleetKey {
+        links.truncate(LINKS);
+        self.links = links;
+        self
+    }
+
+    /// Signs a certificate of `params` for `key`.
+    pub(super) fn sign(&self, params: &CertificateParams, key: &KeyPair) -> Result<CertificateDer<'static>, String> {
         let issuer = Issuer::from_params(&self.params, &self.key);
-        let certificate = params.signed_by(&key, &issuer)?;
-        let private = PrivateKeyDer::try_from(key.serialize_der())?;
-        let private = provider.key_provider.load_private_key(private)?;
-        Ok(CertifiedKey::new(vec![certificate.into(), self.certificate.clone()], private))
+        params.signed_by(key, &issuer).map(Into::into).map_err(|error| error.to_string())
+    }
+
+    /// What would be presented with these links and a serving certificate of generation 0, to see who accepts it.
+    pub(super) fn trial(&self, links: &[CertificateDer<'static>]) -> Result<Vec<CertificateDer<'static>>, String> {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|error| error.to_string())?;
+        let mut params = lasting();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        Ok([&[self.sign(&params, &key)?], links].concat())
+    }
+
+    /// TLS by this key alone, of generation 1. See [`Serving::new`].
+    pub fn server_config(&self, hosts: &[&str]) -> Result<Arc<ServerConfig>, String> {
+        Serving::new(self, 1, hosts).map(|serving| serving.config())
+    }
+
+    fn to_pem(&self) -> String {
+        let links: Vec<&[u8]> = self.links.iter().map(|link| link.as_ref()).collect();
+        self.key.serialize_pem() + &certificates_to_pem(&links)
+    }
+
+    fn parse(text: &str) -> Result<FleetKey, String> {
+        let key = KeyPair::from_pkcs8_pem_and_sign_algo(text, &PKCS_ECDSA_P256_SHA256).map_err(|e| e.to_string())?;
+        let links = certificates_from_pem(text)?;
+        Ok(FleetKey::with(key)?.with_links(links))
     }
 }
 
@@ -164,29 +196,69 @@ impl fmt::Debug for FleetKey {
     }
 }
 
+/// The public half of a fleet key: the 65 bytes of an uncompressed point on P-256.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicKey(Vec<u8>);
+
+impl PublicKey {
+    /// What clients pin.
+    pub fn pin(&self) -> Pin {
+        Pin::of_public_key(&self.subject_public_key_info())
+    }
+
+    /// Reads what [`fmt::Display`] prints.
+    pub fn parse(text: &str) -> Option<PublicKey> {
+        let digits: Option<Vec<u8>> = text.bytes().map(|byte| (byte as char).to_digit(16).map(|d| d as u8)).collect();
+        let bytes: Vec<u8> = digits?.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+        (text.len() == 130 && bytes.first() == Some(&4)).then_some(PublicKey(bytes))
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl PublicKeyData for PublicKey {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_ECDSA_P256_SHA256
+    }
+}
+
+/// Certificates as PEM, as [`certificates_from_pem`] reads them.
+pub fn certificates_to_pem(certificates: &[&[u8]]) -> String {
+    let pem = |der: &&[u8]| pem::encode(&pem::Pem::new("CERTIFICATE", *der));
+    certificates.iter().map(pem).collect()
+}
+
+/// All certificates in a PEM text, other sections skipped. Errors are one line.
+pub fn certificates_from_pem(text: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<_, _>>().map_err(|error| error.to_string())
+}
+
+/// Of a certificate for the fleet key with this pin, whoever signs it.
+fn params_of(pin: Pin) -> CertificateParams {
+    let mut params = lasting();
+    // Two keys of one fleet must not have the same name.
+    let name = format!("Muster fleet {}", &pin.to_string()["sha256:".len()..][..16]);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params
+}
+
 /// A certificate's parameters with dates that no clock ever leaves.
-fn lasting() -> CertificateParams {
+pub(super) fn lasting() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.not_before = date_time_ymd(1970, 1, 1);
     params.not_after = date_time_ymd(9999, 12, 31);
     params.distinguished_name = DistinguishedName::new();
     params
-}
-
-/// Chooses the certificate by what the client speaks.
-#[derive(Debug)]
-struct ByProtocol {
-    /// For clients that know the fleet key.
-    fleet: Arc<CertifiedKey>,
-    /// For browsers: today the same, later the operator's own.
-    others: Arc<CertifiedKey>,
-}
-
-impl ResolvesServerCert for ByProtocol {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let ours = hello.alpn().is_some_and(|mut protocols| protocols.any(|protocol| protocol == pinned::ALPN));
-        Some(if ours { self.fleet.clone() } else { self.others.clone() })
-    }
 }
 
 fn read(path: &Path) -> std::io::Result<String> {
@@ -200,17 +272,17 @@ fn read(path: &Path) -> std::io::Result<String> {
     Ok(pem)
 }
 
-/// Writes the key so that after a power cut there is all of it or none.
-fn write_new(data_dir: &Path, pem: &str) -> std::io::Result<()> {
-    let part = data_dir.join("fleet.key.part");
+/// Writes a file so that after a power cut there is all of it or what was there before.
+fn replace(data_dir: &Path, file: &str, text: &str) -> std::io::Result<()> {
+    let part = data_dir.join(format!("{file}.part"));
     match fs::remove_file(&part) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
-    file.write_all(pem.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&part, data_dir.join(FILE))?;
+    let mut written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+    written.write_all(text.as_bytes())?;
+    written.sync_all()?;
+    fs::rename(&part, data_dir.join(file))?;
     File::open(data_dir)?.sync_all()
 }
 

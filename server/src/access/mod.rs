@@ -2,8 +2,12 @@
 
 pub mod admin;
 pub mod fleet_key;
+pub mod keys;
+pub mod operator_certificate;
 pub mod secret;
+mod serving;
 pub mod tokens;
+pub mod trust;
 
 /// It cannot be done: one line, for whoever asked for it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,9 +14,10 @@ use muster_protocol::record::{Kind, Reader};
 use std::sync::Arc;
 
 pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
-    let hello = Reader::message(body).and_then(|mut reader| reader.expect::<Hello<'_>>(Kind::Hello));
-    let hello = match hello {
-        Ok(hello) if hello.stream == Stream::Report as u8 => hello,
+    let read = Reader::message(body)
+        .and_then(|mut reader| Ok((reader.expect::<Hello<'_>>(Kind::Hello)?, orders::Confirmed::read(&mut reader)?)));
+    let (hello, confirmed) = match read {
+        Ok((hello, confirmed)) if hello.stream == Stream::Report as u8 => (hello, confirmed),
         Ok(_) => return says(400, "this server knows no such stream"),
         Err(malformed) => return says(400, &malformed.to_string()),
     };
@@ -39,7 +40,10 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
                 }
                 live.conflict(now, &mut outcome);
             }
-            Hail::Welcome { new, .. } => live.greet(hello.interval_ms, facts, new, now, &mut outcome),
+            Hail::Welcome { new, .. } => {
+                live.greet(hello.interval_ms, facts, new, now, &mut outcome);
+                live.confirm_trust(confirmed.trust_revision, &mut outcome);
+            }
         }
         (hail, live.mirror.place().clone())
     };

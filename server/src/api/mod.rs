@@ -7,6 +7,7 @@ mod events;
 mod healthz;
 mod hosts;
 mod join_tokens;
+mod keys;
 pub mod openapi;
 mod page;
 mod problem;

@@ -2,7 +2,7 @@
 
 use super::types::Problem;
 use super::{ApiAnswer, Handled};
-use super::{containers, events, healthz, hosts, join_tokens, stream, tokens};
+use super::{containers, events, healthz, hosts, join_tokens, keys, stream, tokens};
 use std::sync::OnceLock;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -28,6 +28,14 @@ use utoipa::{Modify, OpenApi as _};
         tokens::list,
         tokens::make,
         tokens::revoke,
+        keys::status,
+        keys::prepare,
+        keys::rotate,
+        keys::finish,
+        keys::replace_backup,
+        keys::addresses,
+        keys::add_address,
+        keys::remove_address,
         healthz::show,
         document,
     ),
@@ -129,6 +137,9 @@ mod tests {
             "MadeApiToken",
             "ChangeHost",
             "Healthz",
+            "KeyStatus",
+            "RotateKey",
+            "AgentAddress",
             "Problem",
             "Change",
         ] {

@@ -3,7 +3,7 @@
 use super::problem::{problem, shown};
 use super::types::Problem;
 use super::{ApiAnswer, ApiRequest, Handled, Role, query};
-use super::{containers, events, healthz, hosts, join_tokens, openapi, stream, tokens};
+use super::{containers, events, healthz, hosts, join_tokens, keys, openapi, stream, tokens};
 use crate::fleet::Fleet;
 
 /// One line of the table of routes.
@@ -35,6 +35,14 @@ enum Operation {
     ListTokens,
     MakeToken,
     RevokeToken,
+    ShowKeys,
+    PrepareKey,
+    RotateKey,
+    FinishRotation,
+    ReplaceBackupKey,
+    ListAddresses,
+    AddAddress,
+    RemoveAddress,
     ShowHealth,
     ShowDocument,
 }
@@ -47,7 +55,7 @@ const VIEWER: Option<Role> = Some(Role::Viewer);
 const ADMIN: Option<Role> = Some(Role::Admin);
 
 /// All routes.
-pub const ROUTES: [Route; 17] = [
+pub const ROUTES: [Route; 25] = [
     route("GET", "/api/v1/hosts", VIEWER, Operation::ListHosts),
     route("GET", "/api/v1/hosts/{host}", VIEWER, Operation::ShowHost),
     route("PATCH", "/api/v1/hosts/{host}", ADMIN, Operation::ChangeHost),
@@ -63,6 +71,14 @@ pub const ROUTES: [Route; 17] = [
     route("GET", "/api/v1/tokens", VIEWER, Operation::ListTokens),
     route("POST", "/api/v1/tokens", ADMIN, Operation::MakeToken),
     route("DELETE", "/api/v1/tokens/{id}", ADMIN, Operation::RevokeToken),
+    route("GET", "/api/v1/keys", VIEWER, Operation::ShowKeys),
+    route("POST", "/api/v1/keys/prepare", ADMIN, Operation::PrepareKey),
+    route("POST", "/api/v1/keys/rotate", ADMIN, Operation::RotateKey),
+    route("POST", "/api/v1/keys/finish", ADMIN, Operation::FinishRotation),
+    route("POST", "/api/v1/keys/backup", ADMIN, Operation::ReplaceBackupKey),
+    route("GET", "/api/v1/addresses", VIEWER, Operation::ListAddresses),
+    route("POST", "/api/v1/addresses", ADMIN, Operation::AddAddress),
+    route("DELETE", "/api/v1/addresses/{address}", ADMIN, Operation::RemoveAddress),
     route("GET", "/healthz", None, Operation::ShowHealth),
     route("GET", "/api/v1/openapi.json", None, Operation::ShowDocument),
 ];
@@ -177,6 +193,14 @@ async fn run(fleet: &Fleet, request: &ApiRequest<'_>, operation: Operation, para
         (Operation::ListTokens, []) => tokens::list(fleet, request),
         (Operation::MakeToken, []) => tokens::make(fleet, request).await,
         (Operation::RevokeToken, [id]) => tokens::revoke(fleet, request, id).await,
+        (Operation::ShowKeys, []) => keys::status(fleet, request),
+        (Operation::PrepareKey, []) => keys::prepare(fleet, request).await,
+        (Operation::RotateKey, []) => keys::rotate(fleet, request).await,
+        (Operation::FinishRotation, []) => keys::finish(fleet, request).await,
+        (Operation::ReplaceBackupKey, []) => keys::replace_backup(fleet, request).await,
+        (Operation::ListAddresses, []) => keys::addresses(fleet, request),
+        (Operation::AddAddress, []) => keys::add_address(fleet, request).await,
+        (Operation::RemoveAddress, [address]) => keys::remove_address(fleet, request, address).await,
         (Operation::ShowHealth, []) => healthz::show(fleet),
         (Operation::ShowDocument, []) => openapi::document(),
         // The table's patterns and this match disagree: the test below tries every route.
@@ -200,7 +224,12 @@ mod tests {
     #[test]
     fn every_route_is_found_with_what_varies_in_it() {
         for route in &ROUTES {
-            let path = route.path.replace("{host}", "h").replace("{container}", "c").replace("{id}", "i");
+            let path = route
+                .path
+                .replace("{host}", "h")
+                .replace("{container}", "c")
+                .replace("{id}", "i")
+                .replace("{address}", "a:1");
             let (operation, parameters) = found(route.method, &path, route.role).expect(route.path);
             assert_eq!(operation, route.operation);
             assert_eq!(parameters.len(), route.path.matches('{').count());

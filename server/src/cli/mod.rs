@@ -11,10 +11,12 @@ mod hosts;
 mod human;
 mod inspect;
 mod join_command;
+mod key;
 mod output;
 mod ports;
 mod ps;
 mod serve;
+mod server;
 mod sse;
 mod token;
 
@@ -71,6 +73,12 @@ enum Command {
     /// List, make and revoke join tokens and API tokens
     #[command(subcommand)]
     Token(token::Token),
+    /// Show and change the keys that agents recognise the server by
+    #[command(subcommand)]
+    Key(key::Key),
+    /// Say where agents reach the server
+    #[command(subcommand)]
+    Server(server::ServerCommand),
 }
 
 /// Runs the program: arguments in, exit code out.
@@ -104,6 +112,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Events(flags) => events::run(flags, &server, &mut out),
         Command::Inspect(flags) => inspect::run(flags, &server, &mut out),
         Command::Token(flags) => token::run(flags, &server, &mut out),
+        Command::Key(flags) => key::run(flags, &server, &mut out),
+        Command::Server(flags) => server::run(flags, &server, &mut out),
     };
     // What was printed before a failure is to be seen before its message.
     let flushed = out.flush();
@@ -200,6 +210,15 @@ mod tests {
             "token ls",
             "token create --role viewer --name x",
             "token rm a",
+            "key status",
+            "key rotate",
+            "key rotate --backup-key b --compromised --format json",
+            "key rotate --finish --force",
+            "key new-backup",
+            "server address ls",
+            "server address add fleet.example:7443",
+            "server address rm [::1]:7443 b:1",
+            "serve --tls-cert a --tls-key b",
         ] {
             let words = ["muster"].into_iter().chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");

@@ -191,6 +191,14 @@ impl Host {
         self.hear(now, outcome);
     }
 
+    /// Its agent says which revision of what it recognises and reaches the server by is on its disk.
+    pub fn confirm_trust(&mut self, revision: Option<u64>, outcome: &mut Outcome) {
+        if let Some(revision) = revision.filter(|revision| *revision != self.row.orders.trust_revision) {
+            self.row.orders.trust_revision = revision;
+            outcome.writes.push(Write::Host(self.row.clone()));
+        }
+    }
+
     /// What the mirror made of a message.
     pub fn take(&mut self, effects: Vec<Effect>, now: Now, outcome: &mut Outcome) {
         self.hear(now, outcome);

@@ -14,21 +14,24 @@ mod operate;
 pub mod pace;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod turn;
 mod wanted;
 
 pub use turn::{HostCell, Turn};
 pub use wanted::{ContainerSelect, EventSelect, Refusal};
 
+use crate::access::keys::Keys;
 use crate::access::secret::Secret;
 use crate::access::tokens::{ApiTokens, JoinTokens};
+use crate::access::trust as trusted;
 use crate::api::types::Change;
 use crate::store::committer::{Committer, Pending};
-use crate::store::{EventRow, Store, StoreError, Write};
+use crate::store::{EventRow, FleetRow, Store, StoreError, Write};
 use crate::time::now_ms;
 use feed::Feed;
 use host::{Host, Now, Outcome};
-use muster_dial::{Address, Pin};
+use muster_dial::Address;
 use muster_protocol::hello::Stream;
 use muster_protocol::id::{EngineId, HostId};
 use std::collections::{BTreeMap, HashMap};
@@ -43,7 +46,9 @@ pub struct Fleet {
     history: History,
     /// Held while a host joins, or a token or a host's name changes: what is unique stays so.
     registry: Arc<smol::lock::Mutex<()>>,
-    reached_by: (Address, Pin),
+    /// Where agents reach the server if operators have set nothing.
+    started_with: Address,
+    keys: Arc<Keys>,
     /// Places for readings of many rows, which take a thread and a processor each.
     scans: Arc<smol::lock::Semaphore>,
 }
@@ -58,6 +63,8 @@ struct State {
     feed: Feed,
     join_tokens: Mutex<JoinTokens>,
     api_tokens: Mutex<ApiTokens>,
+    /// What agents are to recognise and reach the server by.
+    trust: Mutex<FleetRow>,
     started: Instant,
     /// By how much tests have let the time run ahead, in milliseconds.
     #[cfg(test)]
@@ -86,17 +93,19 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Fleet {
-    /// The fleet as it was stored. `boot` names this life of the server; `address` and `pin` go into join strings.
+    /// The fleet as it was stored. `boot` names this life of the server; `address` goes into join strings unless
+    /// operators have set others.
     pub fn open(
         store: Arc<dyn Store>,
         admin: &Secret,
         boot: String,
         address: Address,
-        pin: Pin,
+        keys: Arc<Keys>,
     ) -> Result<Fleet, StoreError> {
         let started = Instant::now();
         let now = Now { wall_ms: now_ms(), monotonic_ms: 0 };
         let all = store.load()?;
+        let trust = trust_of(&*store, all.fleet, &keys)?;
         let mut streams: HashMap<HostId, _> = all
             .streams
             .into_iter()
@@ -117,6 +126,7 @@ impl Fleet {
             feed: Feed::new(boot),
             join_tokens: Mutex::new(JoinTokens::new(all.join_tokens)),
             api_tokens: Mutex::new(ApiTokens::new(admin, all.api_tokens)),
+            trust: Mutex::new(trust),
             started,
             #[cfg(test)]
             ahead: Default::default(),
@@ -130,7 +140,8 @@ impl Fleet {
             committer: Committer::start(store.clone(), recovered)?,
             history: History(store),
             registry: Arc::default(),
-            reached_by: (address, pin),
+            started_with: address,
+            keys,
             scans: Arc::new(smol::lock::Semaphore::new(SCANS)),
         })
     }
@@ -303,6 +314,23 @@ impl State {
             self.feed.publish_with(newest, || Change::Event(describe::event(row, of, |id| host.container_name(id))));
         }
     }
+}
+
+/// What agents are told, as it was stored; made, and with a backup key, if there is none; brought in line with the key
+/// that is there.
+fn trust_of(store: &dyn Store, stored: Option<FleetRow>, keys: &Keys) -> Result<FleetRow, StoreError> {
+    let mut trust = trusted::of_current(stored.clone(), keys.pin(), None);
+    if trusted::backup(&trust).is_none() {
+        let backup = keys.make_backup().map_err(|message| StoreError { message })?;
+        trust = match &stored {
+            None => trusted::of_current(None, keys.pin(), Some(backup)),
+            Some(_) => trusted::with_backup(&trust, backup),
+        };
+    }
+    if stored.as_ref() != Some(&trust) {
+        store.commit(&[Write::Fleet(trust.clone())])?;
+    }
+    Ok(trust)
 }
 
 /// Gives events their ids.

@@ -4,6 +4,7 @@ use super::host::Outcome;
 use super::{Fleet, Refusal, State, locked};
 use crate::access::AccessError;
 use crate::access::tokens::{NewJoin, Role};
+use crate::access::trust;
 use crate::api::types;
 use crate::store::{ApiTokenRow, JoinTokenRow, StoreError, Write};
 use crate::time::{format_ms, now_ms};
@@ -101,8 +102,8 @@ impl Fleet {
             tokens.apply(made);
         })
         .await?;
-        let (address, pin) = &self.reached_by;
-        let join = JoinString { token: secret.expose().into(), addresses: vec![address.clone()], pins: vec![*pin] };
+        let pins = trust::to_join_by(&self.trust());
+        let join = JoinString { token: secret.expose().into(), addresses: self.addresses(), pins };
         Ok(types::MadeJoinToken {
             token: describe_join(&row),
             command: format!("muster-agent join '{join}'"),
@@ -153,8 +154,8 @@ impl Fleet {
         Ok(self.keep(registry, vec![Write::ApiTokenGone(id.into())], end).await?)
     }
 
-    /// Makes a change of tokens durable, then true in memory, before anybody else changes any.
-    async fn keep(
+    /// Makes a change of tokens, or of what is announced, durable, then true in memory, before anybody else changes any.
+    pub(super) async fn keep(
         &self,
         registry: MutexGuardArc<()>,
         writes: Vec<Write>,
