@@ -27,6 +27,7 @@ impl Host {
             labels: row.labels.clone(),
             last_seen: row.last_seen_ms.map(format_ms),
             interval: f64::from(row.interval_ms) / 1000.0,
+            interval_set: row.orders.interval_ms.map(|ms| f64::from(ms) / 1000.0),
             engine: types::Engine {
                 state: (row.engine.state != 0).then(|| EngineState::from_number(row.engine.state).word().into()),
                 since: row.engine.since_ms.map(format_ms),
@@ -41,6 +42,8 @@ impl Host {
             hidden: row.hidden,
             events_dropped: row.events_dropped,
             conflict: row.conflict,
+            sync_error: row.sync_error,
+            credential: self.credential_word().into(),
         }
     }
 

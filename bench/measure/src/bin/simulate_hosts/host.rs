@@ -381,7 +381,7 @@ impl Host {
                 let refused: Refused = record.decode().map_err(|_| strange("refused"))?;
                 match self.reporter.refused(&refused) {
                     Next::Hello => Ok(Heard::Other),
-                    Next::Later | Next::Superseded => {
+                    Next::Later | Next::Superseded | Next::Clone => {
                         self.fleet.tally.error(format!("refused for reason {}", refused.reason));
                         Err(Ended::Later)
                     }
