@@ -263,10 +263,7 @@ impl Host {
             }
             Heard::Other => return Ok(()),
         };
-        self.ledger.answered(&answer, differs.as_ref());
-        if differs.is_some() {
-            fleet.tally.differs.fetch_add(1, Ordering::Relaxed);
-        }
+        self.learn(&answer, differs.as_ref());
         if answer.listed == reading.seq {
             fleet.tally.reports.fetch_add(1, Ordering::Relaxed);
             if self.true_in != Some(life) && life == fleet.tally.life.load(Ordering::Relaxed) {
@@ -324,6 +321,17 @@ impl Host {
         Ok(heard)
     }
 
+    /// What the server has, by its own words.
+    fn learn(&mut self, answer: &Answer, differs: Option<&Differs>) {
+        match differs {
+            Some(differs) => {
+                self.ledger.differs(differs);
+                self.fleet.tally.differs.fetch_add(1, Ordering::Relaxed);
+            }
+            None => self.ledger.answered(answer),
+        }
+    }
+
     /// Says something over the line, or by a request.
     async fn say(&mut self, link: &mut Link, what: &str, message: &[u8]) -> Result<Heard, Ended> {
         if !link.is_line() {
@@ -345,8 +353,7 @@ impl Host {
             match self.take(&message)? {
                 told if is_answer => heard = told,
                 Heard::Answer(answer, differs) => {
-                    self.ledger.answered(&answer, differs.as_ref());
-                    self.fleet.tally.differs.fetch_add(u64::from(differs.is_some()), Ordering::Relaxed);
+                    self.learn(&answer, differs.as_ref());
                 }
                 Heard::Nothing | Heard::Other => {}
             }
