@@ -10,6 +10,7 @@ use crate::join::{self, Again, Applicant, NotJoined, Registration};
 use crate::spool::{self, Keeper};
 use crate::uplink::backoff::Backoff;
 use crate::uplink::sender::Sender;
+use crate::uplink::way::Wanted;
 use crate::uplink::{CLONE, Ended, Uplink};
 use crate::watch::watch;
 use async_io::Timer;
@@ -35,6 +36,8 @@ pub struct RunSettings {
     pub docker_socket: PathBuf,
     /// Between reports.
     pub interval: Duration,
+    /// How messages travel.
+    pub uplink: Wanted,
     /// For a host that has not joined yet.
     pub join: Option<JoinString>,
     /// What the host calls itself when it joins; its hostname if not given.
@@ -94,7 +97,9 @@ fn report(settings: &RunSettings, identity: Identity, signals: &mut Signals) -> 
     let spool = spool.map(Mutex::new);
     info!("reporting as {} every {:?}", identity.name, settings.interval);
     let facts = facts::gather(Path::new("/"));
-    let uplink = Uplink::new(Box::new(Sender::start), identity, facts, settings.fingerprint, &settings.state_dir);
+    let wanted = settings.uplink;
+    let dial = Box::new(move |identity| Sender::start(identity, wanted));
+    let uplink = Uplink::new(dial, identity, facts, settings.fingerprint, &settings.state_dir);
     let mut uplink = uplink.map_err(|error| cannot(&error))?;
     let executor = smol::LocalExecutor::new();
     executor.spawn(watch(&hub)).detach();

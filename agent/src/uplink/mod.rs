@@ -1,8 +1,10 @@
 //! The task that talks to the server: one message at a time, events as soon as they come.
 
 pub mod backoff;
+mod courier;
 mod orders;
 pub mod sender;
+pub mod way;
 
 use crate::hub::Hub;
 use crate::join::facts::Facts;
@@ -13,6 +15,7 @@ use futures_lite::future;
 use log::{debug, error, info, warn};
 use muster_dial::Failure;
 use muster_protocol::batch::{Answer, Differs, Refused};
+use muster_protocol::frame;
 use muster_protocol::hello::{Hello, Stream, Welcome};
 use muster_protocol::id::Fingerprint;
 use muster_protocol::limits;
@@ -20,7 +23,7 @@ use muster_protocol::orders::Renewed;
 use muster_protocol::record::{Full, Kind, Malformed, Reader, Record, Writer};
 use muster_protocol::reporter::{Next, Sent};
 use orders::Held;
-use sender::{Sender, To};
+use sender::{Reply, Sender, To};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -34,6 +37,8 @@ const SUPERSEDED: Duration = Duration::from_secs(60);
 pub const CLONE: Duration = Duration::from_secs(300);
 /// A difference that no event explains is looked at again within this, however long the interval is.
 const CONFIRM: Duration = Duration::from_secs(5);
+/// Over a line, an answer is wanted at least this often: so a server that is there and does not listen is noticed.
+const ASK: Duration = Duration::from_secs(60);
 
 /// Makes the way to the server for an identity.
 pub type Dial = Box<dyn Fn(Identity) -> std::io::Result<Sender>>;
@@ -54,9 +59,14 @@ pub struct Uplink {
     fingerprint: Fingerprint,
     state_dir: PathBuf,
     backoff: Backoff,
+    /// When the last message went that wanted an answer.
+    asked: Option<Instant>,
     /// What went wrong last, so that it is logged once.
     trouble: Option<String>,
 }
+
+/// The status of an answer that says no more than that a message was taken.
+const NOTHING_TO_SAY: u16 = 204;
 
 /// What came of one exchange.
 enum Outcome {
@@ -84,6 +94,7 @@ impl Uplink {
             fingerprint,
             state_dir: state_dir.into(),
             backoff: Backoff::default(),
+            asked: None,
             trouble: None,
         })
     }
@@ -114,15 +125,14 @@ impl Uplink {
                 }
             };
             body.truncate(len);
-            let exchanged = self.sender.exchange(if hello { To::Hello } else { To::Report }, body).await;
+            let wants_answer = self.wants_answer(hub, &body);
+            let to = if hello { To::Hello } else { To::Report };
+            let exchanged = self.sender.exchange(to, body, wants_answer).await;
             body = exchanged.body;
             // A report is overdue a little after the interval: then one without a list goes.
             heartbeat = Instant::now() + hub.interval.get() + hub.interval.get() / 10;
             let outcome = match exchanged.outcome {
-                Ok((status, answer)) => {
-                    self.judged(status);
-                    self.answered(hub, status, &answer, sent, offers)
-                }
+                Ok(replies) => self.heard(hub, &replies, sent, offers),
                 Err(failure) => self.failed(hub, &failure),
             };
             match outcome {
@@ -159,7 +169,7 @@ impl Uplink {
     /// The server has taken the credential, and if it is the new one, that is noted. If it cannot be, that will be found
     /// out again.
     fn judged(&mut self, status: u16) {
-        if status == 200 && self.held.keys.accepted() {
+        if matches!(status, 200 | NOTHING_TO_SAY) && self.held.keys.accepted() {
             info!("this host's credential is another one now");
             if let Err(error) = self.held.store_keys() {
                 warn!("cannot note which credential is in use: {error}");
@@ -170,9 +180,49 @@ impl Uplink {
     /// Goes on with the credential that is to be shown now.
     fn show(&mut self) {
         match (self.dial)(self.held.shown()) {
-            Ok(sender) => self.sender = sender,
+            Ok(sender) => {
+                self.sender = sender;
+                // Whether it is good is to be known.
+                self.asked = None;
+            }
             Err(error) => warn!("cannot go over to another credential: {error}"),
         }
+    }
+
+    /// Whether to wait for an answer to this message, if it goes over a line.
+    fn wants_answer(&mut self, hub: &Hub, body: &[u8]) -> bool {
+        let now = Instant::now();
+        // Rather early than an interval late.
+        let is_due = self.asked.is_none_or(|asked| now.duration_since(asked) + hub.interval.get() / 2 >= ASK);
+        let wants = is_due || !hub.online.get() || frame::wants_answer(body);
+        if wants {
+            self.asked = Some(now);
+        }
+        wants
+    }
+
+    /// What the server said before a message, and its answer if there is one.
+    fn heard(&mut self, hub: &Hub, replies: &[Reply], sent: Option<Sent>, offers: bool) -> Outcome {
+        let mut wait = None;
+        let mut answered = false;
+        for reply in replies {
+            // What is about earlier messages says nothing of this one.
+            let sent = sent.filter(|_| reply.is_answer);
+            answered |= reply.is_answer && reply.status != NOTHING_TO_SAY;
+            self.judged(reply.status);
+            match self.answered(hub, reply.status, &reply.message, sent, offers && reply.is_answer) {
+                Outcome::Fine => {}
+                Outcome::Wait(time) => wait = wait.max(Some(time)),
+                Outcome::End(ended) => return Outcome::End(ended),
+            }
+        }
+        if !answered && wait.is_none() && sent.is_some_and(|sent| sent.with_readings) {
+            // It went, and the server has nothing to say against it.
+            hub.outbox.borrow_mut().sent();
+            hub.room.ring();
+            hub.to_read.ring();
+        }
+        wait.map_or(Outcome::Fine, Outcome::Wait)
     }
 
     fn answered(&mut self, hub: &Hub, status: u16, answer: &[u8], sent: Option<Sent>, offers: bool) -> Outcome {
@@ -181,6 +231,10 @@ impl Uplink {
                 self.offline(hub, format!("the server's answer cannot be read: {malformed}"));
                 self.later()
             }),
+            NOTHING_TO_SAY => {
+                self.online(hub);
+                Outcome::Fine
+            }
             401 if self.held.keys.refused() => {
                 debug!("the credential is not known; trying the other one");
                 self.show();

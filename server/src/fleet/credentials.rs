@@ -68,11 +68,17 @@ impl Fleet {
             return Ok(());
         }
         let turn = self.turn(cell).await?;
-        let mut outcome = Outcome::default();
-        if is_next(&turn) {
-            turn.live().renewed(self.now(), &mut outcome);
+        if !is_next(&turn) {
+            return Ok(()); // While this waited.
         }
-        self.settle(turn, outcome).wait().await
+        let mut outcome = Outcome::default();
+        let old = turn.live().row.credential;
+        turn.live().renewed(self.now(), &mut outcome);
+        self.settle(turn, outcome).wait().await?;
+        // What was opened with the old one ends with it.
+        self.state.sessions.end(&old);
+        cell.lines.cut();
+        Ok(())
     }
 
     /// Asks a host's agent for a new credential. It makes it with its next report.
@@ -114,7 +120,7 @@ impl Fleet {
             outcome.writes.push(by.audit("host.credential.revoke", &live.row.name, []));
         }
         self.settle(turn, outcome).wait().await?;
-        self.cut_line(cell.id);
+        self.shut_out(&cell);
         Ok(cell.live().view())
     }
 }

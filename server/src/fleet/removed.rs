@@ -27,7 +27,7 @@ impl Fleet {
             outcome.writes.push(by.audit("host.remove", &live.row.name, [("id", cell.id.to_string())]));
         }
         self.settle(turn, outcome).wait().await?;
-        self.cut_line(cell.id);
+        self.shut_out(&cell);
         Ok(cell.live().view())
     }
 
