@@ -97,8 +97,8 @@ fn report(settings: &RunSettings, identity: Identity, signals: &mut Signals) -> 
     let spool = spool.map(Mutex::new);
     info!("reporting as {} every {:?}", identity.name, settings.interval);
     let facts = facts::gather(Path::new("/"));
-    let wanted = settings.uplink;
-    let dial = Box::new(move |identity| Sender::start(identity, wanted));
+    let way = settings.uplink;
+    let dial = Box::new(move |identity| Sender::start(identity, way));
     let uplink = Uplink::new(dial, identity, facts, settings.fingerprint, &settings.state_dir);
     let mut uplink = uplink.map_err(|error| cannot(&error))?;
     let executor = smol::LocalExecutor::new();

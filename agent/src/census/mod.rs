@@ -263,7 +263,13 @@ async fn read_one(hub: &Hub, parts: &mut Parts<'_>, id: EngineId) -> Result<(), 
                 return Ok(());
             }
         };
-        let Some((details, missing)) = details_of(hub, &element).await else { break };
+        let fingerprint = element.fingerprint();
+        let carried = hub.roster.borrow_mut().carry_over(&id, fingerprint, element.details_from_status());
+        let found = match carried {
+            Some(details) => Some((details, false)),
+            None => details_of(hub, &element).await,
+        };
+        let Some((details, missing)) = found else { break };
         if details.state == element.state || missing || tries.is_empty() {
             return parts.one(&to_container(&element, &details, missing)).await;
         }

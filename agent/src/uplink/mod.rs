@@ -166,29 +166,6 @@ impl Uplink {
         Ok(writer.len())
     }
 
-    /// The server has taken the credential, and if it is the new one, that is noted. If it cannot be, that will be found
-    /// out again.
-    fn judged(&mut self, status: u16) {
-        if matches!(status, 200 | NOTHING_TO_SAY) && self.held.keys.accepted() {
-            info!("this host's credential is another one now");
-            if let Err(error) = self.held.store_keys() {
-                warn!("cannot note which credential is in use: {error}");
-            }
-        }
-    }
-
-    /// Goes on with the credential that is to be shown now.
-    fn show(&mut self) {
-        match (self.dial)(self.held.shown()) {
-            Ok(sender) => {
-                self.sender = sender;
-                // Whether it is good is to be known.
-                self.asked = None;
-            }
-            Err(error) => warn!("cannot go over to another credential: {error}"),
-        }
-    }
-
     /// Whether to wait for an answer to this message, if it goes over a line.
     fn wants_answer(&mut self, hub: &Hub, body: &[u8]) -> bool {
         let now = Instant::now();
@@ -213,7 +190,7 @@ impl Uplink {
             match self.answered(hub, reply.status, &reply.message, sent, offers && reply.is_answer) {
                 Outcome::Fine => {}
                 Outcome::Wait(time) => wait = wait.max(Some(time)),
-                Outcome::End(ended) => return Outcome::End(ended),
+                end => return end,
             }
         }
         if !answered && wait.is_none() && sent.is_some_and(|sent| sent.with_readings) {
@@ -223,6 +200,29 @@ impl Uplink {
             hub.to_read.ring();
         }
         wait.map_or(Outcome::Fine, Outcome::Wait)
+    }
+
+    /// The server has taken the credential, and if it is the new one, that is noted. If it cannot be, that will be found
+    /// out again.
+    fn judged(&mut self, status: u16) {
+        if matches!(status, 200 | NOTHING_TO_SAY) && self.held.keys.accepted() {
+            info!("this host's credential is another one now");
+            if let Err(error) = self.held.store_keys() {
+                warn!("cannot note which credential is in use: {error}");
+            }
+        }
+    }
+
+    /// Goes on with the credential that is to be shown now.
+    fn show(&mut self) {
+        match (self.dial)(self.held.shown()) {
+            Ok(sender) => {
+                self.sender = sender;
+                // Whether it is good is to be known.
+                self.asked = None;
+            }
+            Err(error) => warn!("cannot go over to another credential: {error}"),
+        }
     }
 
     fn answered(&mut self, hub: &Hub, status: u16, answer: &[u8], sent: Option<Sent>, offers: bool) -> Outcome {
@@ -308,9 +308,13 @@ impl Uplink {
                     hub.outbox.borrow_mut().sent();
                     hub.room.ring();
                     hub.to_read.ring();
-                    if hub.outbox.borrow().is_empty() {
-                        listed(hub, &answer, differs.as_ref());
+                    if hub.outbox.borrow().is_empty() && differs.is_none() {
+                        listed(hub, &answer);
                     }
+                }
+                // Of this list or of an earlier one, for which no answer was wanted.
+                if let Some(differs) = differs.filter(|_| current) {
+                    mend(hub, &differs);
                 }
                 if answer.unexplained > 0 && hub.interval.get() > CONFIRM && hub.confirm_by.get().is_none() {
                     hub.confirm_by.set(Some(Instant::now() + CONFIRM));
@@ -384,19 +388,24 @@ fn differs(mut rest: Reader<'_>) -> Result<Option<Differs>, Malformed> {
     Ok(None)
 }
 
-/// All that was read has arrived: is the server's copy the host's now?
-fn listed(hub: &Hub, answer: &Answer, differs: Option<&Differs>) {
+/// All that was read has arrived.
+fn listed(hub: &Hub, answer: &Answer) {
     let mut ledger = hub.ledger.borrow_mut();
-    ledger.answered(answer, differs);
-    if let Some(differs) = differs {
-        debug!("the server's copy differs from list {}", differs.seq);
-        if !ledger.is_failing() {
-            hub.read_all_soon();
-        }
-    } else if answer.listed < hub.listed.get() {
+    ledger.answered(answer);
+    if answer.listed < hub.listed.get() {
         debug!("list {} took no effect; reading another", hub.listed.get());
         hub.listed.set(0);
         ledger.doubt();
+        hub.read_all_soon();
+    }
+}
+
+/// The server's copy is not what the host has.
+fn mend(hub: &Hub, differs: &Differs) {
+    debug!("the server's copy differs from list {}", differs.seq);
+    let mut ledger = hub.ledger.borrow_mut();
+    ledger.differs(differs);
+    if !ledger.is_failing() {
         hub.read_all_soon();
     }
 }

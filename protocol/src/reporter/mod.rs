@@ -293,6 +293,7 @@ impl Reporter {
         if with_readings {
             out.raw(readings)?;
         }
+        self.queue.sent(through);
         Ok(Some(Sent { seq, with_readings, more }))
     }
 
@@ -301,6 +302,7 @@ impl Reporter {
         if !self.welcome || answer.epoch != self.given {
             return false;
         }
+        self.queue.answered();
         self.acknowledge(answer.acknowledged);
         true
     }

@@ -59,7 +59,8 @@ pub async fn answer(fleet: &Arc<Fleet>, mut request: Request) -> Response {
     let Some(cell) = fleet.by_credential(&credential) else {
         return says(401, "this credential is not known here: join again");
     };
-    if let Some(answer) = turned_away(&cell.live()) {
+    let turned_away = turned_away(&cell.live());
+    if let Some(answer) = turned_away {
         return answer;
     }
     if let Err(error) = fleet.shown(&cell, &credential).await {

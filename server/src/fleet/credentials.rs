@@ -68,16 +68,18 @@ impl Fleet {
             return Ok(());
         }
         let turn = self.turn(cell).await?;
-        if !is_next(&turn) {
-            return Ok(()); // While this waited.
-        }
         let mut outcome = Outcome::default();
         let old = turn.live().row.credential;
-        turn.live().renewed(self.now(), &mut outcome);
+        let is_new = is_next(&turn);
+        if is_new {
+            turn.live().renewed(self.now(), &mut outcome);
+        }
         self.settle(turn, outcome).wait().await?;
-        // What was opened with the old one ends with it.
-        self.state.sessions.end(&old);
-        cell.lines.cut();
+        if is_new {
+            // What was opened with the old one is not good any more; with the new one nothing is open yet.
+            self.state.sessions.end(&old);
+            cell.lines.cut();
+        }
         Ok(())
     }
 

@@ -133,16 +133,17 @@ impl Fleet {
         let name: String = wanted.chars().filter(|c| good(*c)).take(limits::HOST_NAME - NUMBER).collect();
         let name = name.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
         let name = if name.is_empty() { "host" } else { name };
-        // One look at all names: a fleet that is flashed from one image has ten thousand that begin alike.
-        let taken: HashSet<String> = self
-            .state
-            .cells()
-            .iter()
-            .filter_map(|cell| {
-                let live = cell.live();
-                live.row.name.starts_with(name).then(|| live.row.name.clone()).filter(|_| !live.is_removed())
-            })
-            .collect();
+        // Most names are free, and a fleet that joins at once asks often: one look then, and nothing is made for it.
+        let taken = |wanted: &dyn Fn(&str) -> bool| -> HashSet<String> {
+            let cells = self.state.cells();
+            let live = cells.iter().map(|cell| cell.live());
+            live.filter(|live| wanted(&live.row.name) && !live.is_removed()).map(|live| live.row.name.clone()).collect()
+        };
+        let taken = match taken(&|other| other == name) {
+            none if none.is_empty() => none,
+            // All at once: a fleet that is flashed from one image has ten thousand that begin alike.
+            _ => taken(&|other| other.starts_with(name)),
+        };
         // Nor may it be what another host is called by its id.
         let is_free = |name: &str| !taken.contains(name) && HostId::parse(name).and_then(|id| self.cell(id)).is_none();
         let mut free = name.to_owned();

@@ -9,7 +9,7 @@ use crate::api::types;
 use crate::store::{ContainerRow, EventBody, EventRow, HostFacts, HostRow, StreamRow, Write};
 use crate::time::format_ms;
 use muster_protocol::batch::{Engine, EngineState};
-use muster_protocol::container::{Container, State};
+use muster_protocol::container::{State, Summary};
 use muster_protocol::hello::Stream;
 use muster_protocol::id::{EngineId, Fingerprint, HostId};
 use muster_protocol::mirror::story::Story;
@@ -376,7 +376,7 @@ impl Host {
     fn count(&mut self) {
         let mut counts = types::ContainerCounts::default();
         for (_, held) in self.mirror.held().filter(|(_, held)| held.exists()) {
-            let Ok(container) = postcard::from_bytes::<Container<'_>>(&held.body) else { continue };
+            let Some(container) = Summary::of(&held.body) else { continue };
             let state = State::from_number(container.state);
             if !has_started(&container) {
                 continue;
@@ -398,7 +398,7 @@ impl Host {
 }
 
 /// The seed's import rule: a container appears when it was started.
-fn has_started(container: &Container<'_>) -> bool {
+fn has_started(container: &Summary<'_>) -> bool {
     container.started_ms.is_some() || State::from_number(container.state) != State::Created
 }
 

@@ -15,6 +15,8 @@ pub mod lines;
 pub mod liveness;
 mod look;
 mod operate;
+#[cfg(test)]
+mod operator_tests;
 mod orders;
 pub mod pace;
 mod removed;
@@ -226,8 +228,8 @@ impl Fleet {
     /// A host's credential is not good any more: what stands for it ends at once. To be called when whoever looks
     /// at the host sees that already.
     pub fn shut_out(&self, cell: &HostCell) {
-        let credential = cell.live().row.credential;
-        self.state.sessions.end(&credential);
+        let credentials = cell.live().credentials();
+        credentials.iter().for_each(|credential| self.state.sessions.end(credential));
         cell.lines.cut();
     }
 

@@ -5,7 +5,7 @@ use crate::api::types;
 use crate::fleet::describe::{self, Of};
 use crate::time::format_ms;
 use muster_protocol::batch::EngineState;
-use muster_protocol::container::Container;
+use muster_protocol::container::Summary;
 use muster_protocol::id::EngineId;
 use muster_protocol::mirror::Held;
 
@@ -77,6 +77,6 @@ impl Host {
     /// The name of one of its containers.
     pub fn container_name(&self, id: &EngineId) -> Option<String> {
         let held = self.mirror.get(id).filter(|held| !held.body.is_empty())?;
-        postcard::from_bytes::<Container<'_>>(&held.body).ok().map(|container| container.name.into())
+        Summary::of(&held.body).map(|container| container.name.into())
     }
 }
