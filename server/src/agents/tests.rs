@@ -1,6 +1,8 @@
 //! What agents are answered, over real TLS on loopback.
 
-use super::harness::{Agent, Bench, one_record};
+mod transport;
+
+use super::harness::{Agent, Bench, by, one_record};
 use crate::access::fleet_key::FleetKey;
 use crate::listen::{self, Limits};
 use futures_lite::future::block_on;
@@ -10,12 +12,14 @@ use muster_protocol::hello::{Hello, Stream, Welcome};
 use muster_protocol::join::{Join, Joined};
 use muster_protocol::limits;
 use muster_protocol::record::{Kind, Reader};
+use rustls::{ClientConnection, StreamOwned};
 use serde::Deserialize;
 use smol::Executor;
 use smol::net::TcpListener;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// A bench with a port.
 struct Port {
@@ -54,6 +58,15 @@ impl Port {
             )));
         });
         Port { bench, key, address, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// A connection for bytes of the test's own.
+    fn raw(&self) -> StreamOwned<ClientConnection, TcpStream> {
+        let tls = muster_dial::pinned::tls(vec![self.key.pin()], 0).expect("pins");
+        let name = "localhost".try_into().expect("a name");
+        let tcp = TcpStream::connect(self.address).expect("it listens");
+        tcp.set_read_timeout(Some(Duration::from_secs(30))).expect("a limit");
+        StreamOwned::new(ClientConnection::new(tls, name).expect("a client"), tcp)
     }
 
     fn client(&self) -> Client {
@@ -145,7 +158,7 @@ fn who_is_not_let_in_is_told_why() {
     assert_eq!(post(&client, "join", &stranger.credential, &[1; 5000]).0, 413);
     assert_eq!(post(&client, "join", "", &[]).0, 401);
 
-    block_on(port.bench.fleet.remove_host("pi")).expect("removed");
+    block_on(port.bench.fleet.remove_host(&by(), "pi")).expect("removed");
     assert_eq!(post(&client, "hello", &agent.credential, &hello).0, 410);
     assert_eq!(post(&client, "report", &agent.credential, &[]).0, 410);
 }

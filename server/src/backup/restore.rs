@@ -1,8 +1,8 @@
 //! A data directory from a backup, as `muster restore` does it.
 
+use super::Part;
 use super::reader::Reader;
 use super::save::Contents;
-use super::Part;
 use crate::access::fleet_key::FleetKey;
 use crate::store::{Restoring, StoreError, Write};
 use std::fs::File;

@@ -2,6 +2,7 @@
 //!
 //! One file each command. [`connection`] finds the server, `output` prints, [`exit`] says how it went.
 
+mod audit;
 mod backup;
 pub mod connection;
 mod events;
@@ -68,7 +69,7 @@ enum Command {
     Backup(backup::Backup),
     /// Make a data directory from a backup, for a server that does not run
     Restore(backup::Restore),
-    /// List, remove and rename hosts
+    /// List hosts, and change them
     Hosts(hosts::Hosts),
     /// List containers of all hosts: running, and stopped ones too
     ///
@@ -82,6 +83,8 @@ enum Command {
     /// List, make and revoke join tokens and API tokens
     #[command(subcommand)]
     Token(token::Token),
+    /// Print what operators did, newest first
+    Audit(audit::AuditLog),
     /// Show and change the keys that agents recognise the server by
     #[command(subcommand)]
     Key(key::Key),
@@ -125,6 +128,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Events(flags) => events::run(flags, &server, &mut out),
         Command::Inspect(flags) => inspect::run(flags, &server, &mut out),
         Command::Token(flags) => token::run(flags, &server, &mut out),
+        Command::Audit(flags) => audit::run(flags, &server, &mut out),
         Command::Key(flags) => key::run(flags, &server, &mut out),
         Command::Server(flags) => server::run(flags, &server, &mut out),
     };
@@ -213,6 +217,14 @@ mod tests {
             "hosts --format json",
             "hosts ls --format table",
             "hosts rm a b",
+            "hosts -a",
+            "hosts ls --all",
+            "hosts restore a",
+            "hosts set a --interval 30s",
+            "hosts set --label site=attic --label x=y --interval default",
+            "hosts credential rotate a",
+            "hosts credential revoke a",
+            "audit --since 7d --until 1d --limit 5 --format json",
             "hosts rename a b",
             "ps -a --host a --host b --filter state=running --no-trunc",
             "ps -q",
