@@ -24,7 +24,7 @@ pub async fn give(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
         Some("false") => false,
         Some(_) => return Err(problem(400, "history: give true or false")),
     };
-    let parts = fleet.backup(with_history).await?;
+    let parts = fleet.backup(request.by()?, with_history).await?;
     let body = Body::Parts(parts);
     Ok(ApiAnswer { status: 200, content_type: "application/octet-stream", headers: Vec::new(), body }.uncached())
 }

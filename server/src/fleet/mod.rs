@@ -196,9 +196,12 @@ impl Fleet {
         self.history.0.lost().map(|error| error.message)
     }
 
-    /// Begins a backup: its bytes, as they are made.
-    pub async fn backup(&self, with_history: bool) -> Result<async_channel::Receiver<Vec<u8>>, Refusal> {
+    /// Begins a backup: its bytes, as they are made. That it was noted need not be stored before: a store that cannot
+    /// be written can be saved all the same.
+    pub async fn backup(&self, by: &By, with_history: bool) -> Result<async_channel::Receiver<Vec<u8>>, Refusal> {
         let store = self.history.0.clone();
+        let details = [("history", with_history.to_string())];
+        drop(self.committer.commit(vec![by.audit("server.backup", "server", details)], |_| {}));
         smol::unblock(move || backup::give(store, with_history)).await.map_err(Refusal::Store)
     }
 
