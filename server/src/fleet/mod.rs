@@ -15,6 +15,8 @@ pub mod lines;
 pub mod liveness;
 mod look;
 mod operate;
+#[cfg(test)]
+mod operator_tests;
 mod orders;
 pub mod pace;
 mod removed;
