@@ -1,5 +1,6 @@
 //! What agents are answered, over real TLS on loopback.
 
+mod old_agent;
 mod transport;
 
 use super::harness::{Agent, Bench, by, one_record};

@@ -164,7 +164,7 @@ fn a_card_that_was_moved_keeps_its_identity_and_that_is_noted() {
     assert_eq!(moved.view(&bench).state, "disconnected");
     moved.catch_up(&bench);
     let history = bench.history();
-    assert_eq!(history[history.len() - 2..], ["pi host_moved", "pi host_active"]);
+    assert_eq!(history[history.len() - 3..], ["pi host_moved", "pi host_active", "pi gap"]);
     assert_eq!(moved.view(&bench).id, original.view(&bench).id);
     // Should the old board come back, it is the stranger now.
     let mut back = copied(&original, 1);

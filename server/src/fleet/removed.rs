@@ -36,7 +36,10 @@ impl Fleet {
     pub async fn restore_host(&self, by: &By, host: &str) -> Result<types::Host, Refusal> {
         let registry = self.registry.lock_arc().await;
         let cell = self.find_removed(host)?;
-        let credential = cell.live().row.credential;
+        let (credential, name) = {
+            let live = cell.live();
+            (live.row.credential, live.row.name.clone())
+        };
         if let Some(other) = self.by_credential(&credential).filter(|other| other.id != cell.id)
             && !other.live().is_removed()
         {
@@ -44,7 +47,7 @@ impl Fleet {
             let what = format!("its agent has joined again as {name:?}; remove that host first, or leave it as it is");
             return Err(Refusal::Conflict(what));
         }
-        let name = self.free_name(&cell.live().row.name);
+        let name = self.free_name(&name);
         let turn = self.turn(&cell).await?.with(registry);
         let mut outcome = Outcome::default();
         {
