@@ -69,6 +69,8 @@ pub enum Next {
     Later,
     /// Another run of this host's agent is active: say hello again after a good while.
     Superseded,
+    /// This board is a clone: join again as a host of its own.
+    Clone,
 }
 
 /// A replay that is under way: everything behind the last pending place of the queue is in question.
@@ -291,6 +293,7 @@ impl Reporter {
         if with_readings {
             out.raw(readings)?;
         }
+        self.queue.sent(through);
         Ok(Some(Sent { seq, with_readings, more }))
     }
 
@@ -299,6 +302,7 @@ impl Reporter {
         if !self.welcome || answer.epoch != self.given {
             return false;
         }
+        self.queue.answered();
         self.acknowledge(answer.acknowledged);
         true
     }
@@ -343,7 +347,11 @@ impl Reporter {
                 self.welcome = false;
                 Next::Superseded
             }
-            Reason::Store | Reason::Malformed | Reason::TooMany | Reason::Unknown => Next::Later,
+            Reason::Clone => {
+                self.welcome = false;
+                Next::Clone
+            }
+            Reason::Store | Reason::Malformed | Reason::TooMany | Reason::Undecided | Reason::Unknown => Next::Later,
         }
     }
 }

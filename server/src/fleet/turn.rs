@@ -7,12 +7,15 @@ use crate::store::{Store, StoreError};
 use muster_protocol::id::HostId;
 use smol::lock::{Mutex as AsyncMutex, MutexGuardArc};
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Messages of one host that are being read or wait for their turn. An agent has one out at a time; the others are
 /// those of connections that the network has lost and the server still holds.
 const PLACES: usize = 8;
+
+/// Between two reminders, in milliseconds.
+const REMIND_MS: u64 = 60_000;
 
 /// One host.
 #[derive(Debug)]
@@ -25,10 +28,14 @@ pub struct HostCell {
     pub lines: Lines,
     turn: Arc<AsyncMutex<()>>,
     live: Mutex<Host>,
+    /// SHA-256 of the credentials that it is found by.
+    known_by: Mutex<Vec<[u8; 32]>>,
     /// Memory is ahead of the store, which could not be read to bring it back.
     adrift: AtomicBool,
     /// Places that are taken.
     places: AtomicUsize,
+    /// When the agent may be reminded again of what is wanted of it, by the monotonic clock.
+    remind_ms: AtomicU64,
 }
 
 impl HostCell {
@@ -39,8 +46,10 @@ impl HostCell {
             lines: Lines::default(),
             turn: Arc::default(),
             live: Mutex::new(host),
+            known_by: Mutex::default(),
             adrift: AtomicBool::new(false),
             places: AtomicUsize::new(0),
+            remind_ms: AtomicU64::new(0),
         }
     }
 
@@ -49,11 +58,21 @@ impl HostCell {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn known_by(&self) -> MutexGuard<'_, Vec<[u8; 32]>> {
+        self.known_by.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A place for one message, from before its body is read: `None` if as many as allowed are on their way. So a
     /// flood of one host takes a bounded part of the memory, and its messages are not read.
     pub fn place(&self) -> Option<Place<'_>> {
         let taken = |places: usize| (places < PLACES).then_some(places + 1);
         self.places.fetch_update(Ordering::AcqRel, Ordering::Acquire, taken).is_ok().then(|| Place(self))
+    }
+
+    /// Whether it is time to remind its agent of what is wanted of it, unasked. Says so once in a while.
+    pub fn is_reminder_due(&self, now_ms: u64) -> bool {
+        let due = |at| (now_ms >= at).then_some(now_ms + REMIND_MS);
+        self.remind_ms.fetch_update(Ordering::AcqRel, Ordering::Acquire, due).is_ok()
     }
 
     pub(super) async fn turn(self: &Arc<Self>) -> Turn {
