@@ -197,7 +197,7 @@ if [ -f fuzz/Cargo.toml ]; then
         target=$(basename "$target" .rs)
         printf '%s for %s s\n' "$target" "$seconds"
         # Its many lines matter only when it finds something.
-        fuzz/run "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 >"$place/fuzz.log" 2>&1 || {
+        TMPDIR=$place fuzz/run "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 >"$place/fuzz.log" 2>&1 || {
             tail -n 60 "$place/fuzz.log"
             fail "$target found something (what it was is in fuzz/artifacts), or did not build"
         }

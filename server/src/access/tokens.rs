@@ -80,7 +80,7 @@ impl fmt::Display for JoinRefusal {
 impl std::error::Error for JoinRefusal {}
 
 /// All join tokens.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct JoinTokens {
     rows: BTreeMap<String, JoinTokenRow>,
 }

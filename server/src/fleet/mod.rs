@@ -60,6 +60,8 @@ pub struct Fleet {
     history: History,
     /// Held while a host joins, or a token or a host's name changes: what is unique stays so.
     registry: Arc<smol::lock::Mutex<()>>,
+    /// Who wants to join and waits for the registry: the first that has it joins all of them.
+    joining: Mutex<Vec<enlist::Joining>>,
     /// Where agents reach the server if operators have set nothing.
     started_with: Address,
     keys: Arc<Keys>,
@@ -159,6 +161,7 @@ impl Fleet {
             committer: Committer::start(store.clone(), recovered)?,
             history: History(store),
             registry: Arc::default(),
+            joining: Mutex::default(),
             started_with: address,
             keys,
             scans: Arc::new(smol::lock::Semaphore::new(SCANS)),
