@@ -64,13 +64,23 @@ fn live(settings: &RunSettings) -> Result<(), Trouble> {
     // As a container's first process the agent would not even notice a signal that it does not wait for.
     let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(|error| cannot(&error))?;
     let Some(mut identity) = identity_of(settings, &mut signals)? else { return Ok(()) };
+    let mut failed = false;
     loop {
         match report(settings, identity.clone(), &mut signals)? {
             None => return Ok(()),
-            Some(Ended::Clone) => match leave(settings, identity, &mut signals) {
-                None => return Ok(()),
-                Some(own) => identity = own,
-            },
+            Some(Ended::Clone) => {
+                // At first the server is told at once that it was in vain, so that operators see it.
+                if failed && pause(&mut signals, CLONE).is_none() {
+                    return Ok(());
+                }
+                let Some(left) = leave(settings, &identity, &mut signals) else { return Ok(()) };
+                failed = left.is_none();
+                // What could not be done here may have been mended by hand.
+                identity = match left {
+                    Some(own) => own,
+                    None => Identity::load(&settings.state_dir)?.unwrap_or(identity),
+                };
+            }
         }
     }
 }
@@ -160,15 +170,15 @@ fn join_by(
     })
 }
 
-/// This board is a clone: it becomes a host of its own if its join string still allows that. Else it stays what it was,
-/// and asks again after a while: the other board may be gone by then. `None` if the agent is told to end.
-fn leave(settings: &RunSettings, identity: Identity, signals: &mut Signals) -> Option<Identity> {
+/// This board is a clone: it becomes a host of its own if its join string still allows that. Else (`Some(None)`) it stays
+/// what it was, and asks again after a while: the other board may be gone by then. `None` if the agent is told to end.
+fn leave(settings: &RunSettings, identity: &Identity, signals: &mut Signals) -> Option<Option<Identity>> {
     warn!("another board reports as {}: this card is a copy, and has to join as a host of its own", identity.name);
     let trouble = match settings.join.clone().map_or_else(|| join::string_in(&settings.state_dir), |it| Ok(Some(it))) {
         Ok(Some(string)) => match join_by(settings, &string, signals, join::join_anew)? {
             Ok(registration) => {
                 info!("joined as {} at {}", registration.identity.name, registration.server);
-                return Some(registration.identity);
+                return Some(Some(registration.identity));
             }
             Err(not_joined) => not_joined.trouble,
         },
@@ -176,9 +186,7 @@ fn leave(settings: &RunSettings, identity: Identity, signals: &mut Signals) -> O
         Err(trouble) => trouble,
     };
     warn!("{trouble}; asking again in {} minutes", CLONE.as_secs() / 60);
-    pause(signals, CLONE)?;
-    // It may have been mended by hand.
-    Some(Identity::load(&settings.state_dir).ok().flatten().unwrap_or(identity))
+    Some(None)
 }
 
 /// The host's identity. Without one it joins, and keeps trying for as long as that can help; `None` if it is told to end

@@ -205,7 +205,7 @@ impl Uplink {
     /// The server has taken the credential, and if it is the new one, that is noted. If it cannot be, that will be found
     /// out again.
     fn judged(&mut self, status: u16) {
-        if status == 200 && self.held.keys.accepted() {
+        if matches!(status, 200 | NOTHING_TO_SAY) && self.held.keys.accepted() {
             info!("this host's credential is another one now");
             if let Err(error) = self.held.store_keys() {
                 warn!("cannot note which credential is in use: {error}");
@@ -216,7 +216,11 @@ impl Uplink {
     /// Goes on with the credential that is to be shown now.
     fn show(&mut self) {
         match (self.dial)(self.held.shown()) {
-            Ok(sender) => self.sender = sender,
+            Ok(sender) => {
+                self.sender = sender;
+                // Whether it is good is to be known.
+                self.asked = None;
+            }
             Err(error) => warn!("cannot go over to another credential: {error}"),
         }
     }

@@ -18,6 +18,7 @@ use muster_protocol::hello::{Hello, Stream, Welcome};
 use muster_protocol::id::EngineId;
 use muster_protocol::join::Join;
 use muster_protocol::limits;
+use muster_protocol::orders::Renewed;
 use muster_protocol::record::{Kind, Reader, Writer};
 use muster_protocol::reporter::Reporter;
 use std::sync::Arc;
@@ -118,6 +119,12 @@ pub(crate) struct Agent {
     /// Number and state.
     pub containers: Vec<(u8, State)>,
     pub engine: EngineState,
+    /// Of its board.
+    pub fingerprint: [u8; 16],
+    /// Between its reports, in milliseconds.
+    pub interval_ms: u32,
+    /// What stands behind its next hello.
+    pub offer: Option<Renewed>,
     /// Whether its lists come with a digest, and that is wrong.
     pub lies: Option<bool>,
     time_nano: i64,
@@ -137,6 +144,9 @@ impl Agent {
             reporter: Box::new(Reporter::new([0; 16], 0)),
             containers: Vec::new(),
             engine: EngineState::Ok,
+            fingerprint: [0; 16],
+            interval_ms: 5000,
+            offer: None,
             lies: None,
             time_nano: 1_700_000_000_000_000_000,
         };
@@ -173,15 +183,39 @@ impl Agent {
         let hello = Hello {
             run: self.reporter.run(),
             stream: Stream::Report as u8,
-            fingerprint: [0; 16],
+            fingerprint: self.fingerprint,
             highest_epoch: self.reporter.highest_epoch(),
-            interval_ms: 5000,
+            interval_ms: self.interval_ms,
             agent_version: "0.1.0",
             os: "linux",
             arch: "aarch64",
             kernel: "6.12",
         };
-        one_record(Kind::Hello, &hello)
+        let mut bytes = one_record(Kind::Hello, &hello);
+        if let Some(offer) = &self.offer {
+            bytes.extend_from_slice(&one_record(Kind::Renewed, offer)[1..]);
+        }
+        bytes
+    }
+
+    /// The records of this kind in an answer to a hello or a report.
+    pub fn told<T: serde::de::DeserializeOwned>(&mut self, bench: &Bench, is_hello: bool, kind: Kind) -> Vec<T> {
+        let body = if is_hello { self.hello_bytes() } else { self.report_bytes() };
+        let answer = block_on(self.send(bench, &body, is_hello));
+        let Content::Bytes(bytes) = &answer.content else { panic!("an answer is no stream") };
+        let mut records = Reader::message(bytes).expect("a message");
+        let mut found = Vec::new();
+        while let Some(record) = records.next_record().expect("well formed") {
+            match record.kind {
+                Kind::Welcome => drop(self.reporter.welcomed(&record.decode().expect("it decodes"))),
+                Kind::Answer => drop(self.reporter.answered(&record.decode().expect("it decodes"))),
+                _ => {}
+            }
+            if record.kind == kind {
+                found.push(record.decode().expect("it decodes"));
+            }
+        }
+        found
     }
 
     /// A report with all that the engine has.

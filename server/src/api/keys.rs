@@ -33,7 +33,7 @@ pub fn status(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
 )]
 pub async fn prepare(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
     Query::new(request.query, &[])?;
-    Ok(ApiAnswer::json(201, &fleet.prepare_key().await?))
+    Ok(ApiAnswer::json(201, &fleet.prepare_key(request.by()?).await?))
 }
 
 /// Go over to another key
@@ -52,7 +52,7 @@ pub async fn rotate(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
     if wanted.voucher.as_ref().is_some_and(|voucher| voucher.len() > VOUCHER) {
         return Err(problem(422, format!("voucher: at most {VOUCHER} bytes")));
     }
-    Ok(ApiAnswer::json(200, &fleet.rotate_key(wanted).await?))
+    Ok(ApiAnswer::json(200, &fleet.rotate_key(request.by()?, wanted).await?))
 }
 
 /// Make agents forget the keys before
@@ -66,7 +66,7 @@ pub async fn rotate(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
 pub async fn finish(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
     Query::new(request.query, &[])?;
     let wanted: FinishRotation = read_body(or_empty(request.body))?;
-    Ok(ApiAnswer::json(200, &fleet.finish_rotation(wanted.force).await?))
+    Ok(ApiAnswer::json(200, &fleet.finish_rotation(request.by()?, wanted.force).await?))
 }
 
 /// Make another backup key
@@ -80,7 +80,7 @@ pub async fn finish(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
 )]
 pub async fn replace_backup(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
     Query::new(request.query, &[])?;
-    Ok(ApiAnswer::json(201, &fleet.replace_backup_key().await?))
+    Ok(ApiAnswer::json(201, &fleet.replace_backup_key(request.by()?).await?))
 }
 
 /// Where agents reach the server
@@ -112,7 +112,7 @@ pub async fn add_address(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
     Query::new(request.query, &[])?;
     let wanted: AgentAddress = read_body(request.body)?;
     let address = read_address(&wanted.address)?;
-    fleet.add_address(&address).await?;
+    fleet.add_address(request.by()?, &address).await?;
     Ok(ApiAnswer::json(201, &AgentAddress { address: address.to_string() }))
 }
 
@@ -128,7 +128,7 @@ pub async fn add_address(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
 )]
 pub async fn remove_address(fleet: &Fleet, request: &ApiRequest<'_>, address: &str) -> Handled {
     Query::new(request.query, &[])?;
-    fleet.remove_address(&read_address(address)?).await?;
+    fleet.remove_address(request.by()?, &read_address(address)?).await?;
     Ok(ApiAnswer::empty(204))
 }
 

@@ -1,12 +1,15 @@
 //! What agents are to recognise and reach the server by: who has been told, and what operators change of it.
 
-use super::{Fleet, HostCell, Refusal, locked};
+use super::{By, Fleet, HostCell, Refusal, locked};
 use crate::access::keys::{NotRotated, Rotation};
 use crate::access::trust;
 use crate::api::types;
 use crate::store::{FleetRow, StoreError, Write};
 use muster_dial::Address;
 use smol::lock::MutexGuardArc;
+
+/// A host that does not confirm what it was told is told again after this.
+const TOLD_AGAIN_MS: u64 = 10 * 60 * 1000;
 
 /// Beyond any generation that a fleet gets to.
 const GENERATIONS: u64 = 1 << 62;
@@ -26,11 +29,21 @@ impl Fleet {
         locked(&self.state.trust).clone()
     }
 
-    /// What this host has still to be told, if anything.
-    pub fn untold(&self, cell: &HostCell) -> Option<FleetRow> {
-        let confirmed = cell.live().row.orders.trust_revision;
+    /// What this host is to be told now, if anything: until it has confirmed it, behind every welcome, and behind
+    /// other answers from time to time. An agent may be too old to understand it, and pays for every byte.
+    pub fn untold(&self, cell: &HostCell, behind_welcome: bool) -> Option<FleetRow> {
+        let now_ms = self.now().monotonic_ms;
         let trust = locked(&self.state.trust);
-        (confirmed < trust.revision).then(|| trust.clone())
+        let mut live = cell.live();
+        if live.row.orders.trust_revision >= trust.revision {
+            return None;
+        }
+        let (told, told_ms) = live.told_trust;
+        if !behind_welcome && told == trust.revision && now_ms.saturating_sub(told_ms) < TOLD_AGAIN_MS {
+            return None;
+        }
+        live.told_trust = (trust.revision, now_ms);
+        Some(trust.clone())
     }
 
     /// The server's keys, and which hosts do not know of the last change yet.
@@ -68,14 +81,15 @@ impl Fleet {
     }
 
     /// Makes the key of the next rotation, for whoever holds the backup key to vouch for: its public half.
-    pub async fn prepare_key(&self) -> Result<types::PreparedKey, Refusal> {
-        let _registry = self.registry.lock_arc().await;
+    pub async fn prepare_key(&self, by: &By) -> Result<types::PreparedKey, Refusal> {
+        let registry = self.registry.lock_arc().await;
         let public = self.keys.prepare().map_err(NotRotated::Failed)?;
+        self.keep(registry, vec![by.audit("key.prepare", "", [])], |_| {}).await?;
         Ok(types::PreparedKey { public_key: public.to_string() })
     }
 
     /// Goes over to another key at once. Hosts follow when they next connect.
-    pub async fn rotate_key(&self, wanted: types::RotateKey) -> Result<types::KeyStatus, Refusal> {
+    pub async fn rotate_key(&self, by: &By, wanted: types::RotateKey) -> Result<types::KeyStatus, Refusal> {
         if wanted.generation.is_some_and(|generation| generation > GENERATIONS) {
             return Err(Refusal::Invalid(format!("generation: at most {GENERATIONS}")));
         }
@@ -87,12 +101,14 @@ impl Fleet {
         // leaves must not leave the key changed and the change untold.
         let pin = self.keys.rotate(&rotation, trust::backup(&row), row.generation.saturating_add(1))?;
         log::warn!("the server goes by a new fleet key: {pin}");
-        self.tell(registry, trust::rotated(&row, pin, rotation.compromised)).await?;
+        let details = [("compromised", rotation.compromised.to_string())];
+        let audit = by.audit("key.rotate", pin.to_string(), details);
+        self.tell(registry, trust::rotated(&row, pin, rotation.compromised), audit).await?;
         Ok(self.key_status())
     }
 
     /// Makes agents forget the keys before, once all have confirmed the one that is used; with `force` at once.
-    pub async fn finish_rotation(&self, force: bool) -> Result<types::KeyStatus, Refusal> {
+    pub async fn finish_rotation(&self, by: &By, force: bool) -> Result<types::KeyStatus, Refusal> {
         let registry = self.registry.lock_arc().await;
         let row = self.trust_now();
         let Some(finished) = trust::finished(&row) else {
@@ -104,18 +120,20 @@ impl Fleet {
                 "{waiting} hosts have not confirmed the new key: see `muster key status`, wait, or use --force"
             )));
         }
-        self.tell(registry, finished).await?;
+        let audit = by.audit("key.finish", "", [("force", force.to_string())]);
+        self.tell(registry, finished, audit).await?;
         Ok(self.key_status())
     }
 
     /// Makes another backup key, for an operator who has lost the one before.
-    pub async fn replace_backup_key(&self) -> Result<types::KeyStatus, Refusal> {
+    pub async fn replace_backup_key(&self, by: &By) -> Result<types::KeyStatus, Refusal> {
         let registry = self.registry.lock_arc().await;
         if let Some(path) = self.keys.backup_here() {
             return Err(Refusal::Conflict(format!("{} is still there: move it away first", path.display())));
         }
         let pin = self.keys.make_backup().map_err(NotRotated::Failed)?;
-        self.tell(registry, trust::with_backup(&self.trust_now(), pin)).await?;
+        let audit = by.audit("key.backup", pin.to_string(), []);
+        self.tell(registry, trust::with_backup(&self.trust_now(), pin), audit).await?;
         Ok(self.key_status())
     }
 
@@ -125,20 +143,20 @@ impl Fleet {
     }
 
     /// Adds an address behind the others.
-    pub async fn add_address(&self, address: &Address) -> Result<(), Refusal> {
+    pub async fn add_address(&self, by: &By, address: &Address) -> Result<(), Refusal> {
         let registry = self.registry.lock_arc().await;
         let row = trust::with_address(&self.trust_now(), &self.started_with, address).map_err(Refusal::Conflict)?;
-        self.tell(registry, row).await
+        self.tell(registry, row, by.audit("address.add", address.to_string(), [])).await
     }
 
     /// Takes an address away.
-    pub async fn remove_address(&self, address: &Address) -> Result<(), Refusal> {
+    pub async fn remove_address(&self, by: &By, address: &Address) -> Result<(), Refusal> {
         let registry = self.registry.lock_arc().await;
         let row = trust::without_address(&self.trust_now(), &self.started_with, address).map_err(Refusal::Conflict)?;
         let row = row.ok_or_else(|| {
             Refusal::NotFound(format!("{address} is not among the addresses; see `muster server address ls`"))
         })?;
-        self.tell(registry, row).await
+        self.tell(registry, row, by.audit("address.remove", address.to_string(), [])).await
     }
 
     /// As it is stored, or as it should be: the store may have failed right after the key was changed.
@@ -147,8 +165,8 @@ impl Fleet {
     }
 
     /// Stores it; agents are told with whatever they are answered next.
-    async fn tell(&self, registry: MutexGuardArc<()>, row: FleetRow) -> Result<(), Refusal> {
+    async fn tell(&self, registry: MutexGuardArc<()>, row: FleetRow, audit: Write) -> Result<(), Refusal> {
         let told = row.clone();
-        Ok(self.keep(registry, vec![Write::Fleet(row)], move |state| *locked(&state.trust) = told).await?)
+        Ok(self.keep(registry, vec![Write::Fleet(row), audit], move |state| *locked(&state.trust) = told).await?)
     }
 }
