@@ -5,7 +5,6 @@ use crate::census::outbox::Outbox;
 use crate::census::roster::Roster;
 use crate::docker::engine::Engine;
 use crate::health::Health;
-use muster_protocol::id::RunId;
 use muster_protocol::reporter::Reporter;
 use muster_protocol::reporter::ledger::Ledger;
 use std::cell::{Cell, RefCell};
@@ -44,9 +43,9 @@ pub struct Hub {
     /// The engine behind its socket.
     pub engine: Engine,
     /// This end of the synchronisation.
-    pub reporter: RefCell<Box<Reporter>>,
+    pub reporter: RefCell<Reporter>,
     /// Which containers there are.
-    pub roster: RefCell<Box<Roster>>,
+    pub roster: RefCell<Roster>,
     /// What the server has of them.
     pub ledger: RefCell<Ledger>,
     /// When everything was last sent.
@@ -87,10 +86,10 @@ pub struct Hub {
 
 impl Hub {
     /// Before anything was heard.
-    pub fn new(engine: Engine, run: RunId, highest_epoch: u64, interval: Duration) -> Hub {
+    pub fn new(engine: Engine, reporter: Reporter, interval: Duration) -> Hub {
         Hub {
             engine,
-            reporter: RefCell::new(Box::new(Reporter::new(run, highest_epoch))),
+            reporter: RefCell::new(reporter),
             roster: RefCell::default(),
             ledger: RefCell::default(),
             all_sent: Cell::new(None),

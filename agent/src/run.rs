@@ -19,10 +19,14 @@ use futures_lite::{StreamExt, future};
 use log::{info, warn};
 use muster_dial::JoinString;
 use muster_protocol::id::Fingerprint;
+use muster_protocol::reporter::{Reporter, Room};
 use smol::lock::Mutex;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
+
+/// What waits for the server lies here, in pages that the system provides as they are needed.
+static ROOM: std::sync::Mutex<Room> = std::sync::Mutex::new(Room::new());
 
 /// A host whose join was refused asks again this often: an operator may have mended it.
 const REFUSED: Duration = Duration::from_secs(600);
@@ -91,7 +95,9 @@ fn report(settings: &RunSettings, identity: Identity, signals: &mut Signals) -> 
     getrandom::fill(&mut run).map_err(|error| cannot(&error))?;
     let highest = identity::load_epoch(&settings.state_dir);
     let engine = Engine::new(&settings.docker_socket);
-    let hub = Hub::new(engine, run, highest, settings.interval);
+    // Taken for good: a process has one reporter.
+    let room = Box::leak(Box::new(ROOM.lock().map_err(|error| cannot(&error))?));
+    let hub = Hub::new(engine, Reporter::new_in(room, run, highest), settings.interval);
     let host = identity.host.unwrap_or_default();
     let spool = Keeper::open(&settings.state_dir, host, settings.spool, &mut hub.reporter.borrow_mut());
     let spool = spool.map(Mutex::new);

@@ -150,7 +150,7 @@ mod tests {
     const HOST: HostId = HostId([1; 8]);
 
     fn hub(dir: &TestDir, limit: usize) -> (Hub, Option<Keeper>) {
-        let hub = Hub::new(Engine::new("/nowhere"), [1; 16], 0, Duration::from_secs(5));
+        let hub = Hub::new(Engine::new("/nowhere"), Reporter::new([1; 16], 0), Duration::from_secs(5));
         let keeper = Keeper::open(dir.path(), HOST, limit, &mut hub.reporter.borrow_mut());
         (hub, keeper)
     }

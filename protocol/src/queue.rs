@@ -3,6 +3,7 @@
 use crate::event::{Cause, Gap};
 use crate::id::EventIdentity;
 use crate::limits;
+use core::ops::{Deref, DerefMut};
 use heapless::Deque;
 
 /// One place in the queue.
@@ -31,6 +32,54 @@ pub(crate) struct Queue {
     bytes: Deque<u8, { limits::QUEUED_BYTES }>,
     /// Entries up to this number went in a message whose answer has not come, and may be stored; 0 for none.
     in_doubt: u64,
+}
+
+/// Memory for events that wait, some 130 KB. As a static it begins as pages that the system has yet to provide, so
+/// that an agent takes of it what its events have once needed; a value that is moved takes all of it.
+#[derive(Debug)]
+pub struct Room(Queue);
+
+impl Room {
+    /// Empty.
+    pub const fn new() -> Room {
+        Room(Queue::new())
+    }
+}
+
+impl Default for Room {
+    fn default() -> Room {
+        Room::new()
+    }
+}
+
+/// Where a queue is.
+#[derive(Debug)]
+pub(crate) enum Place {
+    Static(&'static mut Room),
+    #[cfg(feature = "mirror")]
+    Owned(alloc::boxed::Box<Room>),
+}
+
+impl Deref for Place {
+    type Target = Queue;
+
+    fn deref(&self) -> &Queue {
+        match self {
+            Place::Static(room) => &room.0,
+            #[cfg(feature = "mirror")]
+            Place::Owned(room) => &room.0,
+        }
+    }
+}
+
+impl DerefMut for Place {
+    fn deref_mut(&mut self) -> &mut Queue {
+        match self {
+            Place::Static(room) => &mut room.0,
+            #[cfg(feature = "mirror")]
+            Place::Owned(room) => &mut room.0,
+        }
+    }
 }
 
 impl Queue {

@@ -25,7 +25,8 @@ use crate::batch::{Answer, Batch, Engine, Reason, Refused};
 use crate::event::Cause;
 use crate::id::{EventIdentity, RunId};
 use crate::limits;
-use crate::queue::{Queue, What};
+pub use crate::queue::Room;
+use crate::queue::{Place, What};
 use crate::record::{Full, Kind, Writer};
 pub use restore::{Before, Waiting};
 
@@ -127,7 +128,7 @@ pub struct Reporter {
     last_acknowledged: Option<EventIdentity>,
     /// The number of a gap that was acknowledged after that event; 0 for none.
     gap_acknowledged: u64,
-    queue: Queue,
+    queue: Place,
     dropped: u64,
     last_heard: Option<EventIdentity>,
     last_heard_nano: i64,
@@ -146,7 +147,17 @@ const ALWAYS: u8 = Kind::Listed as u8;
 
 impl Reporter {
     /// A new run. `highest_epoch` is the highest that this host's agent has ever seen, 0 for none.
-    pub const fn new(run: RunId, highest_epoch: u64) -> Reporter {
+    #[cfg(feature = "mirror")]
+    pub fn new(run: RunId, highest_epoch: u64) -> Reporter {
+        Reporter::at(Place::Owned(alloc::boxed::Box::default()), run, highest_epoch)
+    }
+
+    /// The same without an allocator. What waits lies in `room`, which has to be new.
+    pub fn new_in(room: &'static mut Room, run: RunId, highest_epoch: u64) -> Reporter {
+        Reporter::at(Place::Static(room), run, highest_epoch)
+    }
+
+    fn at(queue: Place, run: RunId, highest_epoch: u64) -> Reporter {
         Reporter {
             run,
             highest_epoch,
@@ -158,7 +169,7 @@ impl Reporter {
             acknowledged: 0,
             last_acknowledged: None,
             gap_acknowledged: 0,
-            queue: Queue::new(),
+            queue,
             dropped: 0,
             last_heard: None,
             last_heard_nano: 0,
