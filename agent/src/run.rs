@@ -63,9 +63,9 @@ fn report(settings: &RunSettings, identity: Identity) -> Result<(), Trouble> {
     let engine = Engine::new(&settings.docker_socket);
     let hub = Hub::new(engine, Reporter::new(run, highest), settings.interval);
     info!("reporting as {} every {:?}", identity.name, settings.interval);
-    let sender = Sender::start(identity).map_err(|error| cannot(&error))?;
+    let sender = Sender::start(identity.clone()).map_err(|error| cannot(&error))?;
     let facts = facts::gather(Path::new("/"));
-    let mut uplink = Uplink::new(sender, facts, settings.fingerprint, &settings.state_dir);
+    let mut uplink = Uplink::new(sender, identity, facts, settings.fingerprint, &settings.state_dir);
     // As a container's first process the agent would not even notice a signal that it does not wait for.
     let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(|error| cannot(&error))?;
     let executor = smol::LocalExecutor::new();

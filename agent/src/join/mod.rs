@@ -194,7 +194,9 @@ struct Answer {
 impl Wanted<'_> {
     /// Connects, and asks for something that changes nothing.
     fn knock(&self, address: &Address) -> Result<Client, Failure> {
-        let client = Client::new(Settings::small(address.clone(), self.pins.clone()))?;
+        let settings = Settings::small(address.clone(), self.pins.clone());
+        let least_generation = self.kept.as_ref().map_or(0, |kept| kept.identity.generation);
+        let client = Client::new(Settings { least_generation, ..settings })?;
         match client.get(KNOCK, "", &mut Vec::new(), ANSWER) {
             // Whatever it says: it is the pinned server, and it is there.
             Ok(_) | Err(Failure::TooLarge) => Ok(client),
@@ -225,6 +227,9 @@ impl Wanted<'_> {
             credential,
             addresses: self.addresses.clone(),
             pins: self.pins.clone(),
+            former: Vec::new(),
+            revision: 0,
+            generation: 0,
         };
         match identity.store_first(directory) {
             Ok(true) => self.kept = Some(Kept { identity, made, is_new: true }),
@@ -282,8 +287,12 @@ impl Wanted<'_> {
             host: Some(joined.host),
             name: one_line(joined.name, limits::HOST_NAME),
             credential: kept.identity.credential.clone(),
+            // Whatever differs from what the server announced last: it announces that again.
+            revision: if self.pins == kept.identity.pins { kept.identity.revision } else { 0 },
             addresses: self.addresses,
             pins: self.pins,
+            former: kept.identity.former.clone(),
+            generation: kept.identity.generation,
         };
         // Flash is spared if nothing is new.
         let stored = if identity == kept.identity { Ok(()) } else { identity.store(directory) };

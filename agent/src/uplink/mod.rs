@@ -1,12 +1,13 @@
 //! The task that talks to the server: one message at a time, events as soon as they come.
 
 pub mod backoff;
+mod handover;
 mod orders;
 pub mod sender;
 
 use crate::hub::Hub;
 use crate::join::facts::Facts;
-use crate::join::identity;
+use crate::join::identity::{self, Identity};
 use async_io::Timer;
 use backoff::Backoff;
 use futures_lite::future;
@@ -18,6 +19,7 @@ use muster_protocol::id::Fingerprint;
 use muster_protocol::limits;
 use muster_protocol::record::{Full, Kind, Malformed, Reader, Record, Writer};
 use muster_protocol::reporter::{Next, Sent};
+use orders::Orders;
 use sender::{Sender, To};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -38,6 +40,7 @@ pub struct Uplink {
     facts: Facts,
     fingerprint: Fingerprint,
     state_dir: PathBuf,
+    orders: Orders,
     backoff: Backoff,
     /// What went wrong last, so that it is logged once.
     trouble: Option<String>,
@@ -52,8 +55,10 @@ enum Outcome {
 
 impl Uplink {
     /// Ready to talk.
-    pub fn new(sender: Sender, facts: Facts, fingerprint: Fingerprint, state_dir: &Path) -> Uplink {
-        Uplink { sender, facts, fingerprint, state_dir: state_dir.into(), backoff: Backoff::default(), trouble: None }
+    pub fn new(sender: Sender, identity: Identity, facts: Facts, fingerprint: Fingerprint, state_dir: &Path) -> Uplink {
+        let orders = Orders::new(identity, state_dir, sender.handover());
+        let state_dir = state_dir.into();
+        Uplink { sender, facts, fingerprint, state_dir, orders, backoff: Backoff::default(), trouble: None }
     }
 
     /// Talks for ever.
@@ -110,6 +115,7 @@ impl Uplink {
             kernel: &self.facts.kernel,
         };
         writer.record(Kind::Hello, &hello)?;
+        self.orders.confirm(&mut writer)?;
         Ok(writer.len())
     }
 
@@ -139,7 +145,7 @@ impl Uplink {
         let first = records.next_record()?.ok_or(Malformed::Order)?;
         let outcome = self.take_first(hub, first, &records, sent)?;
         while let Some(record) = records.next_record()? {
-            orders::obey(hub, record)?;
+            self.orders.obey(hub, record)?;
         }
         Ok(outcome)
     }
@@ -155,6 +161,7 @@ impl Uplink {
             Kind::Welcome => {
                 let welcome: Welcome = record.decode()?;
                 hub.reporter.borrow_mut().welcomed(&welcome);
+                self.orders.welcomed();
                 if hub.reporter.borrow().wants_replay() {
                     hub.replay.ring();
                 }

@@ -4,6 +4,7 @@
 //! one has its turn. While it is not the first, the first is looked at again once in an hour, with a message that
 //! would have gone anyway and in less time, and taken if it answers.
 
+use super::handover::Handover;
 use crate::join::identity::Identity;
 use log::debug;
 use muster_dial::{Client, Failure, Settings};
@@ -56,6 +57,7 @@ pub struct Sent {
 pub struct Sender {
     requests: async_channel::Sender<(To, Vec<u8>)>,
     answers: async_channel::Receiver<Sent>,
+    handover: Handover,
 }
 
 impl Sender {
@@ -68,11 +70,17 @@ impl Sender {
     pub fn start_looking_back(identity: Identity, every: Duration) -> std::io::Result<Sender> {
         let (requests, to_send) = async_channel::bounded(1);
         let (done, answers) = async_channel::bounded(1);
-        std::thread::Builder::new()
-            .name("uplink".into())
-            .stack_size(STACK)
-            .spawn(move || run(Line::new(identity, every), &to_send, &done))?;
-        Ok(Sender { requests, answers })
+        let handover = Handover::default();
+        std::thread::Builder::new().name("uplink".into()).stack_size(STACK).spawn({
+            let handover = handover.clone();
+            move || run(Line::new(identity, every, handover), &to_send, &done)
+        })?;
+        Ok(Sender { requests, answers, handover })
+    }
+
+    /// For who changes the identity.
+    pub(super) fn handover(&self) -> Handover {
+        self.handover.clone()
     }
 
     /// Sends one request and waits for what comes of it. One at a time.
@@ -100,19 +108,25 @@ struct Line {
     credential: String,
     turn: Turn,
     client: Option<Client>,
+    handover: Handover,
 }
 
 impl Line {
-    fn new(identity: Identity, look_back: Duration) -> Line {
-        let turn = Turn { at: 0, addresses: identity.addresses.len(), first_tried: Instant::now(), look_back };
-        Line { credential: identity.credential.hex(), identity, turn, client: None }
+    fn new(identity: Identity, look_back: Duration, handover: Handover) -> Line {
+        let addresses = identity.all_addresses().count();
+        let turn = Turn { at: 0, addresses, first_tried: Instant::now(), look_back };
+        Line { credential: identity.credential.hex(), identity, turn, client: None, handover }
     }
 
     fn send(&mut self, to: To, body: &[u8]) -> Result<(u16, Vec<u8>), Failure> {
+        if let Some(identity) = self.handover.take() {
+            *self = Line::new(identity, self.turn.look_back, self.handover.clone());
+        }
         if self.turn.is_first_due(Instant::now()) {
             match self.connect(0, LOOK_CONNECT, LOOK_OVERALL).and_then(|first| self.post(&first, to, body)) {
                 Ok(answer) => {
                     self.turn.first_answered();
+                    self.handover.answered_at(self.identity.addresses.first());
                     // The next message takes the time that it needs.
                     self.client = None;
                     return Ok(answer);
@@ -127,6 +141,7 @@ impl Line {
         .and_then(|client| Ok((self.post(&client, to, body)?, client)));
         match sent {
             Ok((answer, client)) => {
+                self.handover.answered_at(Some(client.address()));
                 self.client = Some(client);
                 Ok(answer)
             }
@@ -139,10 +154,9 @@ impl Line {
     }
 
     fn connect(&self, at: usize, connect_timeout: Duration, overall_timeout: Duration) -> Result<Client, Failure> {
-        let address = self.identity.addresses.get(at).cloned();
+        let address = self.identity.all_addresses().nth(at).cloned();
         let address = address.ok_or_else(|| Failure::Unreachable("there is no address".into()))?;
-        let settings = Settings::small(address, self.identity.pins.clone());
-        Client::new(Settings { connect_timeout, overall_timeout, ..settings })
+        Client::new(Settings { connect_timeout, overall_timeout, ..self.identity.settings(address) })
     }
 
     fn post(&self, client: &Client, to: To, body: &[u8]) -> Result<(u16, Vec<u8>), Failure> {

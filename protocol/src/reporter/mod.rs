@@ -331,6 +331,11 @@ impl Reporter {
         }
     }
 
+    /// The agent has something to say behind a hello. To repeat one does no harm.
+    pub fn greet_again(&mut self) {
+        self.welcome = false;
+    }
+
     /// The server refused a message or a hello.
     pub fn refused(&mut self, refused: &Refused) -> Next {
         match Reason::from_number(refused.reason) {
