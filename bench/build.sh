@@ -1,4 +1,4 @@
-# Sourced by `agents` and `hosts`: builds everything and puts it into one directory, `$programs`.
+# Sourced by `agents`, `hosts` and `soak`: builds everything and puts it into one directory, `$programs`.
 [ "$(id -u)" = 0 ] || { echo "this makes network namespaces and engines: run it as root" >&2; exit 1; }
 flags=() place=
 if [ -n "${BENCH_STATIC:-}" ]; then
@@ -16,5 +16,5 @@ programs=$own/programs
 mkdir -p "$programs"
 product=$(where ../Cargo.toml)/${place}release
 cp -f "$product/muster" "$product/muster-agent" "$own/${place}product/reference-agent" "$programs/"
-for program in compare-agents json-sink simulate-hosts; do cp -f "$own/${place}release/$program" "$programs/"; done
+for program in compare-agents json-sink simulate-hosts soak; do cp -f "$own/${place}release/$program" "$programs/"; done
 export MUSTER_BIN_DIR=$programs

@@ -5,6 +5,7 @@ use crate::census::outbox::Outbox;
 use crate::census::roster::Roster;
 use crate::docker::engine::Engine;
 use crate::health::Health;
+use muster_protocol::id::RunId;
 use muster_protocol::reporter::Reporter;
 use muster_protocol::reporter::ledger::Ledger;
 use std::cell::{Cell, RefCell};
@@ -58,6 +59,8 @@ pub struct Hub {
     pub interval: Duration,
     /// The last exchange with the server worked.
     pub online: Cell<bool>,
+    /// How often one did.
+    pub answers: Cell<u64>,
     /// A stream of events is open and its replay is through.
     pub subscribed: Cell<bool>,
     /// All containers are to be read as soon as possible.
@@ -80,10 +83,10 @@ pub struct Hub {
 
 impl Hub {
     /// Before anything was heard.
-    pub fn new(engine: Engine, reporter: Reporter, interval: Duration) -> Hub {
+    pub fn new(engine: Engine, run: RunId, highest_epoch: u64, interval: Duration) -> Hub {
         Hub {
             engine,
-            reporter: RefCell::new(Box::new(reporter)),
+            reporter: RefCell::new(Box::new(Reporter::new(run, highest_epoch))),
             roster: RefCell::default(),
             ledger: RefCell::default(),
             all_sent: Cell::new(None),
@@ -91,6 +94,7 @@ impl Hub {
             health: RefCell::new(Health::new(Instant::now())),
             interval,
             online: Cell::new(false),
+            answers: Cell::new(0),
             subscribed: Cell::new(false),
             list_now: Cell::new(false),
             listed: Cell::new(0),

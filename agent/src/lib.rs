@@ -11,5 +11,6 @@ pub mod health;
 pub mod hub;
 pub mod join;
 pub mod run;
+pub mod spool;
 pub mod uplink;
 pub mod watch;

@@ -7,6 +7,7 @@ use crate::hub::Hub;
 use crate::join::facts;
 use crate::join::identity::{self, Identity};
 use crate::join::{self, Again, Applicant, NotJoined};
+use crate::spool::{self, Keeper};
 use crate::uplink::Uplink;
 use crate::uplink::backoff::Backoff;
 use crate::uplink::sender::Sender;
@@ -16,7 +17,7 @@ use futures_lite::StreamExt;
 use log::{info, warn};
 use muster_dial::JoinString;
 use muster_protocol::id::Fingerprint;
-use muster_protocol::reporter::Reporter;
+use smol::lock::Mutex;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub struct RunSettings {
     pub name: Option<String>,
     /// Of the board.
     pub fingerprint: Fingerprint,
+    /// Bytes that events may take on disk while the server is away; 0 for none.
+    pub spool: usize,
 }
 
 /// Reports until it is told to end.
@@ -61,7 +64,10 @@ fn report(settings: &RunSettings, identity: Identity) -> Result<(), Trouble> {
     getrandom::fill(&mut run).map_err(|error| cannot(&error))?;
     let highest = identity::load_epoch(&settings.state_dir);
     let engine = Engine::new(&settings.docker_socket);
-    let hub = Hub::new(engine, Reporter::new(run, highest), settings.interval);
+    let hub = Hub::new(engine, run, highest, settings.interval);
+    let host = identity.host.unwrap_or_default();
+    let spool = Keeper::open(&settings.state_dir, host, settings.spool, &mut hub.reporter.borrow_mut());
+    let spool = spool.map(Mutex::new);
     info!("reporting as {} every {:?}", identity.name, settings.interval);
     let sender = Sender::start(identity.clone()).map_err(|error| cannot(&error))?;
     let facts = facts::gather(Path::new("/"));
@@ -73,7 +79,14 @@ fn report(settings: &RunSettings, identity: Identity) -> Result<(), Trouble> {
     executor.spawn(census(&hub)).detach();
     executor.spawn(look_after(&hub)).detach();
     executor.spawn(uplink.run(&hub)).detach();
+    if let Some(keeper) = &spool {
+        executor.spawn(spool::keep(&hub, keeper)).detach();
+    }
     smol::block_on(executor.run(signals.next()));
+    if let Some(keeper) = &spool {
+        // With the board the engine may end, too.
+        smol::block_on(executor.run(async { keeper.lock().await.keep(&hub).await }));
+    }
     info!("ending: events that the server does not have yet are still with the engine");
     Ok(())
 }

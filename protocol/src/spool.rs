@@ -80,7 +80,7 @@ impl Spool {
         reporter.restore(before);
         let (mut events, mut gaps) = (0, 0);
         let mut tail = None;
-        while let Some((kind, payload)) = records.next() {
+        for (kind, payload) in records.by_ref() {
             match (kind, payload.split_first_chunk::<TIME>()) {
                 (EVENT, Some((time, body))) => {
                     reporter.restore_event(i64::from_le_bytes(*time), body);

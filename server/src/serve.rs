@@ -11,7 +11,7 @@ use crate::cli::connection::{SERVER_FILE, ServerFile};
 use crate::cli::exit::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::listen::{self, Limits, Request, Response};
-use crate::store::{RedbStore, Store};
+use crate::store::{RedbStore, Retention, Store};
 use crate::time::{format_ms, now_ms};
 use futures_lite::StreamExt;
 use muster_dial::Address;
@@ -100,7 +100,8 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
         cannot(Exit::Failure, format!("cannot listen on {}: {error}; {hint}", options.listen))
     })?;
     let bound = listener.local_addr().map_err(|error| cannot(Exit::Failure, error.to_string()))?;
-    let store = RedbStore::open(data_dir).map_err(|error| cannot(Exit::Unavailable, error.message))?;
+    let store =
+        RedbStore::open(data_dir, Retention::default()).map_err(|error| cannot(Exit::Unavailable, error.message))?;
     let admin = admin::open_or_make(data_dir).map_err(|error| cannot(Exit::Failure, error.message))?;
     let keys = Arc::new(keys(data_dir, &store)?);
     let operators = operators_certificate(options)?;

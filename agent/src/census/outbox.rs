@@ -1,6 +1,5 @@
 //! Readings on their way from the engine to the uplink: at most two parts, of which one is being sent.
 
-use muster_protocol::limits;
 use std::collections::VecDeque;
 
 /// Parts that may wait. A list that has more has to wait for the uplink, and the engine with it.
@@ -25,11 +24,9 @@ impl Outbox {
         self.parts.is_empty()
     }
 
-    /// An empty buffer of [`limits::READINGS`] bytes.
+    /// A buffer of some bytes, to be made as long as is needed.
     pub fn buffer(&mut self) -> Vec<u8> {
-        let mut buffer = self.spare.take().unwrap_or_default();
-        buffer.resize(limits::READINGS, 0);
-        buffer
+        self.spare.take().unwrap_or_default()
     }
 
     /// Puts in a part: the first `len` bytes of a buffer.

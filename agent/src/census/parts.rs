@@ -6,10 +6,14 @@ use log::warn;
 use muster_protocol::batch::Absent;
 use muster_protocol::container::Container;
 use muster_protocol::id::EngineId;
+use muster_protocol::limits;
 use muster_protocol::record::{Full, Kind, Reader, Writer};
 use muster_protocol::reporter::Reading;
 use muster_protocol::reporter::ledger::{Known, Report};
 use serde::Serialize;
+
+/// Bytes that a part's buffer begins with.
+const SMALL: usize = 1024;
 
 pub(super) struct Parts<'h> {
     hub: &'h Hub,
@@ -82,16 +86,22 @@ impl<'h> Parts<'h> {
 
     /// Puts a record in, and answers where it begins; `None` if it fits nowhere.
     async fn place<T: Serialize>(&mut self, kind: Kind, payload: &T) -> Result<Option<usize>, Ended> {
-        if let Ok(start) = self.write(kind, payload) {
-            return Ok(Some(start));
+        loop {
+            if let Ok(start) = self.write(kind, payload) {
+                return Ok(Some(start));
+            }
+            if self.buffer.len() < limits::READINGS {
+                // Most parts are some bytes, and a whole list of a small host is some thousand.
+                let size = (2 * self.buffer.len()).clamp(SMALL, limits::READINGS);
+                self.buffer.resize(size, 0);
+            } else if self.len > 0 {
+                self.flush().await?;
+            } else {
+                // The limits of a container's fields let every one fit into an empty part.
+                warn!("a record of kind {kind:?} is too large to send");
+                return Ok(None);
+            }
         }
-        self.flush().await?;
-        let placed = self.write(kind, payload);
-        if placed.is_err() {
-            // The limits of a container's fields let every one fit into an empty part.
-            warn!("a record of kind {kind:?} is too large to send");
-        }
-        Ok(placed.ok())
     }
 
     fn write<T: Serialize>(&mut self, kind: Kind, payload: &T) -> Result<usize, Full> {

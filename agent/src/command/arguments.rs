@@ -28,6 +28,8 @@ the first of them counts:
                                           else the file STATE_DIR/join is looked at
   --name NAME         MUSTER_NAME         what to call this host (its hostname)
   --fingerprint TEXT  MUSTER_FINGERPRINT  stands for the board instead of its serial number
+  --spool SIZE        MUSTER_SPOOL        for `run`: keeps events that wait for the server on disk, so that
+                                          a power cut does not take them (0: off), 16KiB to 128KiB
   --log LEVEL         MUSTER_LOG          error, warn, info or debug (info)
 
 Flags only:
@@ -48,17 +50,19 @@ pub(crate) enum Setting {
     Join,
     Name,
     Fingerprint,
+    Spool,
     Log,
 }
 
 impl Setting {
-    pub(crate) const ALL: [Setting; 7] = [
+    pub(crate) const ALL: [Setting; 8] = [
         Setting::StateDir,
         Setting::DockerHost,
         Setting::Interval,
         Setting::Join,
         Setting::Name,
         Setting::Fingerprint,
+        Setting::Spool,
         Setting::Log,
     ];
 
@@ -71,6 +75,7 @@ impl Setting {
             Setting::Join => "join",
             Setting::Name => "name",
             Setting::Fingerprint => "fingerprint",
+            Setting::Spool => "spool",
             Setting::Log => "log",
         }
     }
@@ -83,6 +88,7 @@ impl Setting {
             Setting::Join => "MUSTER_JOIN",
             Setting::Name => "MUSTER_NAME",
             Setting::Fingerprint => "MUSTER_FINGERPRINT",
+            Setting::Spool => "MUSTER_SPOOL",
             Setting::Log => "MUSTER_LOG",
         }
     }

@@ -12,7 +12,7 @@ use crate::run::RunSettings;
 use log::LevelFilter;
 use muster_dial::JoinString;
 use muster_protocol::id::Fingerprint;
-use muster_protocol::limits;
+use muster_protocol::{limits, spool};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -65,6 +65,8 @@ pub struct Options {
     pub join: Option<JoinString>,
     /// What to call this host, if not by its hostname.
     pub name: Option<String>,
+    /// Bytes that events may take on disk while the server is away; 0 for none.
+    pub spool: usize,
     /// What to be logged.
     pub log: LevelFilter,
     fingerprint: Option<String>,
@@ -85,6 +87,7 @@ impl Options {
             interval: INTERVAL,
             join: None,
             name: None,
+            spool: 0,
             log: LevelFilter::Info,
             fingerprint: None,
             docker_host: (DOCKER_HOST.to_string(), Origin::Default),
@@ -146,6 +149,12 @@ impl Options {
                 }
                 self.fingerprint = Some(text.to_string());
             }
+            Setting::Spool => {
+                self.spool = parse_size(text).ok_or_else(|| {
+                    let why = format!("'{}' is no size that can be used", one_line(text, SHOWN));
+                    bad(&why, "write 0 for none, or from 16KiB to 128KiB: 64KiB")
+                })?;
+            }
             Setting::Log => {
                 self.log = match text {
                     "error" => LevelFilter::Error,
@@ -202,8 +211,18 @@ impl Options {
             join,
             name: self.name.clone(),
             fingerprint: self.fingerprint(Path::new("/")),
+            spool: self.spool,
         })
     }
+}
+
+/// A number of bytes, or of KiB; 0, or within what a spool may have.
+fn parse_size(text: &str) -> Option<usize> {
+    let (number, unit) = text.strip_suffix("KiB").map_or((text, 1), |number| (number, 1024));
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+    let size: usize = number.parse().ok().filter(|_| digits)?;
+    let size = size.checked_mul(unit)?;
+    (size == 0 || (spool::SMALLEST..=spool::LARGEST).contains(&size)).then_some(size)
 }
 
 /// A number of whole seconds, minutes or hours.

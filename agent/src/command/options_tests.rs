@@ -204,3 +204,15 @@ fn a_run_needs_an_identity_or_a_way_to_get_one() {
     identity.store(dir.path()).unwrap();
     assert_eq!(settings(&["run"]).unwrap().join, None);
 }
+
+#[test]
+fn a_spool_has_a_size_within_limits_and_is_off_unless_asked_for() {
+    let dir = TestDir::new();
+    assert_eq!(in_dir(&dir, &["run"], &[]).unwrap().spool, 0);
+    for (text, size) in [("0", 0), ("0KiB", 0), ("64KiB", 65_536), ("16384", 16_384), ("128KiB", 131_072)] {
+        assert_eq!(in_dir(&dir, &["run", "--spool", text], &[]).unwrap().spool, size, "{text}");
+    }
+    for text in ["1", "15KiB", "129KiB", "KiB", "-1", "+16384", "64kb", "64 KiB", "99999999999999999999KiB", "on"] {
+        assert!(in_dir(&dir, &["run", "--spool", text], &[]).is_err(), "{text}");
+    }
+}

@@ -141,7 +141,8 @@ impl Identity {
         state_dir::create(directory, FILE, self.to_text().as_bytes())
     }
 
-    fn to_text(&self) -> String {
+    /// As the file has it. Secret.
+    pub fn to_text(&self) -> String {
         let mut text = format!("version = {VERSION}\n");
         let mut line = |key: &str, value: &dyn fmt::Display| {
             let _ = writeln!(text, "{key} = {value}");
@@ -166,14 +167,17 @@ impl Identity {
 
 /// What is wrong with an identity's text, and in which line. Never repeats any of it.
 #[derive(Debug, PartialEq, Eq)]
-struct Unreadable {
-    line: usize,
-    why: String,
+pub struct Unreadable {
+    /// Counted from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub why: String,
 }
 
 impl Identity {
-    /// Keys that are not known are skipped: a later version may have written them before it was taken back.
-    fn from_text(text: &str) -> Result<Identity, Unreadable> {
+    /// Reads what the file has. Keys that are not known are skipped: a later version may have written them before it
+    /// was taken back.
+    pub fn from_text(text: &str) -> Result<Identity, Unreadable> {
         let (mut version, mut host, mut name, mut credential) = (None, None, None, None);
         let (mut addresses, mut pins, mut former) = (Vec::new(), Vec::new(), Vec::new());
         let (mut revision, mut generation) = (0, 0);

@@ -19,6 +19,12 @@ const FILE_MODE: u32 = 0o600;
 ///
 /// What is no plain file, has more than `limit` bytes or is no UTF-8 is an error of kind `InvalidData`.
 pub fn read(path: &Path, limit: usize) -> io::Result<Option<String>> {
+    let text = |bytes| String::from_utf8(bytes).map_err(|_| unfit("it is no UTF-8 text"));
+    read_bytes(path, limit)?.map(text).transpose()
+}
+
+/// As [`read`], for what is no text.
+pub fn read_bytes(path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {
     let is_missing = |error: &io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
     // Looked at before it is opened: opening a named pipe would wait.
     match fs::metadata(path) {
@@ -35,7 +41,7 @@ pub fn read(path: &Path, limit: usize) -> io::Result<Option<String>> {
     if bytes.len() > limit {
         return Err(unfit(&format!("it is larger than {limit} bytes")));
     }
-    String::from_utf8(bytes).map(Some).map_err(|_| unfit("it is no UTF-8 text"))
+    Ok(Some(bytes))
 }
 
 fn unfit(why: &str) -> io::Error {

@@ -228,6 +228,7 @@ impl Uplink {
 
     fn online(&mut self, hub: &Hub) {
         self.backoff.succeed();
+        hub.answers.set(hub.answers.get().wrapping_add(1));
         if self.trouble.take().is_some() {
             info!("the server takes reports again");
         }

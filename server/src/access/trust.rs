@@ -170,7 +170,7 @@ mod tests {
     fn addresses_are_those_that_were_set_or_the_one_of_the_start() {
         let (start, other): (Address, Address) = ("a:1".parse().expect("a"), "b:1".parse().expect("b"));
         let row = of_current(None, pin(1), None);
-        assert_eq!(addresses(&row, &start), [start.clone()]);
+        assert_eq!(addresses(&row, &start), std::slice::from_ref(&start));
         assert!(without_address(&row, &start, &start).is_err(), "the last");
         assert_eq!(without_address(&row, &start, &other), Ok(None));
         let two = with_address(&row, &start, &other).expect("room");

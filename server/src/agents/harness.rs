@@ -10,7 +10,7 @@ use crate::store::memory::MemoryStore;
 use crate::test_dir::TestDir;
 use futures_lite::future::block_on;
 use muster_dial::JoinString;
-use muster_protocol::batch::{Answer, Engine, EngineState, ListEnd, Reason, Refused};
+use muster_protocol::batch::{Answer, Digest, Engine, EngineState, ListEnd, Reason, Refused, sum};
 use muster_protocol::container::{Container, State};
 use muster_protocol::event::{Cause, Event, Subject};
 use muster_protocol::hello::{Hello, Stream, Welcome};
@@ -112,6 +112,8 @@ pub(crate) struct Agent {
     /// Number and state.
     pub containers: Vec<(u8, State)>,
     pub engine: EngineState,
+    /// Whether its lists come with a digest, and that is wrong.
+    pub lies: Option<bool>,
     time_nano: i64,
 }
 
@@ -129,6 +131,7 @@ impl Agent {
             reporter: Box::new(Reporter::new([0; 16], 0)),
             containers: Vec::new(),
             engine: EngineState::Ok,
+            lies: None,
             time_nano: 1_700_000_000_000_000_000,
         };
         agent.start();
@@ -180,12 +183,18 @@ impl Agent {
         let mut buffer = vec![0; limits::READINGS];
         let mut readings = Writer::records(&mut buffer);
         if let Some(reading) = self.reporter.begin_reading().filter(|_| self.engine == EngineState::Ok) {
+            let mut sums = 0u64;
             for (number, state) in &self.containers {
                 let body = postcard::to_stdvec(&container(*number, &name(*number), *state)).expect("bytes");
+                sums = sums.wrapping_add(sum(&body));
                 readings.numbered(Kind::Listed, reading.seq, &body).expect("room");
             }
             let total = u32::try_from(self.containers.len()).expect("few");
             readings.record(Kind::ListEnd, &ListEnd { seq: reading.seq, total, hidden: 0 }).expect("room");
+            if let Some(lies) = self.lies {
+                let sum = (sums.wrapping_add(lies.into())).to_le_bytes();
+                readings.record(Kind::Digest, &Digest { seq: reading.seq, total, hidden: 0, sum }).expect("room");
+            }
         }
         let readings = readings.as_bytes().to_vec();
         let engine = Engine { state: self.engine as u8, for_ms: 0, version: "28.0.0", api_version: "1.48" };

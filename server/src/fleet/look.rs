@@ -2,7 +2,7 @@
 
 use super::{ContainerSelect, EventSelect, Fleet, HostCell, Refusal, State, describe};
 use crate::api::{select, types};
-use crate::store::{EventRow, Keep};
+use crate::store::{EventRow, Keep, Span};
 use muster_protocol::id::{EngineId, HostId};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -92,7 +92,8 @@ impl Fleet {
             let mut page = EventPage::default();
             let (mut seen, mut last) = (0, after);
             let mut matching = Vec::new();
-            history.0.events(after, limit + 1, &mut |row| {
+            let span = Span { since_ms: wanted.since_ms, until_ms: wanted.until_ms };
+            history.0.events(after, span, limit + 1, &mut |row| {
                 if seen >= ROWS_AT_ONCE || matching.len() > limit {
                     page.next = Some(last);
                     return Keep::Stop;

@@ -485,3 +485,27 @@ fn watchers_see_events_in_the_order_of_their_ids() {
     assert_eq!(ids.len(), 120);
     assert!(ids.is_sorted(), "{ids:?}");
 }
+
+#[test]
+fn a_copy_that_sending_everything_does_not_mend_is_shown_until_it_is_proven() {
+    let bench = Bench::new();
+    let mut agent = bench.host("pi", &[1, 2]);
+    agent.lies = Some(true);
+    agent.report(&bench).expect("taken");
+    let shown = |agent: &Agent| agent.cell(&bench).live().row.sync_error;
+    assert!(!shown(&agent), "once may be chance");
+    agent.report(&bench).expect("taken");
+    assert!(shown(&agent));
+    assert_eq!(bench.history().iter().filter(|line| line.contains("host_sync_error")).count(), 1);
+    let restarted = bench.restarted();
+    assert!(agent.cell(&restarted).live().row.sync_error, "it is stored");
+    agent.lies = Some(false);
+    agent.report(&bench).expect("taken");
+    assert!(!shown(&agent));
+    assert_eq!(bench.history().iter().filter(|line| line.contains("host_sync_error")).count(), 2, "and is over");
+    let commits = bench.store.commits();
+    for _ in 0..10 {
+        agent.report(&bench).expect("taken");
+    }
+    assert_eq!(bench.store.commits(), commits, "what is proven again and again costs no commit");
+}

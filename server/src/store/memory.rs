@@ -117,6 +117,7 @@ impl Store for MemoryStore {
     fn events(
         &self,
         after: u64,
+        _span: Span,
         limit: usize,
         keep: &mut dyn FnMut(&EventRow) -> Keep,
     ) -> Result<Vec<EventRow>, StoreError> {

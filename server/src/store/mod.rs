@@ -6,10 +6,12 @@
 mod audit;
 pub mod committer;
 mod encoded;
+mod files;
 mod format;
 mod history;
 #[cfg(test)]
 pub(crate) mod memory;
+mod migrate;
 mod overlay;
 mod redb_store;
 mod rows;
@@ -18,6 +20,7 @@ mod samples;
 mod state;
 mod trouble;
 
+pub use history::Retention;
 pub use redb_store::RedbStore;
 pub use rows::*;
 
@@ -36,10 +39,12 @@ pub trait Store: Send + Sync + 'static {
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError>;
 
     /// Events with `id > after`, oldest first, at most `limit` of them, for which `keep` says yes. `keep` is asked in the
-    /// order of ids; it may answer [`Keep::Stop`] to end the page early. It must not call the store.
+    /// order of ids; it may answer [`Keep::Stop`] to end the page early. It must not call the store. Events that are not
+    /// in `span` may be passed over without asking, or not.
     fn events(
         &self,
         after: u64,
+        span: Span,
         limit: usize,
         keep: &mut dyn FnMut(&EventRow) -> Keep,
     ) -> Result<Vec<EventRow>, StoreError>;
@@ -49,6 +54,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// The id of the newest event that was ever stored, so that ids are never given twice; 0 if there was none.
     fn newest_event(&self) -> Result<u64, StoreError>;
+
+    /// When the oldest event that is still kept was received, if older ones have been deleted.
+    fn history_begins_ms(&self) -> Option<i64> {
+        None
+    }
+
+    /// Deletes events that are too old or too many. `now_ms` is this machine's time. To be called each hour.
+    fn tidy(&self, _now_ms: i64) {}
+
+    /// Why the store will not work again by itself, if that is so.
+    fn lost(&self) -> Option<StoreError> {
+        None
+    }
 }
 
 /// Rows of the audit log that are kept: some 2 MB, and years of what a handful of people do.

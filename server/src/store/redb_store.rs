@@ -1,38 +1,28 @@
-//! A store in one redb file.
+//! A store in redb files: one for the state, and the [`History`].
+//!
+//! What belongs to one commit is written to two files, the history first. The state names the newest event, so with
+//! it the commit has happened or not; what the history has beyond that is not shown, and taken back.
 //!
 //! redb refuses all work after the first I/O error until its file has been opened again. The store does that by
-//! itself: after an error it reads through an [`Overlay`], which needs no room on the disk, and tries to open the
-//! file for writing again when the next commit comes.
+//! itself: after an error it reads through overlays, which need no room on the disk, and tries to open the files for
+//! writing again when the next commit comes.
 
+use super::files::{DirectoryLock, Place, make_directory};
 use super::format::{self, Format};
-use super::overlay::Overlay;
-use super::trouble::{Trouble, cannot_open, foreign, line};
-use super::{AuditRow, EventRow, Keep, Snapshot, Store, StoreError, Write, audit, history, state};
+use super::history::{History, Retention};
+use super::trouble::{Fault, Trouble, foreign, line};
+use super::{AuditRow, EventRow, Keep, Snapshot, Span, Store, StoreError, Write, audit, migrate, state};
 use muster_protocol::id::HostId;
-use redb::{Builder, Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase};
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use redb::{Database, Durability, ReadTransaction, ReadableDatabase};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 const FILE: &str = "muster.redb";
 
-/// What a new file is called until it is whole, so that a power cut in the middle leaves nothing half-made.
-const NEW_FILE: &str = "muster.redb.new";
-
-/// Held for as long as a store is open. The file's own lock comes and goes when it is opened again.
-const LOCK_FILE: &str = "muster.lock";
-
-/// Pages that redb keeps in memory (its default is a gigabyte). What is hot is small: the newest events and the
-/// containers that change.
+/// Pages that redb keeps in memory of the state. What is hot is small: the containers that change.
 const CACHE: usize = 32 * 1024 * 1024;
-
-/// Files up to this size are read and verified whole at every start, which takes seconds on a slow card. Larger
-/// ones only after a crash.
-const VERIFIED_AT_START: u64 = 64 * 1024 * 1024;
 
 /// After an error the store rests this many times as long as opening takes, so that a full disk does not become a
 /// busy one too: opening after an error reads the whole file.
@@ -44,19 +34,47 @@ const SHORTEST_REST: Duration = Duration::from_secs(1);
 /// The longest rest.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
-/// A store in `DIR/muster.redb`.
+/// The store is lost after this long, and [`TRIES`], without a commit, if its disk has room.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How often a commit must have failed before the store is lost.
+const TRIES: u32 = 5;
+
+/// A store in `DIR/muster.redb` and `DIR/history/`.
 pub struct RedbStore {
-    file: PathBuf,
+    place: Place,
     open: RwLock<Open>,
-    /// Since the last commit that succeeded, one failed: the log has said so, and need not say it again.
-    troubled: AtomicBool,
+    /// Used only while `open` is held. Open for writing exactly while `open` is [`Open::Whole`].
+    history: History,
+    /// The newest event that is committed: later ones may be in the history, and are not true yet.
+    newest: AtomicU64,
+    /// One commit at a time. True: the one before did not succeed, and its events may be in the history.
+    unsure: Mutex<bool>,
+    failing: Mutex<Option<Failing>>,
     /// Behind `open`, so that it is given up last.
     _lock: DirectoryLock,
 }
 
+/// What has happened since the last commit that succeeded.
+struct Failing {
+    /// The first failure other than for want of room, behind the last one for want of room.
+    since: Option<Instant>,
+    /// How often since then.
+    tries: u32,
+    error: StoreError,
+    /// Nothing that is written now would be there after a restart.
+    replaced: bool,
+}
+
 enum Open {
-    /// All is well. The number tells one opening from the next.
-    Whole(Database, u64),
+    /// All is well.
+    Whole {
+        state: Database,
+        /// Tells one opening from the next.
+        number: u64,
+        /// Tells the file from another one in its place.
+        identity: Option<(u64, u64)>,
+    },
     /// The disk failed.
     Failed {
         /// For reading; `Err` if not even that can be done.
@@ -76,38 +94,41 @@ impl RedbStore {
     /// Opens the store of a data directory, and makes both if they are missing, readable by their owner only.
     ///
     /// # Errors
-    /// Another program uses the directory; the file is not a store, of a newer version, damaged, or cannot be
-    /// read or written. The message is for the operator.
-    pub fn open(data_dir: &Path) -> Result<RedbStore, StoreError> {
+    /// Another program uses the directory; a file is not a store's, of a newer version, damaged, or cannot be
+    /// read or written; or state and history do not belong together. The message is for the operator.
+    pub fn open(data_dir: &Path, retention: Retention) -> Result<RedbStore, StoreError> {
         let shown = data_dir.display();
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(data_dir)
-            .map_err(|error| line(format!("cannot make the data directory {shown}: {error}")))?;
+        make_directory(data_dir).map_err(|error| line(format!("cannot make the data directory {shown}: {error}")))?;
         let lock = DirectoryLock::take(data_dir)?;
-        let file = data_dir.join(FILE);
-        if !exists(&file)? {
-            make(data_dir, &file)?;
+        let place = Place { path: data_dir.join(FILE), cache: CACHE };
+        if !place.exists()? {
+            place.make(|transaction| format::mark(transaction)).map_err(|fault| fault.explain("make"))?;
         }
-        keep_private(&file)?;
-        let database = open_file(&file)?;
-        match format::of(&database) {
-            Ok(Format::Ours) => {}
-            Ok(Format::Foreign) => return Err(line(foreign(&file.display()))),
-            Ok(Format::Newer { found, known }) => {
+        place.keep_private()?;
+        let mut state = place.open().map_err(|fault| fault.explain("open"))?;
+        let found = format::of(&state).map_err(|error| place.fault(error).explain("read"))?;
+        match found {
+            Format::Ours => {}
+            Format::WithEvents => migrate::events(&place, &mut state, data_dir, retention)?,
+            Format::Foreign => return Err(line(foreign(&place.path.display()))),
+            Format::Newer { found, known } => {
                 return Err(line(format!(
                     "{} was written by a newer muster (format {found}; this one knows {known}): \
                      install that version, or restore a backup of this one",
-                    file.display()
+                    place.path.display()
                 )));
             }
-            Err(error) => return Err(Trouble::from(error).explain("read", &file)),
         }
+        let history = History::find(data_dir, retention)?;
+        let newest = in_step(&place, &state, &history).map_err(|fault| fault.explain("read"))?;
+        let identity = place.identity();
         Ok(RedbStore {
-            file,
-            open: RwLock::new(Open::Whole(database, 0)),
-            troubled: AtomicBool::new(false),
+            place,
+            open: RwLock::new(Open::Whole { state, number: 0, identity }),
+            history,
+            newest: AtomicU64::new(newest),
+            unsure: Mutex::new(false),
+            failing: Mutex::default(),
             _lock: lock,
         })
     }
@@ -120,79 +141,151 @@ impl RedbStore {
         self.open.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads in one transaction.
+    fn failing(&self) -> MutexGuard<'_, Option<Failing>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the state in one transaction.
     fn reading<T>(&self, read: impl FnOnce(&ReadTransaction) -> Result<T, Trouble>) -> Result<T, StoreError> {
+        self.looking(|state, _| {
+            let result = state.begin_read().map_err(Trouble::from).and_then(|transaction| read(&transaction));
+            result.map_err(|trouble| self.place.fault(trouble))
+        })
+    }
+
+    /// Reads state and history, as well as that can be done now.
+    fn looking<T>(&self, look: impl FnOnce(&Database, &History) -> Result<T, Fault>) -> Result<T, StoreError> {
         let open = self.shared();
-        let (database, number) = match &*open {
-            Open::Whole(database, number) => (database, *number),
-            Open::Failed { reader: Ok(database), number, .. } => (database, *number),
+        let (state, number) = match &*open {
+            Open::Whole { state, number, .. } => (state, *number),
+            Open::Failed { reader: Ok(state), number, .. } => (state, *number),
             Open::Failed { reader: Err(error), .. } => return Err(error.clone()),
-            Open::Closed => return Err(line(format!("{} is closed", self.file.display()))),
+            Open::Closed => return Err(self.closed()),
         };
-        let result = database.begin_read().map_err(Trouble::from).and_then(|transaction| read(&transaction));
+        let result = look(state, &self.history);
         drop(open);
-        result.map_err(|trouble| {
-            let error = trouble.explain("read", &self.file);
-            if trouble.needs_reopening() {
+        result.map_err(|fault| {
+            let error = fault.explain("read");
+            if fault.trouble.needs_reopening() {
                 self.fail(number, &error);
             }
             error
         })
     }
 
+    fn closed(&self) -> StoreError {
+        line(format!("{} is closed", self.place.path.display()))
+    }
+
     /// Turns to reading only, if the opening with this number is still the current one.
     fn fail(&self, failed: u64, error: &StoreError) {
         let mut open = self.exclusive();
-        if !matches!(&*open, Open::Whole(_, number) if *number == failed) {
+        if !matches!(&*open, Open::Whole { number, .. } if *number == failed) {
             return;
         }
-        if !self.troubled.swap(true, Ordering::Relaxed) {
+        if self.failing().is_none() {
             log::error!("{error}");
         }
         *open = Open::Closed;
         *open = self.failed(error.clone(), failed);
     }
 
-    /// Opens the file for reading only. No other opening of it may be alive.
+    /// Opens the state for reading only. No other opening of it may be alive.
     fn failed(&self, error: StoreError, number: u64) -> Open {
+        self.history.close();
         let begun = Instant::now();
-        let reader = open_overlay(&self.file);
+        let reader = self.place.open_overlay().map_err(|fault| fault.explain("read"));
         let rest = begun.elapsed().saturating_mul(REST).clamp(SHORTEST_REST, LONGEST_REST);
         Open::Failed { reader, error, rest_until: Instant::now() + rest, number }
     }
 
-    /// Opens the file for writing again, if it failed and has rested.
+    /// Opens the files for writing again, if they failed and have rested.
     fn recover(&self) -> Result<(), StoreError> {
-        if matches!(&*self.shared(), Open::Whole(..)) {
+        if matches!(&*self.shared(), Open::Whole { .. }) {
             return Ok(());
         }
         let mut open = self.exclusive();
         let number = match &*open {
-            Open::Whole(..) => return Ok(()),
+            Open::Whole { .. } => return Ok(()),
             Open::Failed { error, rest_until, .. } if Instant::now() < *rest_until => return Err(error.clone()),
             Open::Failed { number, .. } => *number,
             Open::Closed => 0,
         };
-        // The reader must not see the file change.
+        // The readers must not see the files change.
         *open = Open::Closed;
-        match open_file(&self.file) {
-            Ok(database) => {
-                *open = Open::Whole(database, number + 1);
+        self.history.close();
+        let opened = self.place.open().and_then(|state| {
+            let newest = in_step(&self.place, &state, &self.history)?;
+            Ok((state, newest))
+        });
+        match opened {
+            Ok((state, newest)) => {
+                self.newest.store(newest, Ordering::Release);
+                *open = Open::Whole { state, number: number + 1, identity: self.place.identity() };
                 Ok(())
             }
-            Err(error) => {
+            Err(fault) => {
+                let error = fault.explain("open");
+                self.note_failure(&error, fault.trouble.is_full(), false);
                 *open = self.failed(error.clone(), number);
                 Err(error)
             }
         }
     }
+
+    fn note_failure(&self, error: &StoreError, is_full: bool, replaced: bool) {
+        let mut failing = self.failing();
+        let before = failing.take();
+        let (since, tries) = match &before {
+            // A full disk heals: what was counted before it says nothing.
+            _ if is_full => (None, 0),
+            Some(Failing { since: Some(since), tries, .. }) => (Some(*since), tries + 1),
+            _ => (Some(Instant::now()), 1),
+        };
+        let replaced = replaced || before.is_some_and(|before| before.replaced);
+        *failing = Some(Failing { since, tries, error: error.clone(), replaced });
+    }
+
+    /// Writes history and state. `unsure` is true behind it unless the commit has happened.
+    fn write(&self, state: &Database, writes: &[Write], unsure: &mut bool) -> Result<(), Fault> {
+        let events: Vec<&EventRow> = writes
+            .iter()
+            .filter_map(|write| match write {
+                Write::Event(event) => Some(event),
+                _ => None,
+            })
+            .collect();
+        if *unsure {
+            // What was not closed since has not moved: this is the number of the last commit that happened.
+            self.history.take_back(newest_event(&self.place, state)?)?;
+        }
+        *unsure = true;
+        self.history.append(&events)?;
+        let newest = events.iter().map(|event| event.id).max().unwrap_or(0);
+        write_state(state, writes, newest).map_err(|trouble| self.place.fault(trouble))?;
+        *unsure = false;
+        self.newest.fetch_max(newest, Ordering::AcqRel);
+        Ok(())
+    }
+}
+
+/// Opens the history for writing and takes back what the state does not know; the newest event.
+fn in_step(place: &Place, state: &Database, history: &History) -> Result<u64, Fault> {
+    let newest = newest_event(place, state)?;
+    history.take_back(newest)?;
+    Ok(newest)
+}
+
+fn newest_event(place: &Place, state: &Database) -> Result<u64, Fault> {
+    let transaction = state.begin_read().map_err(|error| place.fault(error))?;
+    format::newest_event(&transaction).map_err(|error| place.fault(error))
 }
 
 impl Store for RedbStore {
     fn load(&self) -> Result<Snapshot, StoreError> {
         let (snapshot, unreadable) = self.reading(state::load)?;
         if unreadable > 0 {
-            log::warn!("{}: left out {unreadable} containers that cannot be read", self.file.display());
+            log::warn!("{}: left out {unreadable} containers that cannot be read", self.place.path.display());
         }
         Ok(snapshot)
     }
@@ -203,29 +296,40 @@ impl Store for RedbStore {
     }
 
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        let mut unsure = self.unsure.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lost) = self.failing().as_ref().filter(|failing| failing.replaced) {
+            return Err(lost.error.clone());
+        }
         self.recover()?;
         if writes.is_empty() {
             return Ok(());
         }
         let open = self.shared();
-        let (database, number) = match &*open {
-            Open::Whole(database, number) => (database, *number),
+        let (state, number, identity) = match &*open {
+            Open::Whole { state, number, identity } => (state, *number, *identity),
             Open::Failed { error, .. } => return Err(error.clone()),
-            Open::Closed => return Err(line(format!("{} is closed", self.file.display()))),
+            Open::Closed => return Err(self.closed()),
         };
-        let result = write(database, writes);
+        if identity != self.place.identity() {
+            let path = self.place.path.display();
+            let error = line(format!("{path} was removed or replaced while the server ran: start the server again"));
+            self.note_failure(&error, false, true);
+            return Err(error);
+        }
+        let result = self.write(state, writes, &mut unsure);
         drop(open);
         match result {
             Ok(()) => {
-                if self.troubled.swap(false, Ordering::Relaxed) {
-                    log::info!("{} can be written again", self.file.display());
+                if self.failing().take().is_some() {
+                    log::info!("{} can be written again", self.place.path.display());
                 }
                 Ok(())
             }
-            Err(trouble) => {
-                let error = trouble.explain("write", &self.file);
-                if matches!(trouble, Trouble::Database(_)) {
+            Err(fault) => {
+                let error = fault.explain("write");
+                if !matches!(fault.trouble, Trouble::Row(_)) {
                     self.fail(number, &error);
+                    self.note_failure(&error, fault.trouble.is_full(), false);
                 }
                 Err(error)
             }
@@ -235,12 +339,14 @@ impl Store for RedbStore {
     fn events(
         &self,
         after: u64,
+        span: Span,
         limit: usize,
         keep: &mut dyn FnMut(&EventRow) -> Keep,
     ) -> Result<Vec<EventRow>, StoreError> {
-        let (page, unreadable) = self.reading(|transaction| Ok(history::page(transaction, after, limit, keep)?))?;
+        let through = self.newest.load(Ordering::Acquire);
+        let (page, unreadable) = self.looking(|_, history| history.page((after, through), span, limit, keep))?;
         if unreadable > 0 {
-            log::warn!("{}: left out {unreadable} events that cannot be read", self.file.display());
+            log::warn!("left out {unreadable} events of the history that cannot be read");
         }
         Ok(page)
     }
@@ -250,123 +356,42 @@ impl Store for RedbStore {
     }
 
     fn newest_event(&self) -> Result<u64, StoreError> {
-        self.reading(|transaction| Ok(history::newest(transaction)?))
+        self.reading(|transaction| Ok(format::newest_event(transaction)?))
+    }
+
+    fn history_begins_ms(&self) -> Option<i64> {
+        let through = self.newest.load(Ordering::Acquire);
+        self.looking(|_, history| Ok(history.begins_ms(through))).ok().flatten()
+    }
+
+    fn tidy(&self, now_ms: i64) {
+        let _open = self.shared();
+        self.history.tidy(now_ms);
+    }
+
+    fn lost(&self) -> Option<StoreError> {
+        let failing = self.failing();
+        let failing = failing.as_ref()?;
+        let is_hopeless = failing.since.is_some_and(|since| since.elapsed() >= PATIENCE) && failing.tries >= TRIES;
+        (is_hopeless || failing.replaced).then(|| failing.error.clone())
     }
 }
 
-fn write(database: &Database, writes: &[Write]) -> Result<(), Trouble> {
-    let mut transaction = database.begin_write()?;
+fn write_state(state: &Database, writes: &[Write], newest: u64) -> Result<(), Trouble> {
+    let mut transaction = state.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
     let mut tables = state::Tables::open(&transaction)?;
     for write in writes {
         tables.apply(write)?;
     }
     drop(tables);
-    let events = writes.iter().filter_map(|write| match write {
-        Write::Event(event) => Some(event),
-        _ => None,
-    });
-    history::append(&transaction, events)?;
     let audits = writes.iter().filter_map(|write| match write {
         Write::Audit(row) => Some(row),
         _ => None,
     });
     audit::append(&transaction, audits)?;
+    format::raise_newest_event(&transaction, newest)?;
     Ok(transaction.commit()?)
-}
-
-fn builder() -> Builder {
-    let mut builder = Builder::new();
-    builder.set_cache_size(CACHE);
-    builder
-}
-
-fn open_file(file: &Path) -> Result<Database, StoreError> {
-    let mut builder = builder();
-    let length = fs::metadata(file).map_err(|error| cannot_open(error.into(), file))?.len();
-    builder.set_check_integrity_on_open(length <= VERIFIED_AT_START);
-    builder.open(file).map_err(|error| cannot_open(error, file))
-}
-
-fn open_overlay(file: &Path) -> Result<Database, StoreError> {
-    File::open(file)
-        .and_then(Overlay::new)
-        .map_err(DatabaseError::from)
-        .and_then(|overlay| builder().create_with_backend(overlay))
-        .map_err(|error| cannot_open(error, file))
-}
-
-/// Makes an empty store that is there whole or not at all.
-fn make(data_dir: &Path, file: &Path) -> Result<(), StoreError> {
-    let new = data_dir.join(NEW_FILE);
-    let failed = |error: &dyn std::fmt::Display| line(format!("cannot make {}: {error}", file.display()));
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(&error)),
-        _ => {}
-    }
-    let result = (|| {
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(|error| failed(&error))?;
-        let database = builder().create(&new).map_err(|error| failed(&error))?;
-        let transaction = database.begin_write().map_err(|error| failed(&error))?;
-        format::mark(&transaction).map_err(|error| failed(&error))?;
-        transaction.commit().map_err(|error| failed(&error))?;
-        database.close().map_err(|error| failed(&error))?;
-        fs::rename(&new, file).map_err(|error| failed(&error))?;
-        File::open(data_dir).and_then(|directory| directory.sync_all()).map_err(|error| failed(&error))
-    })();
-    if result.is_err() {
-        // It may be what fills the disk.
-        let _ = fs::remove_file(&new);
-    }
-    result
-}
-
-fn exists(file: &Path) -> Result<bool, StoreError> {
-    file.try_exists().map_err(|error| line(format!("cannot look for {}: {error}", file.display())))
-}
-
-/// The file has hashes of credentials in it: nobody else may read them.
-fn keep_private(file: &Path) -> Result<(), StoreError> {
-    let failed = |error| line(format!("cannot look after the permissions of {}: {error}", file.display()));
-    let mode = fs::metadata(file).map_err(failed)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        fs::set_permissions(file, Permissions::from_mode(0o600)).map_err(failed)?;
-        log::warn!("{} could be read by others (mode {:o}): now it is 600", file.display(), mode & 0o7777);
-    }
-    Ok(())
-}
-
-/// One program at a time uses a data directory.
-struct DirectoryLock(File);
-
-impl DirectoryLock {
-    fn take(data_dir: &Path) -> Result<DirectoryLock, StoreError> {
-        let path = data_dir.join(LOCK_FILE);
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|error| line(format!("cannot open {}: {error}", path.display())))?;
-        match file.try_lock() {
-            Ok(()) => Ok(DirectoryLock(file)),
-            Err(TryLockError::WouldBlock) => Err(line(format!(
-                "another muster uses the data directory {}: stop that one, or choose another directory",
-                data_dir.display()
-            ))),
-            // Some network file systems have no locks; redb's own is then the only one.
-            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(DirectoryLock(file)),
-            Err(TryLockError::Error(error)) => Err(line(format!("cannot lock {}: {error}", path.display()))),
-        }
-    }
-}
-
-impl Drop for DirectoryLock {
-    fn drop(&mut self) {
-        // Not left to the closing of the file, which a child process that is just being started can delay.
-        let _ = self.0.unlock();
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The rows of a store. Times are milliseconds since 1970 by the server's clock unless a field says otherwise.
 
+use muster_protocol::event::{Event, Gap};
 use muster_protocol::id::{EngineId, EventIdentity, Fingerprint, HostId, RunId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -176,6 +177,43 @@ pub struct EventRow {
     pub seq: u64,
     /// What it says.
     pub body: EventBody,
+}
+
+impl EventRow {
+    /// When it happened, in milliseconds since 1970: by the host's clock where that is known, else when it came.
+    pub fn time_ms(&self) -> i64 {
+        let nanos = match &self.body {
+            EventBody::Engine(body) => postcard::from_bytes::<Event<'_>>(body).ok().map(|event| event.time_nano),
+            EventBody::Gap(body) => {
+                postcard::from_bytes::<Gap>(body).ok().map(|gap| gap.to_nano).filter(|nanos| *nanos != 0)
+            }
+            EventBody::Derived { .. } | EventBody::Host { .. } => None,
+        };
+        nanos.map_or(self.received_ms, |nanos| nanos.div_euclid(1_000_000))
+    }
+}
+
+/// A time from one moment to another, both included, in milliseconds since 1970; `None`: without a bound.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Its beginning.
+    pub since_ms: Option<i64>,
+    /// Its end.
+    pub until_ms: Option<i64>,
+}
+
+impl Span {
+    /// What some events cover, by their hosts' clocks and by the server's; `None` of none.
+    pub fn of(events: &[&EventRow]) -> Option<Span> {
+        let times = || events.iter().flat_map(|event| [event.time_ms(), event.received_ms]);
+        Some(Span { since_ms: Some(times().min()?), until_ms: Some(times().max()?) })
+    }
+
+    /// Whether a moment can be in both.
+    pub fn meets(&self, other: Span) -> bool {
+        let ends_before = |until: Option<i64>, since: Option<i64>| until.zip(since).is_some_and(|(u, s)| u < s);
+        !ends_before(self.until_ms, other.since_ms) && !ends_before(other.until_ms, self.since_ms)
+    }
 }
 
 /// What an event says.

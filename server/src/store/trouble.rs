@@ -2,8 +2,24 @@
 
 use super::StoreError;
 use redb::{DatabaseError, Error, StorageError};
-use std::io::ErrorKind;
-use std::path::Path;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// What went wrong, and with which file.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// What.
+    pub trouble: Trouble,
+    /// Where.
+    pub file: PathBuf,
+}
+
+impl Fault {
+    /// For an operator. `doing` is such as `read` or `write`.
+    pub(super) fn explain(&self, doing: &str) -> StoreError {
+        self.trouble.explain(doing, &self.file)
+    }
+}
 
 /// Why a transaction did not come about.
 #[derive(Debug)]
@@ -12,8 +28,12 @@ pub(super) enum Trouble {
     Database(Error),
     /// A row cannot be written as bytes; the database is well.
     Row(postcard::Error),
-    /// A row cannot be read: one line, without the file's name.
+    /// What is stored makes no sense: one line, without the file's name.
     Stored(String),
+    /// The file cannot be opened.
+    Open(DatabaseError),
+    /// The system does not do what it should with the file, such as `make`.
+    System(&'static str, io::Error),
 }
 
 impl<E: Into<Error>> From<E> for Trouble {
@@ -28,16 +48,26 @@ impl Trouble {
         matches!(self, Trouble::Database(Error::Io(_) | Error::PreviousIo))
     }
 
+    /// Whether it is only that there is no room, which may come back.
+    pub(super) fn is_full(&self) -> bool {
+        match self {
+            Trouble::Database(Error::Io(error))
+            | Trouble::Open(DatabaseError::Storage(StorageError::Io(error)))
+            | Trouble::System(_, error) => is_full(error),
+            _ => false,
+        }
+    }
+
     /// For an operator. `doing` is such as `read` or `write`.
-    pub(super) fn explain(&self, doing: &str, file: &Path) -> StoreError {
-        let file = file.display();
+    pub(super) fn explain(&self, doing: &str, shown: &Path) -> StoreError {
+        let file = shown.display();
         line(match self {
-            Trouble::Database(Error::Io(error)) => match error.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                    format!("cannot {doing} {file}: {error}; free some space on its disk")
-                }
-                _ => format!("cannot {doing} {file}: {error}; look after its disk"),
-            },
+            Trouble::Open(error) => return cannot_open(error, shown),
+            Trouble::System(_, error) | Trouble::Database(Error::Io(error)) if is_full(error) => {
+                format!("cannot {doing} {file}: {error}; free some space on its disk")
+            }
+            Trouble::System(doing, error) => format!("cannot {doing} {file}: {error}; look after its disk"),
+            Trouble::Database(Error::Io(error)) => format!("cannot {doing} {file}: {error}; look after its disk"),
             Trouble::Database(Error::PreviousIo) => format!("cannot {doing} {file}: its disk failed a moment ago"),
             Trouble::Database(error) => {
                 format!("cannot {doing} {file}: {error}; if this stays, stop the server and restore a backup")
@@ -49,7 +79,7 @@ impl Trouble {
 }
 
 /// Why `file` cannot be opened, for an operator.
-pub(super) fn cannot_open(error: DatabaseError, file: &Path) -> StoreError {
+fn cannot_open(error: &DatabaseError, file: &Path) -> StoreError {
     let file = file.display();
     line(match error {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
@@ -68,6 +98,10 @@ pub(super) fn cannot_open(error: DatabaseError, file: &Path) -> StoreError {
         }
         error => damaged(&file, &error.to_string()),
     })
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 /// The file is not ours.

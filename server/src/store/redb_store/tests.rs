@@ -3,8 +3,11 @@ use crate::store::memory::MemoryStore;
 use crate::store::{EventBody, HostRow, samples};
 use crate::test_dir::TestDir;
 use muster_protocol::id::{EngineId, HostId};
-use redb::{ReadableTable, TableDefinition};
+use redb::{Builder, DatabaseError, ReadableTable, TableDefinition};
+use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// Where a child process finds its directory.
@@ -12,12 +15,35 @@ const CHILD_DIR: &str = "MUSTER_TEST_CHILD_DIR";
 
 const EVENTS: TableDefinition<u64, &[u8]> = TableDefinition::new("events");
 
+/// What a new file is called until it is whole.
+const NEW_FILE: &str = "muster.redb.new";
+
 fn open(directory: &TestDir) -> RedbStore {
-    RedbStore::open(directory.path()).expect("a store")
+    open_at(directory.path()).expect("a store")
+}
+
+fn open_at(directory: &Path) -> Result<RedbStore, StoreError> {
+    RedbStore::open(directory, Retention::default())
+}
+
+/// The files of the history, oldest first.
+fn history_files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory.join("history")).expect("a history");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    files
+}
+
+/// Changes a closed file, as no store would.
+fn tamper(file: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
+    let database = Database::open(file).expect("database");
+    let transaction = database.begin_write().expect("transaction");
+    change(&transaction);
+    transaction.commit().expect("commit");
 }
 
 fn refusal(directory: &Path) -> String {
-    let message = RedbStore::open(directory).err().expect("a refusal").message;
+    let message = open_at(directory).err().expect("a refusal").message;
     assert!(!message.contains('\n'), "more than one line: {message}");
     message
 }
@@ -27,7 +53,7 @@ fn events(ids: std::ops::RangeInclusive<u64>) -> Vec<Write> {
 }
 
 fn ids(store: &dyn Store, after: u64, limit: usize) -> Vec<u64> {
-    let page = store.events(after, limit, &mut |_| Keep::Yes).expect("events");
+    let page = store.events(after, Span::default(), limit, &mut |_| Keep::Yes).expect("events");
     page.iter().map(|event| event.id).collect()
 }
 
@@ -66,7 +92,7 @@ fn keeps_what_it_is_told(store: &dyn Store) {
     assert_eq!(store.load_host(HostId([3; 8])).expect("no such host"), Snapshot::default());
     assert_eq!(snapshot.join_tokens, [samples::join_token(1)]);
     assert_eq!(snapshot.api_tokens, [samples::api_token(1)]);
-    let all = store.events(0, 10, &mut |_| Keep::Yes).expect("events");
+    let all = store.events(0, Span::default(), 10, &mut |_| Keep::Yes).expect("events");
     assert_eq!(all[0], samples::event(1));
     assert_eq!(all[1..], samples::other_events());
 
@@ -102,13 +128,13 @@ fn walks_events_in_order(store: &dyn Store) {
     assert_eq!(ids(store, 0, usize::MAX).len(), 212);
 
     let mut asked = Vec::new();
-    let page = store.events(100, 0, &mut |event| {
+    let page = store.events(100, Span::default(), 0, &mut |event| {
         asked.push(event.id);
         Keep::Yes
     });
     assert_eq!((page, asked.len()), (Ok(vec![]), 0), "a limit of 0 asks for nothing");
     let page = store
-        .events(100, 2, &mut |event| {
+        .events(100, Span::default(), 2, &mut |event| {
             asked.push(event.id);
             match event.id {
                 104 => Keep::Stop,
@@ -148,11 +174,11 @@ fn everything_is_there_after_a_reopen() {
     let directory = TestDir::new();
     let store = open(&directory);
     store.commit(&full()).expect("commit");
-    let (before, history) = (store.load(), store.events(0, 100, &mut |_| Keep::Yes));
+    let (before, history) = (store.load(), store.events(0, Span::default(), 100, &mut |_| Keep::Yes));
     drop(store);
     let store = open(&directory);
     assert_eq!(store.load(), before);
-    assert_eq!(store.events(0, 100, &mut |_| Keep::Yes), history);
+    assert_eq!(store.events(0, Span::default(), 100, &mut |_| Keep::Yes), history);
     assert_eq!(store.newest_event(), Ok(4));
 }
 
@@ -162,26 +188,29 @@ fn ids_go_on_growing_when_events_are_deleted() {
     let store = open(&directory);
     store.commit(&events(1..=9)).expect("commit");
     drop(store);
-    let database = Database::open(directory.path().join(FILE)).expect("database");
-    let transaction = database.begin_write().expect("transaction");
-    assert!(transaction.delete_table(EVENTS).expect("deleted"));
-    transaction.commit().expect("commit");
-    drop(database);
+    fs::remove_dir_all(directory.path().join("history")).expect("removed");
     let store = open(&directory);
     assert!(ids(&store, 0, 10).is_empty());
-    assert_eq!(store.newest_event(), Ok(9));
+    assert_eq!((store.newest_event(), store.history_begins_ms()), (Ok(9), None));
+    store.commit(&events(10..=10)).expect("commit");
+    assert_eq!(ids(&store, 0, 10), [10]);
+    assert_eq!(store.history_begins_ms(), Some(samples::event(10).received_ms), "those before it are gone");
 }
 
 #[test]
 fn only_the_owner_can_read_it() {
     let parent = TestDir::new();
     let directory = parent.path().join("a/b");
-    drop(RedbStore::open(&directory).expect("a store"));
+    let store = open_at(&directory).expect("a store");
+    store.commit(&events(1..=1)).expect("commit");
+    drop(store);
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
     assert_eq!(mode(&directory), 0o700);
     assert_eq!(mode(&directory.join(FILE)), 0o600);
+    assert_eq!(mode(&directory.join("history")), 0o700);
+    assert_eq!(mode(&history_files(&directory)[0]), 0o600);
     fs::set_permissions(directory.join(FILE), Permissions::from_mode(0o644)).expect("chmod");
-    drop(RedbStore::open(&directory).expect("a store"));
+    drop(open_at(&directory).expect("a store"));
     assert_eq!(mode(&directory.join(FILE)), 0o600);
 }
 
@@ -223,10 +252,10 @@ fn a_newer_format_is_refused() {
     drop(open(&directory));
     let database = Database::open(directory.path().join(FILE)).expect("database");
     let transaction = database.begin_write().expect("transaction");
-    transaction.open_table(format::META).expect("table").insert("format", 2).expect("written");
+    transaction.open_table(format::META).expect("table").insert("format", 3).expect("written");
     transaction.commit().expect("commit");
     drop(database);
-    assert!(refusal(directory.path()).contains("written by a newer muster (format 2; this one knows 1)"));
+    assert!(refusal(directory.path()).contains("written by a newer muster (format 3; this one knows 2)"));
 }
 
 #[test]
@@ -263,21 +292,17 @@ fn a_damaged_event_is_left_out() {
     let store = open(&directory);
     store.commit(&events(1..=5)).expect("commit");
     drop(store);
-    let database = Database::open(directory.path().join(FILE)).expect("database");
-    let transaction = database.begin_write().expect("transaction");
-    {
+    tamper(&history_files(directory.path())[0], |transaction| {
         let mut table = transaction.open_table(EVENTS).expect("table");
         let fifth = table.get(5).expect("read").expect("there").value().to_vec();
         table.insert(2, &[1, 0xff, 0xff][..]).expect("written");
         table.insert(3, &[][..]).expect("written");
         // Well-formed, but another event's.
         table.insert(4, fifth.as_slice()).expect("written");
-    }
-    transaction.commit().expect("commit");
-    drop(database);
+    });
     let store = open(&directory);
     assert_eq!(ids(&store, 0, 10), [1, 5]);
-    let page = store.reading(|transaction| Ok(history::page(transaction, 0, 10, &mut |_| Keep::Yes)?));
+    let page = store.looking(|_, history| history.page((0, 5), Span::default(), 10, &mut |_| Keep::Yes));
     assert_eq!(page.expect("page").1, 3, "counted");
 }
 
@@ -325,7 +350,7 @@ fn after_an_error_it_reads_on_and_then_writes_again() {
     let state = store.load();
     let error = line("the disk is on fire".to_owned());
     store.fail(7, &error);
-    assert!(matches!(&*store.shared(), Open::Whole(_, 0)), "another opening's error is none of this one");
+    assert!(matches!(&*store.shared(), Open::Whole { number: 0, .. }), "another opening's error is none of this one");
     store.fail(0, &error);
     assert_eq!(store.commit(&full()), Err(error), "it rests");
     assert_eq!((store.load(), store.newest_event()), (state.clone(), Ok(4)));
@@ -336,7 +361,7 @@ fn after_an_error_it_reads_on_and_then_writes_again() {
     assert_eq!((store.load(), ids(&store, 3, 1)), (state, vec![4]));
     assert_eq!(fs::read(directory.path().join(FILE)).expect("there"), closed);
     commit_when_rested(&store, &events(5..=6));
-    assert!(matches!(&*store.shared(), Open::Whole(_, 1)));
+    assert!(matches!(&*store.shared(), Open::Whole { number: 1, .. }));
     assert_eq!(ids(&store, 0, 10), [1, 2, 3, 4, 5, 6]);
 }
 
@@ -350,13 +375,13 @@ fn a_file_that_needs_repair_is_read_without_a_write() {
     fs::copy(directory.path().join(FILE), &crashed).expect("copied");
     fs::set_permissions(&crashed, Permissions::from_mode(0o400)).expect("chmod");
     let before = fs::read(&crashed).expect("there");
-    let refused = builder().open_read_only(&crashed).err();
+    let refused = Builder::new().open_read_only(&crashed).err();
     assert!(matches!(refused, Some(DatabaseError::RepairAborted)), "redb alone would have to write: {refused:?}");
-    let reader = open_overlay(&crashed).expect("a reader");
+    let reader = Place { path: crashed.clone(), cache: CACHE }.open_overlay().expect("a reader");
     let transaction = reader.begin_read().expect("a transaction");
     let (snapshot, unreadable) = state::load(&transaction).expect("a snapshot");
     assert_eq!((Ok(snapshot), unreadable), (store.load(), 0));
-    assert_eq!(history::newest(&transaction).expect("newest"), 4);
+    assert_eq!(format::newest_event(&transaction).expect("newest"), 4);
     drop((transaction, reader));
     assert_eq!(fs::read(&crashed).expect("there"), before);
 }
@@ -418,7 +443,7 @@ const BATCH: u64 = 20;
 #[ignore = "runs as a child of another test"]
 fn child_commits_until_killed() {
     let Some(directory) = std::env::var_os(CHILD_DIR) else { return };
-    let store = RedbStore::open(Path::new(&directory)).expect("a store");
+    let store = open_at(Path::new(&directory)).expect("a store");
     let mut out = std::io::stdout();
     loop {
         let newest = store.newest_event().expect("newest") + BATCH;
@@ -459,7 +484,7 @@ fn child_fills_its_disk() {
     let directory = Path::new(&directory);
     let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=12m", "tmpfs"]).arg(directory).status();
     assert!(mount.expect("mount(8)").success());
-    let store = RedbStore::open(directory).expect("a store");
+    let store = open_at(directory).expect("a store");
     store.commit(&full()).expect("commit");
     let state = store.load();
     let ballast = directory.join("ballast");
@@ -497,7 +522,7 @@ fn child_fills_its_disk() {
         assert_eq!(ids(&store, 0, usize::MAX), (1..=stored).collect::<Vec<_>>());
     }
     drop(store);
-    let store = RedbStore::open(directory).expect("a store");
+    let store = open_at(directory).expect("a store");
     assert_eq!(ids(&store, 0, usize::MAX), (1..=stored).collect::<Vec<_>>());
     assert_eq!(store.load(), state);
     println!("survived the full disk");

@@ -1,0 +1,96 @@
+//! Any request is answered, whoever sends it: with a status that is no failure of the server, and a body that says
+//! what it is. The first byte is method and role; path, query, header and body follow, each after a line end.
+#![no_main]
+
+use futures_lite::future::block_on;
+use libfuzzer_sys::fuzz_target;
+use muster::access::secret::Secret;
+use muster::access::tokens::Role;
+use muster::api::{self, ApiRequest, Body, query};
+use muster::fleet::Fleet;
+use muster::store::{AuditRow, EventRow, Keep, Snapshot, Store, StoreError, Write};
+use muster_protocol::id::HostId;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+const METHODS: [&str; 5] = ["GET", "POST", "PATCH", "DELETE", "HEAD"];
+
+/// Requests that one fleet answers: what they make stays in its memory.
+const REQUESTS: u32 = 512;
+
+/// Forgets everything, at once.
+struct Nothing;
+
+impl Store for Nothing {
+    fn load(&self) -> Result<Snapshot, StoreError> {
+        Ok(Snapshot::default())
+    }
+
+    fn load_host(&self, _: HostId) -> Result<Snapshot, StoreError> {
+        Ok(Snapshot::default())
+    }
+
+    fn commit(&self, _: &[Write]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn events(
+        &self,
+        _: u64,
+        _: usize,
+        _: &mut dyn FnMut(&EventRow) -> Keep,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn audit(&self, _: u64, _: usize) -> Result<Vec<AuditRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn newest_event(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+}
+
+fn fleet() -> Fleet {
+    let admin = Secret::parse(&"a".repeat(32)).expect("a token");
+    let address = "localhost:7443".parse().expect("an address");
+    let pin = format!("sha256:{}", "0".repeat(64)).parse().expect("a pin");
+    Fleet::open(Arc::new(Nothing), &admin, "boot".into(), address, pin).expect("a fleet")
+}
+
+thread_local! {
+    static FLEET: RefCell<(u32, Option<Fleet>)> = const { RefCell::new((0, None)) };
+}
+
+fuzz_target!(|data: &[u8]| {
+    let mut parts = data.splitn(5, |byte| *byte == b'\n');
+    let mut next = || parts.next().unwrap_or_default();
+    let Some(&first) = next().first() else { return };
+    let (path, query, header, body) = (next(), next(), next(), next());
+    let Ok(path) = std::str::from_utf8(path) else { return };
+    let Ok(query) = std::str::from_utf8(query) else { return };
+    let header = std::str::from_utf8(header).ok().filter(|header| !header.is_empty());
+    let Some(query) = query::parse(query) else { return };
+    let first = usize::from(first);
+    let role = [Some(Role::Admin), Some(Role::Viewer), None][first / METHODS.len() % 3];
+    let method = METHODS[first % METHODS.len()];
+    let request = ApiRequest { method, path, query: &query, body, role, last_event_id: header };
+    FLEET.with_borrow_mut(|(count, slot)| {
+        *count = (*count + 1) % REQUESTS;
+        if *count == 0 {
+            *slot = None;
+        }
+        let answer = block_on(api::answer(slot.get_or_insert_with(fleet), &request));
+        assert!((200..500).contains(&answer.status), "{} for {request:?}", answer.status);
+        for (_, value) in &answer.headers {
+            assert!(!value.chars().any(char::is_control), "{value:?} in a header");
+        }
+        if let Body::Bytes(bytes) = &answer.body {
+            assert!(answer.status < 400 || answer.content_type == "application/problem+json");
+            let text = std::str::from_utf8(bytes).expect("text");
+            assert!(text.is_empty() == answer.content_type.is_empty());
+            assert!(answer.status < 400 || text.len() < 2048, "a problem that long is none: {text}");
+        }
+    });
+});
