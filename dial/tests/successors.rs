@@ -39,6 +39,13 @@ impl Key {
         for_key.params.signed_by(&for_key.key, &Issuer::from_params(&self.params, &self.key)).unwrap().der().clone()
     }
 
+    /// The same in a generation.
+    fn vouch_in(&self, for_key: &Key, generation: u64) -> Certificate {
+        let mut params = for_key.params.clone();
+        params.serial_number = Some(SerialNumber::from_slice(&generation::to_serial(generation, [7; 8])));
+        params.signed_by(&for_key.key, &Issuer::from_params(&self.params, &self.key)).unwrap().der().clone()
+    }
+
     /// A serving certificate, of a generation if there is to be one.
     fn leaf(&self, generation: Option<u64>) -> Certificate {
         let mut params = CertificateParams::new(vec!["elsewhere.example".to_string()]).unwrap();
@@ -136,7 +143,7 @@ fn what_is_no_certificate_is_said_so() {
 #[test]
 fn certificates_of_an_earlier_generation_are_refused_and_none_can_be_forged() {
     let [first, second, thief] = ["1", "2", "thief"].map(Key::new);
-    let chain = |leaf| [leaf, first.vouch(&second), first.own()];
+    let chain = |leaf| [leaf, first.vouch_in(&second, 9), first.own()];
     let check = |generation, least| verify::recognise(&chain(second.leaf(generation)), &[first.pin()], least);
     assert_eq!(check(Some(5), 5), Ok(()));
     assert_eq!(check(Some(6), 5), Ok(()));
@@ -154,4 +161,20 @@ fn certificates_of_an_earlier_generation_are_refused_and_none_can_be_forged() {
     bytes[at + 11] = 6;
     let changed = verify::recognise(&chain(CertificateDer::from(bytes)), &[first.pin()], 5);
     assert!(matches!(changed, Err(Failure::PinMismatch { .. })), "{changed:?}");
+}
+
+#[test]
+fn a_link_of_an_earlier_generation_counts_no_longer() {
+    let [stolen, backup] = ["stolen", "backup"].map(Key::new);
+    // The backup key vouched for it in generation 4; the thief claims whatever is wanted.
+    let chain = [stolen.leaf(Some(99)), backup.vouch_in(&stolen, 4), backup.own()];
+    let check = |pin, least| verify::recognise(&chain, &[pin], least);
+    assert_eq!(check(backup.pin(), 4), Ok(()));
+    assert!(matches!(check(backup.pin(), 5), Err(Failure::PinMismatch { .. })));
+    assert_eq!(check(stolen.pin(), 5), Ok(()), "while it is pinned itself it needs no link");
+    // Nor can the stolen key vouch for another one.
+    let other = Key::new("other");
+    let further = [other.leaf(Some(99)), stolen.vouch_in(&other, 99), chain[1].clone(), chain[2].clone()];
+    assert!(verify::recognise(&further, &[backup.pin()], 5).is_err());
+    assert_eq!(verify::recognise(&further, &[backup.pin()], 4), Ok(()));
 }

@@ -1,8 +1,8 @@
 //! TLS as the server speaks it: which certificate a client is shown, and how that changes while connections go on.
 
-use super::fleet_key::{FleetKey, lasting};
-use muster_dial::{generation, pinned};
-use rcgen::{DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber};
+use super::fleet_key::{FleetKey, lasting, serial};
+use muster_dial::pinned;
+use rcgen::{DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType};
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::PrivateKeyDer;
@@ -104,9 +104,8 @@ fn serving_key(
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, String> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|error| error.to_string())?;
-    let random = super::secret::random::<8>().map_err(|error| error.message)?;
     let mut params = lasting();
-    params.serial_number = Some(SerialNumber::from_slice(&generation::to_serial(generation, random)));
+    params.serial_number = Some(serial(generation)?);
     params.distinguished_name.push(DnType::CommonName, "Muster server");
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

@@ -8,9 +8,6 @@ use crate::store::{FleetRow, StoreError, Write};
 use muster_dial::Address;
 use smol::lock::MutexGuardArc;
 
-/// Beyond any generation that a fleet gets to.
-const GENERATIONS: u64 = 1 << 62;
-
 impl From<NotRotated> for Refusal {
     fn from(error: NotRotated) -> Refusal {
         match error {
@@ -71,13 +68,14 @@ impl Fleet {
     pub async fn prepare_key(&self) -> Result<types::PreparedKey, Refusal> {
         let _registry = self.registry.lock_arc().await;
         let public = self.keys.prepare().map_err(NotRotated::Failed)?;
-        Ok(types::PreparedKey { public_key: public.to_string() })
+        let generation = self.trust_now().generation.saturating_add(1);
+        Ok(types::PreparedKey { public_key: public.to_string(), generation })
     }
 
     /// Goes over to another key at once. Hosts follow when they next connect.
     pub async fn rotate_key(&self, wanted: types::RotateKey) -> Result<types::KeyStatus, Refusal> {
-        if wanted.generation.is_some_and(|generation| generation > GENERATIONS) {
-            return Err(Refusal::Invalid(format!("generation: at most {GENERATIONS}")));
+        if wanted.generation.is_some_and(|generation| generation > trust::GENERATIONS) {
+            return Err(Refusal::Invalid(format!("generation: at most {}", trust::GENERATIONS)));
         }
         let registry = self.registry.lock_arc().await;
         let row = self.trust_now();
