@@ -97,6 +97,7 @@ fn hosts_follow_to_a_new_key_also_those_that_were_away() {
     server.muster_from_afar(&server.admin_token(), &old, &["hosts"]).ok();
     Agent::new(NO_ENGINE).join_with(&join_before).ok();
     assert_eq!(pins(&server.join_string(&[]))[0], new);
+    assert!(server.join_string(&[]).ends_with("&gen=2") && !join_before.contains("gen="));
 
     // It survives restarts, twice another rotation, and the end of the first.
     server.is_known_by(&new);

@@ -132,12 +132,14 @@ pub fn join(applicant: &Applicant<'_>, string: &JoinString) -> Result<Registrati
     }
     let (known_addresses, known_pins) =
         stored.as_ref().map(|stored| (&stored.addresses[..], &stored.pins[..])).unwrap_or_default();
+    let known_generation = stored.as_ref().map_or(0, |stored| stored.generation);
     let mut wanted = Wanted {
         applicant,
         string,
         addresses: merged(&string.addresses, known_addresses, ADDRESSES),
         // A server that has changed its key since the string was made is still ours.
         pins: merged(&string.pins, known_pins, PINS),
+        generation: string.generation.max(known_generation),
         kept: stored.map(|identity| Kept { identity, made: Made::default(), is_new: false }),
     };
     let mut failures = Vec::new();
@@ -182,6 +184,7 @@ struct Wanted<'a> {
     string: &'a JoinString,
     addresses: Vec<Address>,
     pins: Vec<muster_dial::Pin>,
+    generation: u64,
     kept: Option<Kept>,
 }
 
@@ -195,8 +198,7 @@ impl Wanted<'_> {
     /// Connects, and asks for something that changes nothing.
     fn knock(&self, address: &Address) -> Result<Client, Failure> {
         let settings = Settings::small(address.clone(), self.pins.clone());
-        let least_generation = self.kept.as_ref().map_or(0, |kept| kept.identity.generation);
-        let client = Client::new(Settings { least_generation, ..settings })?;
+        let client = Client::new(Settings { least_generation: self.generation, ..settings })?;
         match client.get(KNOCK, "", &mut Vec::new(), ANSWER) {
             // Whatever it says: it is the pinned server, and it is there.
             Ok(_) | Err(Failure::TooLarge) => Ok(client),
@@ -229,7 +231,7 @@ impl Wanted<'_> {
             pins: self.pins.clone(),
             former: Vec::new(),
             revision: 0,
-            generation: 0,
+            generation: self.generation,
         };
         match identity.store_first(directory) {
             Ok(true) => self.kept = Some(Kept { identity, made, is_new: true }),
@@ -292,7 +294,7 @@ impl Wanted<'_> {
             addresses: self.addresses,
             pins: self.pins,
             former: kept.identity.former.clone(),
-            generation: kept.identity.generation,
+            generation: self.generation,
         };
         // Flash is spared if nothing is new.
         let stored = if identity == kept.identity { Ok(()) } else { identity.store(directory) };
