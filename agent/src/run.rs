@@ -11,6 +11,7 @@ use crate::spool::{self, Keeper};
 use crate::uplink::Uplink;
 use crate::uplink::backoff::Backoff;
 use crate::uplink::sender::Sender;
+use crate::uplink::way::Wanted;
 use crate::watch::watch;
 use async_signal::{Signal, Signals};
 use futures_lite::StreamExt;
@@ -34,6 +35,8 @@ pub struct RunSettings {
     pub docker_socket: PathBuf,
     /// Between reports.
     pub interval: Duration,
+    /// How messages travel.
+    pub uplink: Wanted,
     /// For a host that has not joined yet.
     pub join: Option<JoinString>,
     /// What the host calls itself when it joins; its hostname if not given.
@@ -69,7 +72,7 @@ fn report(settings: &RunSettings, identity: Identity) -> Result<(), Trouble> {
     let spool = Keeper::open(&settings.state_dir, host, settings.spool, &mut hub.reporter.borrow_mut());
     let spool = spool.map(Mutex::new);
     info!("reporting as {} every {:?}", identity.name, settings.interval);
-    let sender = Sender::start(identity.clone()).map_err(|error| cannot(&error))?;
+    let sender = Sender::start(identity.clone(), settings.uplink).map_err(|error| cannot(&error))?;
     let facts = facts::gather(Path::new("/"));
     let mut uplink = Uplink::new(sender, identity, facts, settings.fingerprint, &settings.state_dir);
     // As a container's first process the agent would not even notice a signal that it does not wait for.

@@ -5,6 +5,7 @@ mod server;
 
 use muster_agent::join::identity::{Credential, Identity};
 use muster_agent::uplink::sender::{Sender, To};
+use muster_agent::uplink::way::Wanted;
 use server::{Server, closed_port};
 use smol::block_on;
 use std::net::SocketAddr;
@@ -25,16 +26,17 @@ fn identity(addresses: &[SocketAddr], servers: &[&Server]) -> Identity {
 
 /// The status of the answer, if there is one.
 fn report(sender: &Sender) -> Option<u16> {
-    let sent = block_on(sender.exchange(To::Report, b"report".to_vec()));
+    // A hello: a report by a plain request waits for one.
+    let sent = block_on(sender.exchange(To::Hello, b"report".to_vec(), true));
     assert_eq!(sent.body, b"report");
-    sent.outcome.ok().map(|(status, _)| status)
+    sent.outcome.ok().map(|replies| replies[0].status)
 }
 
 #[test]
 fn an_address_that_works_is_kept() {
     let server = Server::start();
     server.says(200, "");
-    let sender = Sender::start(identity(&[closed_port(), server.address], &[&server])).unwrap();
+    let sender = Sender::start(identity(&[closed_port(), server.address], &[&server]), Wanted::Plain).unwrap();
     assert_eq!(report(&sender), None);
     assert_eq!(report(&sender), Some(200));
     assert_eq!(report(&sender), Some(200));
@@ -51,7 +53,7 @@ fn the_first_address_is_taken_again_when_it_answers() {
     let (first, second) = (Server::start(), Server::start());
     second.says(200, "");
     let identity = identity(&[first.address, second.address], &[&first, &second]);
-    let sender = Sender::start_looking_back(identity, Duration::ZERO).unwrap();
+    let sender = Sender::start_looking_back(identity, Wanted::Plain, Duration::ZERO).unwrap();
     assert_eq!(report(&sender), None);
     // The look back fails, and the message goes where it would have gone.
     assert_eq!(report(&sender), Some(200));

@@ -2,14 +2,14 @@
 
 use crate::failure::{Failure, is_cut, one_line};
 use crate::join_string::{Address, Pin};
-use crate::pinned::{FirstHop, KEEP_IDLE, PinnedConnector, Route};
+use crate::pinned::{self, FirstHop, KEEP_IDLE, Left, PinnedConnector, Route, Taken};
 use crate::proxy::Proxies;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use ureq::config::{AutoHeaderValue, Config};
-use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use ureq::http::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderName, UPGRADE};
 use ureq::http::{HeaderValue, Request, Response};
 use ureq::{Agent, AsSendBody, Body};
 
@@ -89,6 +89,11 @@ pub struct Client {
 impl Client {
     /// Connects to nothing yet. Fails if there is no pin, or if what names a proxy cannot be read.
     pub fn new(settings: Settings) -> Result<Client, Failure> {
+        Client::leaving(settings, None)
+    }
+
+    /// One that puts its connection there when it is done with it.
+    fn leaving(settings: Settings, left: Option<Arc<Left>>) -> Result<Client, Failure> {
         if settings.pins.is_empty() {
             return Err(Failure::Tls("there is no pin to recognise the server by".to_string()));
         }
@@ -98,7 +103,8 @@ impl Client {
             log::debug!("{} is reached through the proxy {proxy}", settings.address);
         }
         let route = Arc::new(Route { server: settings.address.clone(), proxy });
-        let connector = PinnedConnector::new(settings.pins, settings.least_generation, opened.clone(), route.clone())?;
+        let tls = pinned::tls(settings.pins, settings.least_generation)?;
+        let connector = PinnedConnector::new(tls, opened.clone(), route.clone(), left);
         let buffer = settings.buffer_bytes.max(LEAST_BUFFER);
         let config = Config::builder()
             .http_status_as_error(false)
@@ -122,6 +128,33 @@ impl Client {
             .build();
         let agent = Agent::with_parts(config, connector, FirstHop::new(route));
         Ok(Client { agent, address: settings.address, opened })
+    }
+
+    /// Opens a connection and asks by a GET of `path` that it change to another protocol. If the server does not
+    /// want to, its answer: the status, and up to `limit` bytes of the body, which otherwise is
+    /// [`Failure::TooLarge`].
+    pub(crate) fn upgrade(
+        settings: Settings,
+        path: &str,
+        bearer: &str,
+        protocol: &str,
+        limit: usize,
+    ) -> Result<Result<Taken, (Status, Vec<u8>)>, Failure> {
+        let left = Arc::new(Left::default());
+        let client = Client::leaving(settings, Some(left.clone()))?;
+        let headers = [(CONNECTION, "upgrade"), (UPGRADE, protocol)];
+        let mut answer = Vec::new();
+        let status = client
+            .request(Method::GET, path, bearer, &headers, ())
+            .and_then(|request| client.exchange(request, &mut answer, limit))
+            .map_err(|sent| sent.failure(&client.address))?;
+        if status != Status(101) {
+            return Ok(Err((status, answer)));
+        }
+        // ureq has closed the connection on its part: it keeps none whose protocol it does not speak.
+        drop(client);
+        let taken = left.take().ok_or_else(|| Failure::Protocol("the connection was not handed over".into()))?;
+        Ok(Ok(taken))
     }
 
     /// Where this client's server listens.
@@ -153,6 +186,20 @@ impl Client {
         limit: usize,
     ) -> Result<Status, Failure> {
         self.again(|| self.exchange(self.request(Method::POST, path, bearer, &[], body)?, answer, limit))
+    }
+
+    /// The same with no credential, and with another name for the server than the one it is reached by: for requests
+    /// of which every byte counts.
+    pub fn post_short(
+        &self,
+        path: &str,
+        host: &str,
+        body: &[u8],
+        answer: &mut Vec<u8>,
+        limit: usize,
+    ) -> Result<Status, Failure> {
+        let headers = [(HOST, host)];
+        self.again(|| self.exchange(self.request(Method::POST, path, "", &headers, body)?, answer, limit))
     }
 
     /// Asks for a resource. Arguments as for [`Client::post`].

@@ -1,12 +1,13 @@
 //! TLS to a pinned server, as a connector of ureq.
 //!
 //! ureq takes no TLS configuration but its own, so this uses its `unversioned` interface, which changes between
-//! minor releases: the workspace names an exact range of versions, and nothing but this file, `tcp` and
+//! minor releases: the workspace names an exact range of versions, and nothing but this file, `tcp`, `socket` and
 //! `proxy` depends on it.
 
 use crate::failure::{Failure, one_line};
 use crate::join_string::{Address, Pin};
 use crate::proxy::Proxy;
+use crate::socket::Tcp;
 use crate::tcp;
 use crate::verify::{PinVerifier, verdict};
 use rustls::client::Resumption;
@@ -15,17 +16,15 @@ use rustls::time_provider::TimeProvider;
 use rustls::{AlertDescription, ClientConfig, ClientConnection, InvalidMessage, StreamOwned};
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use ureq::Error;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport, TransportAdapter,
-};
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport};
 
 /// What agents and the command line ask for by ALPN, and the server answers with its fleet certificate.
 pub const ALPN: &[u8] = b"muster/1";
@@ -39,6 +38,8 @@ pub(crate) struct PinnedConnector {
     /// Connections begun so far: whether a request went over a kept one can be told from it.
     opened: Arc<AtomicU64>,
     route: Arc<Route>,
+    /// Where a connection goes that ureq is done with, if anybody wants it.
+    left: Option<Arc<Left>>,
 }
 
 /// The one server of a client, and the proxy on the way if there is one.
@@ -48,27 +49,52 @@ pub(crate) struct Route {
     pub(crate) proxy: Option<Proxy>,
 }
 
+/// TLS that accepts servers with one of these pins and a certificate of at least this generation: for clients of
+/// this crate and for others. Of any version, with the fleet's protocol, and with sessions that are resumed.
+pub fn tls(pins: Vec<Pin>, least_generation: u64) -> Result<Arc<ClientConfig>, Failure> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = PinVerifier::new(pins, least_generation, &provider);
+    let mut tls = ClientConfig::builder_with_details(provider, Arc::new(Uptime(Instant::now())))
+        .with_protocol_versions(rustls::ALL_VERSIONS)
+        .map_err(|error| Failure::Tls(one_line(&error)))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    tls.resumption = Resumption::in_memory_sessions(SESSIONS);
+    Ok(Arc::new(tls))
+}
+
 impl PinnedConnector {
-    /// Accepts servers with one of these pins and a certificate of at least this generation, and counts connections
-    /// in `opened`.
+    /// Connects by `tls`, and counts connections in `opened`.
     pub(crate) fn new(
-        pins: Vec<Pin>,
-        least_generation: u64,
+        tls: Arc<ClientConfig>,
         opened: Arc<AtomicU64>,
         route: Arc<Route>,
-    ) -> Result<PinnedConnector, Failure> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = PinVerifier::new(pins, least_generation, &provider);
-        let mut tls = ClientConfig::builder_with_details(provider, Arc::new(Uptime(Instant::now())))
-            .with_protocol_versions(rustls::ALL_VERSIONS)
-            .map_err(|error| Failure::Tls(one_line(&error)))?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
-        tls.alpn_protocols = vec![ALPN.to_vec()];
-        tls.resumption = Resumption::in_memory_sessions(SESSIONS);
-        Ok(PinnedConnector { tls: Arc::new(tls), opened, route })
+        left: Option<Arc<Left>>,
+    ) -> PinnedConnector {
+        PinnedConnector { tls, opened, route, left }
     }
+}
+
+/// The last connection that ureq gave up, as it was.
+#[derive(Default)]
+pub(crate) struct Left(Mutex<Option<Taken>>);
+
+impl Left {
+    pub(crate) fn take(&self) -> Option<Taken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A connection without ureq.
+pub(crate) struct Taken {
+    pub(crate) tls: ClientConnection,
+    pub(crate) tcp: Arc<TcpStream>,
+    /// Read from the socket, and not yet given to TLS.
+    pub(crate) sealed: Vec<u8>,
+    /// Read through TLS, and not yet used.
+    pub(crate) opened: Vec<u8>,
 }
 
 /// A clock for the age of session tickets that neither jumps nor starts before 1970.
@@ -98,7 +124,8 @@ impl Connector<()> for PinnedConnector {
             None => handshake_error(error),
         })?;
         let buffers = LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
-        Ok(Some(PinnedTransport { stream, buffers: JoiningBuffers { buffers, held: 0 } }))
+        let buffers = JoiningBuffers { buffers, held: 0 };
+        Ok(Some(PinnedTransport { stream: Some(stream), buffers, left: self.left.clone() }))
     }
 }
 
@@ -121,9 +148,12 @@ fn server_name(details: &ConnectionDetails) -> ServerName<'static> {
 /// ureq hands them over one by one; each record of its own costs a packet and its acknowledgement. So nothing is
 /// sent until ureq waits for the answer or the buffer is half full.
 pub(crate) struct PinnedTransport {
-    stream: StreamOwned<ClientConnection, TransportAdapter>,
+    stream: Option<Stream>,
     buffers: JoiningBuffers,
+    left: Option<Arc<Left>>,
 }
+
+type Stream = StreamOwned<ClientConnection, Tcp>;
 
 impl PinnedTransport {
     fn flush(&mut self, timeout: NextTimeout) -> Result<(), Error> {
@@ -131,9 +161,10 @@ impl PinnedTransport {
         if held == 0 {
             return Ok(());
         }
-        self.stream.sock.set_timeout(timeout);
+        let stream = self.stream.as_mut().ok_or(Error::ConnectionFailed)?;
+        stream.sock.set_timeout(timeout);
         let output = &self.buffers.buffers.output()[..held];
-        self.stream.write_all(output).and_then(|()| self.stream.flush()).map_err(stream_error)
+        stream.write_all(output).and_then(|()| stream.flush()).map_err(stream_error)
     }
 }
 
@@ -149,14 +180,15 @@ impl Transport for PinnedTransport {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         self.flush(timeout)?;
-        self.stream.sock.set_timeout(timeout);
-        let amount = self.stream.read(self.buffers.buffers.input_append_buf()).map_err(stream_error)?;
+        let stream = self.stream.as_mut().ok_or(Error::ConnectionFailed)?;
+        stream.sock.set_timeout(timeout);
+        let amount = stream.read(self.buffers.buffers.input_append_buf()).map_err(stream_error)?;
         self.buffers.buffers.input_appended(amount);
         Ok(amount > 0)
     }
 
     fn is_open(&mut self) -> bool {
-        self.stream.sock.get_mut().is_open()
+        self.stream.as_mut().is_some_and(|stream| stream.sock.get_mut().is_open())
     }
 
     fn is_tls(&self) -> bool {
@@ -164,9 +196,23 @@ impl Transport for PinnedTransport {
     }
 }
 
+impl Drop for PinnedTransport {
+    fn drop(&mut self) {
+        if let (Some(left), Some(stream)) = (&self.left, self.stream.take()) {
+            let (tls, tcp) = stream.into_parts();
+            let (tcp, sealed) = tcp.into_inner().into_parts();
+            let opened = self.buffers.input().to_vec();
+            let taken = Taken { tls, tcp, sealed, opened };
+            *left.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
+        }
+    }
+}
+
 impl fmt::Debug for PinnedTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PinnedTransport").field("tcp", self.stream.sock.inner()).finish()
+        f.debug_struct("PinnedTransport")
+            .field("tcp", &self.stream.as_ref().map(|stream| stream.sock.inner()))
+            .finish_non_exhaustive()
     }
 }
 

@@ -4,22 +4,20 @@
 //! without IPv6, and takes them in the order in which the resolver gives them: two dead ones of one kind leave
 //! little time for the other kind.
 
+use crate::socket::{Socket, Tcp};
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 use ureq::Error;
 use ureq::unversioned::transport::time::Duration as Limit;
-use ureq::unversioned::transport::{
-    ConnectionDetails, Connector, NextTimeout, TcpConnector, Transport, TransportAdapter,
-};
+use ureq::unversioned::transport::{ConnectionDetails, NextTimeout, TransportAdapter};
 
 /// Tries the addresses of `details` in turn, and hands over a stream whose time limit is what is left of the time
 /// for connecting. Fails with what is the most telling about them.
-pub(crate) fn open(details: &ConnectionDetails) -> Result<TransportAdapter, Error> {
+pub(crate) fn open(details: &ConnectionDetails) -> Result<Tcp, Error> {
     let addresses = alternate(&details.addrs);
     let mut failed = None;
     for (tried, address) in addresses.iter().enumerate() {
-        match open_one(details, *address, share(left_of(details), addresses.len() - tried)) {
+        match Socket::connect(details, *address, share(left_of(details), addresses.len() - tried)) {
             Ok(tcp) => {
                 let mut stream = TransportAdapter::new(tcp, details.current_time.clone());
                 stream.set_timeout(left_of(details));
@@ -35,34 +33,6 @@ pub(crate) fn open(details: &ConnectionDetails) -> Result<TransportAdapter, Erro
         }
     }
     Err(failed.unwrap_or(Error::HostNotFound))
-}
-
-fn open_one(
-    details: &ConnectionDetails,
-    address: SocketAddr,
-    timeout: NextTimeout,
-) -> Result<Box<dyn Transport>, Error> {
-    if timeout.after == Limit::Exact(Duration::ZERO) {
-        return Err(Error::Timeout(timeout.reason));
-    }
-    let mut addrs = details.resolver.empty();
-    addrs.push(address);
-    let one = ConnectionDetails {
-        addrs,
-        timeout,
-        now: (details.current_time)(),
-        uri: details.uri,
-        config: details.config,
-        request_level: details.request_level,
-        resolver: details.resolver,
-        current_time: details.current_time.clone(),
-        run_connector: details.run_connector.clone(),
-        register_shutdown: details.register_shutdown.clone(),
-    };
-    match Connector::<()>::connect(&TcpConnector::default(), &one, None)? {
-        Some(tcp) => Ok(Box::new(tcp)),
-        None => Err(Error::ConnectionFailed),
-    }
 }
 
 /// What is left of the time for connecting.
@@ -105,12 +75,13 @@ mod tests {
     use super::*;
     use std::net::{Ipv4Addr, TcpListener};
     use std::sync::Arc;
+    use std::time::Duration;
     use ureq::config::Config;
     use ureq::http::Uri;
     use ureq::unversioned::resolver::{DefaultResolver, Resolver};
     use ureq::unversioned::transport::time::Instant;
 
-    fn open_any_of(addresses: &[SocketAddr]) -> Result<TransportAdapter, Error> {
+    fn open_any_of(addresses: &[SocketAddr]) -> Result<Tcp, Error> {
         let (uri, config, resolver) = (Uri::from_static("https://a:1/"), Config::default(), DefaultResolver::default());
         let mut addrs = resolver.empty();
         addresses.iter().for_each(|address| addrs.push(*address));

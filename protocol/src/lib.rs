@@ -11,6 +11,7 @@ extern crate std;
 pub mod batch;
 pub mod container;
 pub mod event;
+pub mod frame;
 pub mod hello;
 pub mod id;
 pub mod join;

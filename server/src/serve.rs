@@ -13,7 +13,7 @@ use crate::fleet::Fleet;
 use crate::listen::{self, Limits, Request, Response};
 use crate::store::{RedbStore, Retention, Store};
 use crate::time::{format_ms, now_ms};
-use futures_lite::StreamExt;
+use futures_lite::{StreamExt, future};
 use muster_dial::Address;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use rustls::sign::CertifiedKey;
@@ -26,6 +26,8 @@ use std::time::Duration;
 
 /// How often silence is noticed.
 const TICK: Duration = Duration::from_millis(500);
+/// How often the history is looked at for what is too old.
+const TIDY: Duration = Duration::from_secs(3600);
 /// More threads than this gain nothing: the store has one of its own.
 const THREADS: usize = 4;
 /// How often the operator's certificate is looked at.
@@ -40,6 +42,8 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     /// Where agents reach the server; port 0: the one that it listens on.
     pub advertise: Option<Address>,
+    /// How much of the history is kept.
+    pub retention: Retention,
     /// The operator's own certificate and its key, for browsers: PEM files.
     pub tls: Option<(PathBuf, PathBuf)>,
 }
@@ -101,7 +105,7 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
     })?;
     let bound = listener.local_addr().map_err(|error| cannot(Exit::Failure, error.to_string()))?;
     let store =
-        RedbStore::open(data_dir, Retention::default()).map_err(|error| cannot(Exit::Unavailable, error.message))?;
+        RedbStore::open(data_dir, options.retention).map_err(|error| cannot(Exit::Unavailable, error.message))?;
     let admin = admin::open_or_make(data_dir).map_err(|error| cannot(Exit::Failure, error.message))?;
     let keys = Arc::new(keys(data_dir, &store)?);
     let operators = operators_certificate(options)?;
@@ -145,6 +149,15 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
             }
         }
     });
+    let tidier = executor.spawn({
+        let fleet = fleet.clone();
+        async move {
+            loop {
+                fleet.tidy().await;
+                Timer::after(TIDY).await;
+            }
+        }
+    });
     let mut signals = async_signal::Signals::new([async_signal::Signal::Term, async_signal::Signal::Int])
         .map_err(|error| cannot(Exit::Failure, format!("cannot wait for signals: {error}")))?;
     // Whoever started us waits for this line. If nobody reads it, that is no reason to stop.
@@ -155,8 +168,11 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
     let ended = {
         let fleet = fleet.clone();
         async move {
-            signals.next().await;
-            log::info!("ending, as a signal says");
+            let signal = async {
+                signals.next().await;
+                log::info!("ending, as a signal says");
+            };
+            future::or(signal, until_lost(&fleet)).await;
             fleet.feed().close();
         }
     };
@@ -166,12 +182,24 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
     };
     listen::serve(listener, tls, Limits::default(), executor.clone(), handler, ended).await;
     ticker.cancel().await;
+    tidier.cancel().await;
     if let Some(watching) = watching {
         watching.cancel().await;
     }
     fleet.close().await;
     let _ = std::fs::remove_file(data_dir.join(SERVER_FILE));
-    Ok(())
+    match fleet.lost() {
+        Some(why) => Err(cannot(Exit::Unavailable, format!("cannot go on without a store: {why}"))),
+        None => Ok(()),
+    }
+}
+
+/// Waits until the store will not work again by itself. A disk that is full is not that.
+async fn until_lost(fleet: &Fleet) {
+    while fleet.lost().is_none() {
+        Timer::after(TICK).await;
+    }
+    log::error!("ending, for the store does not work any more; agents keep their events");
 }
 
 /// The fleet's keys. A new one beside hosts that pin another would lock them all out unsaid.
@@ -252,7 +280,7 @@ fn write_server_file(data_dir: &Path, file: &ServerFile) -> Result<(), Failure> 
 
 /// One request: an agent's, or the API's.
 async fn answer(fleet: Arc<Fleet>, mut request: Request) -> Response {
-    if request.path.starts_with(agents::PREFIX) {
+    if agents::is_asked(&request.path) {
         return agents::answer(&fleet, request).await;
     }
     let who = request.bearer().and_then(|token| {

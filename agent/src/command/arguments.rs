@@ -27,6 +27,9 @@ the first of them counts:
   --join STRING       MUSTER_JOIN         for `run`: how to join if this host has not yet;
                                           else the file STATE_DIR/join is looked at
   --name NAME         MUSTER_NAME         what to call this host (its hostname)
+  --uplink WAY        MUSTER_UPLINK       how reports travel: stream (one lasting connection), plain (a request
+                                          each, about twice the bytes), or auto (auto): a stream, and plain
+                                          where a proxy lets none through
   --fingerprint TEXT  MUSTER_FINGERPRINT  stands for the board instead of its serial number
   --spool SIZE        MUSTER_SPOOL        for `run`: keeps events that wait for the server on disk, so that
                                           a power cut does not take them (0: off), 16KiB to 128KiB
@@ -49,18 +52,20 @@ pub(crate) enum Setting {
     Interval,
     Join,
     Name,
+    Uplink,
     Fingerprint,
     Spool,
     Log,
 }
 
 impl Setting {
-    pub(crate) const ALL: [Setting; 8] = [
+    pub(crate) const ALL: [Setting; 9] = [
         Setting::StateDir,
         Setting::DockerHost,
         Setting::Interval,
         Setting::Join,
         Setting::Name,
+        Setting::Uplink,
         Setting::Fingerprint,
         Setting::Spool,
         Setting::Log,
@@ -74,6 +79,7 @@ impl Setting {
             Setting::Interval => "interval",
             Setting::Join => "join",
             Setting::Name => "name",
+            Setting::Uplink => "uplink",
             Setting::Fingerprint => "fingerprint",
             Setting::Spool => "spool",
             Setting::Log => "log",
@@ -87,6 +93,7 @@ impl Setting {
             Setting::Interval => "MUSTER_INTERVAL",
             Setting::Join => "MUSTER_JOIN",
             Setting::Name => "MUSTER_NAME",
+            Setting::Uplink => "MUSTER_UPLINK",
             Setting::Fingerprint => "MUSTER_FINGERPRINT",
             Setting::Spool => "MUSTER_SPOOL",
             Setting::Log => "MUSTER_LOG",

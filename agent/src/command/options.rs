@@ -9,6 +9,7 @@ use crate::join::facts;
 use crate::join::identity::Identity;
 use crate::join::state_dir;
 use crate::run::RunSettings;
+use crate::uplink::way::Wanted;
 use log::LevelFilter;
 use muster_dial::JoinString;
 use muster_protocol::id::Fingerprint;
@@ -65,6 +66,8 @@ pub struct Options {
     pub join: Option<JoinString>,
     /// What to call this host, if not by its hostname.
     pub name: Option<String>,
+    /// How messages travel.
+    pub uplink: Wanted,
     /// Bytes that events may take on disk while the server is away; 0 for none.
     pub spool: usize,
     /// What to be logged.
@@ -87,6 +90,7 @@ impl Options {
             interval: INTERVAL,
             join: None,
             name: None,
+            uplink: Wanted::Auto,
             spool: 0,
             log: LevelFilter::Info,
             fingerprint: None,
@@ -142,6 +146,12 @@ impl Options {
                     return Err(bad(&"this is no name for a host", &advice));
                 }
                 self.name = Some(text.to_string());
+            }
+            Setting::Uplink => {
+                self.uplink = Wanted::parse(text).ok_or_else(|| {
+                    let why = format!("'{}' is no way for reports", one_line(text, SHOWN));
+                    bad(&why, "known are auto, stream and plain")
+                })?;
             }
             Setting::Fingerprint => {
                 if text.trim().is_empty() || text.len() > FINGERPRINT_LIMIT {
@@ -208,6 +218,7 @@ impl Options {
             state_dir: self.state_dir.clone(),
             docker_socket,
             interval: self.interval,
+            uplink: self.uplink,
             join,
             name: self.name.clone(),
             fingerprint: self.fingerprint(Path::new("/")),

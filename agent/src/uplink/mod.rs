@@ -1,9 +1,11 @@
 //! The task that talks to the server: one message at a time, events as soon as they come.
 
 pub mod backoff;
+mod courier;
 mod handover;
 mod orders;
 pub mod sender;
+pub mod way;
 
 use crate::hub::Hub;
 use crate::join::facts::Facts;
@@ -14,13 +16,14 @@ use futures_lite::future;
 use log::{debug, error, info, warn};
 use muster_dial::Failure;
 use muster_protocol::batch::{Answer, Differs, Refused};
+use muster_protocol::frame;
 use muster_protocol::hello::{Hello, Stream, Welcome};
 use muster_protocol::id::Fingerprint;
 use muster_protocol::limits;
 use muster_protocol::record::{Full, Kind, Malformed, Reader, Record, Writer};
 use muster_protocol::reporter::{Next, Sent};
 use orders::Orders;
-use sender::{Sender, To};
+use sender::{Reply, Sender, To};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -32,6 +35,8 @@ const UNKNOWN: Duration = Duration::from_secs(600);
 const SUPERSEDED: Duration = Duration::from_secs(60);
 /// A difference that no event explains is looked at again within this, however long the interval is.
 const CONFIRM: Duration = Duration::from_secs(5);
+/// Over a line, an answer is wanted at least this often: so a server that is there and does not listen is noticed.
+const ASK: Duration = Duration::from_secs(60);
 
 /// The server's end of the agent.
 #[derive(Debug)]
@@ -42,9 +47,14 @@ pub struct Uplink {
     state_dir: PathBuf,
     orders: Orders,
     backoff: Backoff,
+    /// When the last message went that wanted an answer.
+    asked: Option<Instant>,
     /// What went wrong last, so that it is logged once.
     trouble: Option<String>,
 }
+
+/// The status of an answer that says no more than that a message was taken.
+const NOTHING_TO_SAY: u16 = 204;
 
 /// What came of one exchange.
 enum Outcome {
@@ -56,9 +66,16 @@ enum Outcome {
 impl Uplink {
     /// Ready to talk.
     pub fn new(sender: Sender, identity: Identity, facts: Facts, fingerprint: Fingerprint, state_dir: &Path) -> Uplink {
-        let orders = Orders::new(identity, state_dir, sender.handover());
-        let state_dir = state_dir.into();
-        Uplink { sender, facts, fingerprint, state_dir, orders, backoff: Backoff::default(), trouble: None }
+        Uplink {
+            orders: Orders::new(identity, state_dir, sender.handover()),
+            sender,
+            facts,
+            fingerprint,
+            state_dir: state_dir.into(),
+            backoff: Backoff::default(),
+            asked: None,
+            trouble: None,
+        }
     }
 
     /// Talks for ever.
@@ -86,12 +103,14 @@ impl Uplink {
                 }
             };
             body.truncate(len);
-            let exchanged = self.sender.exchange(if hello { To::Hello } else { To::Report }, body).await;
+            let wants_answer = self.wants_answer(hub, &body);
+            let to = if hello { To::Hello } else { To::Report };
+            let exchanged = self.sender.exchange(to, body, wants_answer).await;
             body = exchanged.body;
             // A report is overdue a little after the interval: then one without a list goes.
             heartbeat = Instant::now() + hub.interval + hub.interval / 10;
             let outcome = match exchanged.outcome {
-                Ok((status, answer)) => self.answered(hub, status, &answer, sent),
+                Ok(replies) => self.heard(hub, &replies, sent),
                 Err(failure) => self.failed(hub, &failure),
             };
             if let Outcome::Wait(time) = outcome {
@@ -119,12 +138,49 @@ impl Uplink {
         Ok(writer.len())
     }
 
+    /// Whether to wait for an answer to this message, if it goes over a line.
+    fn wants_answer(&mut self, hub: &Hub, body: &[u8]) -> bool {
+        let now = Instant::now();
+        // Rather early than an interval late.
+        let is_due = self.asked.is_none_or(|asked| now.duration_since(asked) + hub.interval / 2 >= ASK);
+        let wants = is_due || !hub.online.get() || frame::wants_answer(body);
+        if wants {
+            self.asked = Some(now);
+        }
+        wants
+    }
+
+    /// What the server said before a message, and its answer if there is one.
+    fn heard(&mut self, hub: &Hub, replies: &[Reply], sent: Option<Sent>) -> Outcome {
+        let mut wait = None;
+        let mut answered = false;
+        for reply in replies {
+            // What is about earlier messages says nothing of this one.
+            let sent = sent.filter(|_| reply.is_answer);
+            answered |= reply.is_answer && reply.status != NOTHING_TO_SAY;
+            if let Outcome::Wait(time) = self.answered(hub, reply.status, &reply.message, sent) {
+                wait = wait.max(Some(time));
+            }
+        }
+        if !answered && wait.is_none() && sent.is_some_and(|sent| sent.with_readings) {
+            // It went, and the server has nothing to say against it.
+            hub.outbox.borrow_mut().sent();
+            hub.room.ring();
+            hub.to_read.ring();
+        }
+        wait.map_or(Outcome::Fine, Outcome::Wait)
+    }
+
     fn answered(&mut self, hub: &Hub, status: u16, answer: &[u8], sent: Option<Sent>) -> Outcome {
         match status {
             200 => self.take(hub, answer, sent).unwrap_or_else(|malformed| {
                 self.offline(hub, format!("the server's answer cannot be read: {malformed}"));
                 self.later()
             }),
+            NOTHING_TO_SAY => {
+                self.online(hub);
+                Outcome::Fine
+            }
             401 => {
                 self.offline(hub, "the server does not know this host's credential: join again".into());
                 Outcome::Wait(UNKNOWN)

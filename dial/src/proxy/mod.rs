@@ -12,6 +12,7 @@ pub use environment::Proxies;
 
 use crate::failure::{Failure, is_cut, one_line};
 use crate::join_string::Address;
+use crate::socket::Tcp;
 use crate::tcp;
 use percent_encoding::percent_decode_str;
 use socks::Target;
@@ -20,7 +21,7 @@ use std::{fmt, io};
 use ureq::Error;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, Resolver};
-use ureq::unversioned::transport::{ConnectionDetails, TransportAdapter};
+use ureq::unversioned::transport::ConnectionDetails;
 
 /// Longest user name and longest password, in bytes: SOCKS has one byte for each length.
 const CREDENTIAL: usize = 255;
@@ -121,7 +122,7 @@ impl Proxy {
 
     /// Connects to the proxy at the addresses of `details`, and through it to `server`. The time limit of the
     /// stream is what is left of the time for connecting.
-    pub(crate) fn open(&self, details: &ConnectionDetails, server: &Address) -> Result<TransportAdapter, Failure> {
+    pub(crate) fn open(&self, details: &ConnectionDetails, server: &Address) -> Result<Tcp, Failure> {
         let credentials = self.credentials.as_ref();
         let targets = match (self.kind, server.ip()) {
             (Kind::Http, _) => {
@@ -152,7 +153,7 @@ impl Proxy {
         Err(failed.unwrap_or(Failure::TimedOut))
     }
 
-    fn reach(&self, details: &ConnectionDetails) -> Result<TransportAdapter, Failure> {
+    fn reach(&self, details: &ConnectionDetails) -> Result<Tcp, Failure> {
         tcp::open(details).map_err(|error| {
             let what = match &error {
                 Error::Timeout(_) => return self.silent(),

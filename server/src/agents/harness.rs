@@ -1,6 +1,6 @@
 //! A fleet in memory and agents that speak to it in real bytes, for tests.
 
-use super::take;
+use super::{Over, take};
 use crate::access::keys::Keys;
 use crate::access::secret::{Secret, hash};
 use crate::api::types;
@@ -221,7 +221,7 @@ impl Agent {
     }
 
     pub async fn send(&self, bench: &Bench, body: &[u8], is_hello: bool) -> Response {
-        take(&bench.fleet, &self.cell(bench), body, is_hello).await
+        take(&bench.fleet, &self.cell(bench), body, is_hello, Over::Request(&self.hash())).await
     }
 
     pub fn hello(&mut self, bench: &Bench) -> Result<(), Reason> {

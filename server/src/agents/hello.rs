@@ -1,6 +1,6 @@
 //! `POST /agent/v1/hello`
 
-use super::{keeps_nothing, orders, records, refuse, says};
+use super::{Over, keeps_nothing, orders, records, refuse, says};
 use crate::fleet::host::Outcome;
 use crate::fleet::liveness::HostState;
 use crate::fleet::{Fleet, Turn};
@@ -13,7 +13,7 @@ use muster_protocol::mirror::Hail;
 use muster_protocol::record::{Kind, Reader};
 use std::sync::Arc;
 
-pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
+pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8], over: Over<'_>) -> Response {
     let read = Reader::message(body)
         .and_then(|mut reader| Ok((reader.expect::<Hello<'_>>(Kind::Hello)?, orders::Confirmed::read(&mut reader)?)));
     let (hello, confirmed) = match read {
@@ -57,6 +57,7 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
             refuse(&cell, Reason::Superseded)
         }
         Hail::Welcome { epoch, .. } => {
+            cell.lines.heard_over(over.line());
             let welcome = Welcome {
                 epoch,
                 acknowledged: place.acknowledged,
@@ -65,6 +66,11 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
             };
             records(|writer| {
                 writer.record(Kind::Welcome, &welcome)?;
+                if let Over::Request(credential) = over
+                    && let Some(session) = fleet.begin_session(*credential)
+                {
+                    writer.record(Kind::Session, &session)?;
+                }
                 orders::append(fleet, &cell, writer)
             })
         }

@@ -4,14 +4,16 @@
 pub(crate) mod harness;
 mod hello;
 mod join;
+mod line;
 mod orders;
 mod report;
+mod session;
 #[cfg(test)]
 mod tests;
 
 use crate::access::secret::{hash, number};
 use crate::fleet::{Fleet, HostCell};
-use crate::listen::{Request, Response};
+use crate::listen::{Handle, Request, Response};
 use muster_protocol::batch::{Reason, Refused};
 use muster_protocol::record::{Full, Kind, VERSION, Writer};
 use muster_protocol::{join::Joined, limits};
@@ -22,6 +24,9 @@ use std::time::Duration;
 /// Where agents find us.
 pub const PREFIX: &str = "/agent/v1/";
 
+/// Where they report in as few bytes as requests can have.
+pub const SHORT: &str = "/r";
+
 /// An agent's connection may be silent for this many of its intervals and a bit: so a late report does not pay for a
 /// new one.
 const IDLE_INTERVALS: u32 = 3;
@@ -30,8 +35,16 @@ const IDLE_AT_LEAST: Duration = Duration::from_secs(600);
 /// The longest body of a join: strangers send it, and a token, a name and a fingerprint are short.
 const JOIN_BODY: usize = 4 * 1024;
 
-/// Answers one request of an agent. The path begins with [`PREFIX`].
+/// Whether requests of this path are agents'.
+pub fn is_asked(path: &str) -> bool {
+    path.starts_with(PREFIX) || path == SHORT
+}
+
+/// Answers one request of an agent: one that [`is_asked`].
 pub async fn answer(fleet: &Arc<Fleet>, mut request: Request) -> Response {
+    if request.path == SHORT {
+        return session::answer(fleet, request).await;
+    }
     let Some(credential) = request.bearer().and_then(credential_hash) else {
         return says(401, "no credential: join first");
     };
@@ -45,46 +58,92 @@ pub async fn answer(fleet: &Arc<Fleet>, mut request: Request) -> Response {
     let Some(cell) = fleet.by_credential(&credential) else {
         return says(401, "this credential is not known here: join again");
     };
-    let (removed, interval) = {
-        let live = cell.live();
-        (live.is_removed(), Duration::from_millis(live.row.interval_ms.into()))
-    };
-    if removed {
+    if cell.live().is_removed() {
         return gone();
     }
-    let idle = IDLE_AT_LEAST.max(interval.saturating_mul(IDLE_INTERVALS));
+    let idle = idle_of(&cell);
     let answer = match (request.method.as_str(), what.as_str()) {
         ("GET", "status") => {
             let name = cell.live().row.name.clone();
             one_record(Kind::Joined, &Joined { host: cell.id, name: &name })
         }
-        ("POST", "hello" | "report") => message(fleet, &cell, &mut request, what == "hello").await,
-        (_, "status" | "hello" | "report" | "join") => says(405, "this is not how it is asked"),
+        ("POST", "hello" | "report") => {
+            let over = Over::Request(&credential);
+            message(fleet, &cell, &mut request, what == "hello", over).await
+        }
+        ("GET", "stream") => line::open(fleet, cell.clone(), credential),
+        (_, "status" | "hello" | "report" | "join" | "stream") => says(405, "this is not how it is asked"),
         _ => says(404, "there is nothing here"),
     };
     answer.keep_idle(idle).known(number(&credential))
 }
 
+/// How long a host's connection may be silent.
+fn idle_of(cell: &HostCell) -> Duration {
+    let interval = Duration::from_millis(cell.live().row.interval_ms.into());
+    IDLE_AT_LEAST.max(interval.saturating_mul(IDLE_INTERVALS))
+}
+
+/// What a message came over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Over<'a> {
+    /// A line.
+    Line(&'a Handle),
+    /// A request of its own, with the credential that has this hash.
+    Request(&'a [u8; 32]),
+    /// A request of its own, with a session in front of the message.
+    Session,
+}
+
+impl<'a> Over<'a> {
+    fn line(self) -> Option<&'a Handle> {
+        match self {
+            Over::Line(handle) => Some(handle),
+            Over::Request(_) | Over::Session => None,
+        }
+    }
+}
+
 /// One message of a host, in its turn.
-async fn message(fleet: &Fleet, cell: &Arc<HostCell>, request: &mut Request, is_hello: bool) -> Response {
+async fn message(
+    fleet: &Fleet,
+    cell: &Arc<HostCell>,
+    request: &mut Request,
+    is_hello: bool,
+    over: Over<'_>,
+) -> Response {
     let Some(_place) = cell.place() else { return refuse(cell, Reason::TooMany) };
     if cell.pace.is_over(fleet.now().monotonic_ms) {
         return refuse(cell, Reason::TooMany);
     }
-    let body = match request.body.read(limits::MESSAGE).await {
+    let in_front = if matches!(over, Over::Session) { session::RECORD } else { 0 };
+    let mut body = match request.body.read(limits::MESSAGE + in_front).await {
         Ok(body) => body,
         Err(error) => return Response::empty(error.status()),
     };
-    // A host that floods waits here, and nobody else does.
-    match cell.pace.take(fleet.now().monotonic_ms, body.len()) {
-        Some(wait) if wait.is_zero() => {}
-        Some(wait) => drop(smol::Timer::after(wait).await),
-        None => return refuse(cell, Reason::TooMany),
+    if matches!(over, Over::Session) {
+        session::strip(&mut body);
     }
-    take(fleet, cell, &body, is_hello).await
+    let answer = match paced(fleet, cell, body.len()).await {
+        Ok(()) => take(fleet, cell, &body, is_hello, over).await,
+        Err(refusal) => refusal,
+    };
+    if matches!(over, Over::Session) { session::shortened(answer, &body) } else { answer }
 }
 
-async fn take(fleet: &Fleet, cell: &Arc<HostCell>, body: &[u8], is_hello: bool) -> Response {
+/// A host that floods waits here, and nobody else does; too much is refused.
+async fn paced(fleet: &Fleet, cell: &HostCell, bytes: usize) -> Result<(), Response> {
+    match cell.pace.take(fleet.now().monotonic_ms, bytes) {
+        Some(wait) if wait.is_zero() => Ok(()),
+        Some(wait) => {
+            smol::Timer::after(wait).await;
+            Ok(())
+        }
+        None => Err(refuse(cell, Reason::TooMany)),
+    }
+}
+
+async fn take(fleet: &Fleet, cell: &Arc<HostCell>, body: &[u8], is_hello: bool, over: Over<'_>) -> Response {
     if !fleet.committer().may_try() {
         return keeps_nothing(fleet, cell);
     }
@@ -92,7 +151,7 @@ async fn take(fleet: &Fleet, cell: &Arc<HostCell>, body: &[u8], is_hello: bool) 
     if turn.live().is_removed() {
         return gone(); // While this waited.
     }
-    if is_hello { hello::answer(fleet, turn, body).await } else { report::answer(fleet, turn, body).await }
+    if is_hello { hello::answer(fleet, turn, body, over).await } else { report::answer(fleet, turn, body, over).await }
 }
 
 /// The store cannot keep anything now. The host is there all the same.

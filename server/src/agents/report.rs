@@ -1,6 +1,6 @@
 //! `POST /agent/v1/report`: events and readings of one host.
 
-use super::{keeps_nothing, one_record, orders, records, says};
+use super::{Over, keeps_nothing, one_record, orders, records, says};
 use crate::fleet::host::Outcome;
 use crate::fleet::{Fleet, Turn};
 use crate::listen::Response;
@@ -8,7 +8,7 @@ use muster_protocol::mirror::Unwanted;
 use muster_protocol::record::Kind;
 use std::sync::Arc;
 
-pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
+pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8], over: Over<'_>) -> Response {
     let now = fleet.now();
     let mut outcome = Outcome::default();
     let mut effects = Vec::new();
@@ -25,13 +25,16 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8]) -> Response {
     };
     let cell = Arc::clone(turn.cell());
     match fleet.settle(turn, outcome).wait().await {
-        Ok(()) => records(|writer| {
-            writer.record(Kind::Answer, &received.answer)?;
-            if let Some(differs) = &received.differs {
-                writer.record(Kind::Differs, differs)?;
-            }
-            orders::append(fleet, &cell, writer)
-        }),
+        Ok(()) => {
+            cell.lines.heard_over(over.line());
+            records(|writer| {
+                writer.record(Kind::Answer, &received.answer)?;
+                if let Some(differs) = &received.differs {
+                    writer.record(Kind::Differs, differs)?;
+                }
+                orders::append(fleet, &cell, writer)
+            })
+        }
         Err(_) => keeps_nothing(fleet, &cell),
     }
 }

@@ -1,5 +1,7 @@
 //! What agents are answered, over real TLS on loopback.
 
+mod transport;
+
 use super::harness::{Agent, Bench, one_record};
 use crate::access::fleet_key::FleetKey;
 use crate::listen::{self, Limits};
@@ -10,12 +12,14 @@ use muster_protocol::hello::{Hello, Stream, Welcome};
 use muster_protocol::join::{Join, Joined};
 use muster_protocol::limits;
 use muster_protocol::record::{Kind, Reader};
+use rustls::{ClientConnection, StreamOwned};
 use serde::Deserialize;
 use smol::Executor;
 use smol::net::TcpListener;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// A bench with a port.
 struct Port {
@@ -54,6 +58,15 @@ impl Port {
             )));
         });
         Port { bench, key, address, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// A connection for bytes of the test's own.
+    fn raw(&self) -> StreamOwned<ClientConnection, TcpStream> {
+        let tls = muster_dial::pinned::tls(vec![self.key.pin()], 0).expect("pins");
+        let name = "localhost".try_into().expect("a name");
+        let tcp = TcpStream::connect(self.address).expect("it listens");
+        tcp.set_read_timeout(Some(Duration::from_secs(30))).expect("a limit");
+        StreamOwned::new(ClientConnection::new(tls, name).expect("a client"), tcp)
     }
 
     fn client(&self) -> Client {

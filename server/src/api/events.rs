@@ -3,7 +3,7 @@
 use super::page::Paging;
 use super::problem::problem;
 use super::query::Query;
-use super::types::{Event, Page, Problem};
+use super::types::{History, Problem};
 use super::{ApiAnswer, ApiRequest, Handled};
 use crate::fleet::{EventSelect, Fleet};
 use crate::time;
@@ -13,7 +13,7 @@ pub const SUBJECTS: [&str; 4] = ["container", "network", "host", "gap"];
 
 /// The history of events
 ///
-/// Oldest first. `next` is there as long as more events exist at the moment; who wants to go on later asks with
+/// Oldest first. Old events are deleted: `history_begins` says from when on the history is whole. `next` is there as long as more events exist at the moment; who wants to go on later asks with
 /// `after`, or follows `/api/v1/stream`.
 #[utoipa::path(
     get,
@@ -31,7 +31,7 @@ pub const SUBJECTS: [&str; 4] = ["container", "network", "host", "gap"];
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
         ("limit" = Option<u32>, Query, description = "Items of a page: 1 to 500; 100 if left out"),
     ),
-    responses((status = 200, description = "A page of events", body = Page<Event>)),
+    responses((status = 200, description = "A page of events", body = History)),
 )]
 pub async fn list(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
     let known = ["since", "until", "after", "host", "container", "action", "type", "label", "cursor", "limit"];
@@ -41,7 +41,8 @@ pub async fn list(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
     let after = after(&query, &paging)?;
     let page = fleet.events(after, paging.limit, select).await?;
     let next = page.next.map(|id| paging.cursor([&id.to_string()]));
-    Ok(ApiAnswer::json(200, &Page { items: page.events, next }))
+    let history_begins = page.begins_ms.map(time::format_ms);
+    Ok(ApiAnswer::json(200, &History { items: page.events, next, history_begins }))
 }
 
 fn after(query: &Query<'_>, paging: &Paging<1>) -> Result<u64, Problem> {

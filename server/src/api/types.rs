@@ -15,6 +15,17 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
+/// A page of the history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct History {
+    /// Oldest first.
+    pub items: Vec<Event>,
+    /// What to give as `cursor` for the next page; null at the end.
+    pub next: Option<String>,
+    /// When the oldest event that is kept was received, if older ones have been deleted; null if none have.
+    pub history_begins: Option<String>,
+}
+
 /// A host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Host {

@@ -5,11 +5,11 @@ use super::exit::Failure;
 use super::filter::{self, Filter};
 use super::follow;
 use super::output::{Format, json_line, printable};
-use crate::api::types::Event;
+use crate::api::types::{Event, History};
 use crate::fleet::EventSelect;
 use crate::time;
 use clap::Args;
-use std::io::Write;
+use std::io::{self, Write};
 
 /// Flags of `muster events`.
 #[derive(Debug, Args)]
@@ -48,11 +48,24 @@ fn read_filter(text: &str) -> Result<Filter, String> {
 /// Runs it. With `--follow` it ends only by an error.
 pub fn run(flags: &Events, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
     let select = select(flags);
+    say_where_history_begins(flags, server)?;
     let mut print = |event: &Event| print(event, flags.format, out);
     if flags.follow {
         return follow::run(server, &select, &mut print);
     }
     server.each_page("/api/v1/events", &query(&select), |events: Vec<Event>| events.iter().try_for_each(&mut print))
+}
+
+/// Tells the person at the terminal if they asked for more than is kept. If nobody reads it, nothing is lost.
+fn say_where_history_begins(flags: &Events, server: &Server) -> Result<(), Failure> {
+    let history: History = server.get("/api/v1/events?limit=1")?;
+    if let Some(begins) = history.history_begins {
+        let is_asked = flags.since.is_none_or(|since| time::parse_ms(&begins).is_some_and(|begins| since < begins));
+        if is_asked {
+            let _ = writeln!(io::stderr(), "muster: events: the history begins at {begins}; older events were deleted");
+        }
+    }
+    Ok(())
 }
 
 fn select(flags: &Events) -> EventSelect {

@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn the_lines_that_are_promised_are_understood() {
         for line in [
-            "serve --data-dir /tmp/x --listen 0.0.0.0:0 --advertise pi.example:0",
+            "serve --data-dir /tmp/x --listen 0.0.0.0:0 --advertise pi.example:0 --history-days 7 --history-size 64MB",
             "join-command --ttl 24h --uses 2 --label a=b --name pi",
             "hosts",
             "hosts --format json",

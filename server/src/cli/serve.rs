@@ -2,6 +2,7 @@
 
 use super::exit::Failure;
 use crate::serve::{self, ServeOptions};
+use crate::store::Retention;
 use clap::Args;
 use muster_dial::Address;
 use std::net::SocketAddr;
@@ -16,6 +17,18 @@ pub struct Serve {
     /// Where agents reach this server, as join commands will say; port 0: the one it listens on
     #[arg(long, value_name = "HOST:PORT", env = "MUSTER_ADVERTISE")]
     advertise: Option<Address>,
+    /// For how many days events are kept, from when they were received on, if --history-size allows
+    #[arg(
+        long,
+        value_name = "DAYS",
+        default_value_t = Retention::default().days,
+        env = "MUSTER_HISTORY_DAYS",
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(Retention::DAYS_MAX)),
+    )]
+    history_days: u32,
+    /// How much of the disk events may take, such as 512MB or 2GB; at least 1MB. The oldest go first
+    #[arg(long, value_name = "SIZE", default_value = "256MB", env = "MUSTER_HISTORY_SIZE", value_parser = read_size)]
+    history_size: u64,
     /// A certificate of your own for browsers and other clients without a pin: a PEM file, read again when it changes.
     /// Agents and pinned commands go by the fleet key all the same
     #[arg(long, value_name = "FILE", env = "MUSTER_TLS_CERT", requires = "tls_key")]
@@ -25,12 +38,56 @@ pub struct Serve {
     tls_key: Option<PathBuf>,
 }
 
+/// Reads `256MB`, `256M`, `256MiB` or `268435456`: units are powers of 1024.
+fn read_size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("'{text}' is not a size: give one such as 256MB or 2GB");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return Err(wrong()),
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(wrong)?;
+    if bytes < Retention::BYTES_MIN {
+        return Err(format!("'{text}' is too small: give at least 1MB"));
+    }
+    Ok(bytes)
+}
+
 /// Serves until it is told to end.
 pub fn run(flags: &Serve, data_dir: &Path) -> Result<(), Failure> {
     serve::run(ServeOptions {
         data_dir: data_dir.to_path_buf(),
         listen: flags.listen,
         advertise: flags.advertise.clone(),
+        retention: Retention { days: flags.history_days, bytes: flags.history_size },
         tls: flags.tls_cert.clone().zip(flags.tls_key.clone()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read() {
+        for (text, bytes) in [
+            ("1MB", 1 << 20),
+            ("1048576", 1 << 20),
+            ("2048k", 2 << 20),
+            ("256MiB", 256 << 20),
+            ("2g", 2 << 30),
+            ("1TB", 1 << 40),
+        ] {
+            assert_eq!(read_size(text), Ok(bytes), "{text}");
+        }
+        assert_eq!(read_size("256MB"), Ok(Retention::default().bytes), "the default is the one that is documented");
+        for wrong in ["", "MB", "-1MB", "1.5GB", "0", "1023k", "1XB", "99999999999999999999", "99999999TB"] {
+            assert!(read_size(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -18,6 +18,8 @@ pub struct EventPage {
     pub events: Vec<types::Event>,
     /// Where the next page begins, if there is more to look at.
     pub next: Option<u64>,
+    /// When the oldest event that is kept was received, if older ones have been deleted.
+    pub begins_ms: Option<i64>,
 }
 
 impl Fleet {
@@ -115,6 +117,8 @@ impl Fleet {
                 Keep::No
             })?;
             page.events = matching;
+            // Asked last: what was deleted meanwhile may be missing above.
+            page.begins_ms = history.0.history_begins_ms();
             Ok(page)
         });
         outcome.await.map_err(Refusal::Store)

@@ -8,10 +8,12 @@ mod describe;
 pub mod enlist;
 pub mod feed;
 pub mod host;
+pub mod lines;
 pub mod liveness;
 mod look;
 mod operate;
 pub mod pace;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -34,6 +36,8 @@ use host::{Host, Now, Outcome};
 use muster_dial::Address;
 use muster_protocol::hello::Stream;
 use muster_protocol::id::{EngineId, HostId};
+use muster_protocol::orders::Session;
+use sessions::Sessions;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
@@ -63,6 +67,7 @@ struct State {
     feed: Feed,
     join_tokens: Mutex<JoinTokens>,
     api_tokens: Mutex<ApiTokens>,
+    sessions: Sessions,
     /// What agents are to recognise and reach the server by.
     trust: Mutex<FleetRow>,
     started: Instant,
@@ -126,6 +131,7 @@ impl Fleet {
             feed: Feed::new(boot),
             join_tokens: Mutex::new(JoinTokens::new(all.join_tokens)),
             api_tokens: Mutex::new(ApiTokens::new(admin, all.api_tokens)),
+            sessions: Sessions::default(),
             trust: Mutex::new(trust),
             started,
             #[cfg(test)]
@@ -172,6 +178,17 @@ impl Fleet {
         self.committer.problem().map(|error| error.message)
     }
 
+    /// Why the store will not work again by itself, if that is so.
+    pub fn lost(&self) -> Option<String> {
+        self.history.0.lost().map(|error| error.message)
+    }
+
+    /// Deletes events that are too old or too many. To be called each hour.
+    pub async fn tidy(&self) {
+        let store = self.history.0.clone();
+        smol::unblock(move || store.tidy(now_ms())).await;
+    }
+
     /// A host by its key.
     pub fn cell(&self, id: HostId) -> Option<Arc<HostCell>> {
         self.state.cell(id)
@@ -181,6 +198,25 @@ impl Fleet {
     pub fn by_credential(&self, hash: &[u8; 32]) -> Option<Arc<HostCell>> {
         let hosts = self.state.hosts();
         hosts.by_credential.get(hash).and_then(|id| hosts.by_id.get(id)).cloned()
+    }
+
+    /// A session for plain reports of who has this credential, by its hash. Another one ends.
+    pub fn begin_session(&self, credential: [u8; 32]) -> Option<Session> {
+        self.state.sessions.begin(credential)
+    }
+
+    /// The host whose session this is, and its credential's hash; a removed one too.
+    pub fn by_session(&self, session: &Session) -> Option<(Arc<HostCell>, [u8; 32])> {
+        let credential = self.state.sessions.find(session)?;
+        Some((self.by_credential(&credential)?, credential))
+    }
+
+    /// A host's credential is not good any more: what stands for it ends at once. To be called when whoever looks
+    /// at the host sees that already.
+    pub fn shut_out(&self, cell: &HostCell) {
+        let credential = cell.live().row.credential;
+        self.state.sessions.end(&credential);
+        cell.lines.cut();
     }
 
     /// The host's turn, once it comes. What is in memory of it is durable then.

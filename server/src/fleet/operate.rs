@@ -62,6 +62,7 @@ impl Fleet {
         let mut outcome = Outcome::default();
         turn.live().remove(self.now(), &mut outcome);
         self.settle(turn, outcome).wait().await?;
+        self.shut_out(&cell);
         Ok(cell.live().view())
     }
 

@@ -1,6 +1,7 @@
 //! One host in memory, and whose turn it is to change it.
 
 use super::host::{Host, Now};
+use super::lines::Lines;
 use super::pace::Pace;
 use crate::store::{Store, StoreError};
 use muster_protocol::id::HostId;
@@ -20,6 +21,8 @@ pub struct HostCell {
     pub id: HostId,
     /// How many messages it may send.
     pub pace: Pace,
+    /// Over which it reports. Whoever ends its credential cuts them.
+    pub lines: Lines,
     turn: Arc<AsyncMutex<()>>,
     live: Mutex<Host>,
     /// Memory is ahead of the store, which could not be read to bring it back.
@@ -33,6 +36,7 @@ impl HostCell {
         HostCell {
             id: host.id(),
             pace: Pace::default(),
+            lines: Lines::default(),
             turn: Arc::default(),
             live: Mutex::new(host),
             adrift: AtomicBool::new(false),

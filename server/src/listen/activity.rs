@@ -26,6 +26,10 @@ enum Phase {
     Answer = 3,
     /// The last request is answered.
     Idle = 4,
+    /// The connection has changed its protocol, and nothing is under way.
+    Line = 5,
+    /// A message has begun to arrive on it.
+    Message = 6,
 }
 
 const PHASE_BITS: u32 = 3;
@@ -37,6 +41,8 @@ impl Phase {
             1 => Phase::Fresh,
             2 => Phase::Head,
             3 => Phase::Answer,
+            5 => Phase::Line,
+            6 => Phase::Message,
             _ => Phase::Idle,
         }
     }
@@ -95,14 +101,22 @@ impl Activity {
         self.enter(Phase::Idle);
     }
 
+    /// The connection has changed its protocol, and waits for the next message.
+    pub fn waits(&self) {
+        self.enter(Phase::Line);
+    }
+
     /// From now on this connection may wait this long for its next request.
     pub fn keep_idle(&self, idle: Duration) {
         self.idle.store(millis(idle), Ordering::Relaxed);
     }
 
-    fn received(&self) {
-        if matches!(self.phase(), Phase::Fresh | Phase::Idle) {
-            self.enter(Phase::Head);
+    /// Bytes have come.
+    pub fn received(&self) {
+        match self.phase() {
+            Phase::Fresh | Phase::Idle => self.enter(Phase::Head),
+            Phase::Line => self.enter(Phase::Message),
+            _ => {}
         }
     }
 
@@ -133,7 +147,8 @@ impl Activity {
             Phase::Fresh => (millis(limits.first_request), "no request"),
             Phase::Head => (millis(limits.head), "slow head"),
             Phase::Answer => return None,
-            Phase::Idle => (self.idle.load(Ordering::Relaxed), "idle"),
+            Phase::Message => (millis(limits.body), "slow message"),
+            Phase::Idle | Phase::Line => (self.idle.load(Ordering::Relaxed), "idle"),
         };
         (now.saturating_sub(state >> PHASE_BITS) >= limit).then_some(why)
     }
@@ -233,6 +248,22 @@ mod tests {
         assert_eq!(activity.overdue(&limits()), Some("idle"));
         activity.received();
         assert_eq!(activity.overdue(&limits()), None);
+    }
+
+    #[test]
+    fn a_line_may_be_silent_and_its_messages_may_not_be_slow() {
+        let over = Duration::ZERO;
+        let activity = Activity::new(limits().idle);
+        activity.waits();
+        assert_eq!(activity.overdue(&Limits { head: over, body: over, ..limits() }), None);
+        activity.received();
+        assert_eq!(activity.overdue(&Limits { head: over, ..limits() }), None);
+        assert_eq!(activity.overdue(&Limits { body: over, ..limits() }), Some("slow message"));
+        activity.requested();
+        assert!(activity.is_answering() && activity.overdue(&Limits { body: over, ..limits() }).is_none());
+        activity.waits();
+        activity.keep_idle(over);
+        assert_eq!(activity.overdue(&limits()), Some("idle"));
     }
 
     #[test]

@@ -1,24 +1,30 @@
-//! One connection: TLS, then requests one after the other.
+//! One connection: TLS, then requests one after the other, until one of them changes the protocol.
 
 use super::activity::{Activity, Answering, Watched};
 use super::admission::Place;
-use super::message::{Body, Outgoing, drain};
+use super::line::{Line, Tls};
+use super::message::{Body, Content, Outgoing, Takeover, drain};
+use super::registry::Handle;
 use super::{Limits, Request, Response};
-use futures_lite::future;
+use futures_lite::{AsyncWriteExt, future};
 use futures_rustls::TlsAcceptor;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue, UPGRADE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use smol::Timer;
 use smol::net::TcpStream;
 use smol_hyper::rt::FuturesIo;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// hyper's read buffer, in bytes. It starts with 8 KiB and grows for large bodies only.
 const READ_BUFFER: usize = 64 * 1024;
+
+/// A client that has to ask for a change of protocols has not.
+const UPGRADE_REQUIRED: u16 = 426;
 
 /// What all connections of a port share.
 pub(super) struct Port<H> {
@@ -34,6 +40,7 @@ pub(super) async fn run<H, F>(
     peer: SocketAddr,
     activity: Arc<Activity>,
     place: Place,
+    handle: Handle,
 ) where
     H: Fn(Request) -> F + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
@@ -42,13 +49,43 @@ pub(super) async fn run<H, F>(
     if let Err(error) = tcp.set_nodelay(true) {
         log::debug!("{peer}: {error}");
     }
+    // Its own box, so that a connection that has changed its protocol keeps nothing of what was before.
+    let place = Arc::new(place);
+    let longest_idle = port.limits.longest_idle;
+    let spoken = Box::pin(speak_http(port, tcp, peer, activity.clone(), place.clone())).await;
+    if let Some((tls, begun, takeover)) = spoken {
+        takeover(Line::new(tls, begun, activity, handle, longest_idle)).await;
+    }
+    drop(place);
+}
+
+/// Where a handler leaves what goes on with a connection.
+type Slot = Arc<Mutex<Option<Box<Takeover>>>>;
+
+/// Answers requests, until the connection ends or changes its protocol: then it is what remains.
+async fn speak_http<H, F>(
+    port: Arc<Port<H>>,
+    tcp: TcpStream,
+    peer: SocketAddr,
+    activity: Arc<Activity>,
+    place: Arc<Place>,
+) -> Option<(Tls, Vec<u8>, Box<Takeover>)>
+where
+    H: Fn(Request) -> F + Send + Sync + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
     let tls = match port.acceptor.accept(Watched::new(tcp, activity.clone())).await {
         Ok(tls) => tls,
-        Err(error) => return log::debug!("{peer}: no TLS: {error}"),
+        Err(error) => {
+            log::debug!("{peer}: no TLS: {error}");
+            return None;
+        }
     };
     activity.secured();
-    let place = Arc::new(place);
-    let service = service_fn(|request| answer(port.clone(), request, peer, activity.clone(), place.clone()));
+    let slot = Slot::default();
+    let service = service_fn(|request| {
+        Box::pin(answer(port.clone(), request, peer, activity.clone(), place.clone(), slot.clone()))
+    });
     let served = http1::Builder::new()
         // The registry does this, and lets connections wait between requests.
         .header_read_timeout(None)
@@ -58,10 +95,22 @@ pub(super) async fn run<H, F>(
         // 37 bytes of every answer, and agents have no use for it.
         .auto_date_header(false)
         .serve_connection(FuturesIo::new(tls), service)
+        .without_shutdown()
         .await;
-    if let Err(error) = served {
+    let (mut tls, begun) = match served {
+        Ok(parts) => (parts.io.into_inner(), parts.read_buf.to_vec()),
+        Err(error) => {
+            log::debug!("{peer}: {error}");
+            return None;
+        }
+    };
+    let takeover = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if takeover.is_none()
+        && let Err(error) = tls.close().await
+    {
         log::debug!("{peer}: {error}");
     }
+    Some((tls, begun, takeover?))
 }
 
 async fn answer<H, F>(
@@ -70,6 +119,7 @@ async fn answer<H, F>(
     peer: SocketAddr,
     activity: Arc<Activity>,
     place: Arc<Place>,
+    slot: Slot,
 ) -> Result<hyper::Response<Outgoing>, Infallible>
 where
     H: Fn(Request) -> F,
@@ -78,6 +128,8 @@ where
     activity.requested();
     let answering = Answering(activity.clone());
     let (head, incoming) = request.into_parts();
+    // hyper has looked whether a change of protocols is possible at all.
+    let wanted = head.extensions.get::<OnUpgrade>().and_then(|_| head.headers.get(UPGRADE).cloned());
     let (body, unread) = Body::new(incoming, port.limits.body);
     let request = Request {
         path: head.uri.path().to_string(),
@@ -87,7 +139,7 @@ where
         peer,
         body,
     };
-    let response = (port.handler)(request).await;
+    let mut response = (port.handler)(request).await;
     if let Ok(incoming) = unread.try_recv() {
         drain_in_time(incoming, &port.limits).await;
     }
@@ -96,6 +148,16 @@ where
     }
     if let Some(idle) = response.keep_idle {
         activity.keep_idle(idle.min(port.limits.longest_idle));
+    }
+    if let Content::Line(protocol, takeover) = response.content {
+        let agreed = wanted.is_some_and(|wanted| wanted.as_bytes().eq_ignore_ascii_case(protocol.as_bytes()));
+        response.content = Content::Bytes(Vec::new());
+        response.headers.extend([("connection", "upgrade".to_owned()), ("upgrade", protocol.to_owned())]);
+        if agreed {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(takeover);
+        } else {
+            response.status = UPGRADE_REQUIRED;
+        }
     }
     Ok(outgoing(response, answering))
 }

@@ -1,6 +1,7 @@
 //! Requests and responses as handlers see them.
 
 use super::activity::Answering;
+use super::line::Line;
 use futures_lite::future;
 use futures_lite::stream::{Boxed, Stream, StreamExt};
 use http_body_util::BodyExt;
@@ -66,22 +67,39 @@ pub struct Body {
     /// Takes back what the handler did not read.
     rest: async_channel::Sender<Incoming>,
     time: Duration,
+    /// What [`Body::begin`] has read.
+    begun: Vec<u8>,
 }
 
 impl Body {
     pub(super) fn new(incoming: Incoming, time: Duration) -> (Body, async_channel::Receiver<Incoming>) {
         let (rest, unread) = async_channel::bounded(1);
-        (Body { incoming: Some(incoming), rest, time }, unread)
+        (Body { incoming: Some(incoming), rest, time, begun: Vec::new() }, unread)
+    }
+
+    /// The first `length` bytes, or all if there are less; they stay. So it can be known who sends a body before
+    /// all of it is taken.
+    pub async fn begin(&mut self, length: usize) -> Result<&[u8], BodyError> {
+        if let Some(incoming) = &mut self.incoming {
+            let begin = async {
+                while self.begun.len() < length {
+                    let Some(frame) = incoming.frame().await else { break };
+                    if let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() {
+                        self.begun.extend_from_slice(&data);
+                    }
+                }
+                Ok(())
+            };
+            future::or(begin, too_slow(self.time)).await?;
+        }
+        Ok(&self.begun[..length.min(self.begun.len())])
     }
 
     /// All of it, if it has at most `limit` bytes and comes in time. Can be called once; afterwards it is empty.
     pub async fn read(&mut self, limit: usize) -> Result<Vec<u8>, BodyError> {
-        let Some(incoming) = &mut self.incoming else { return Ok(Vec::new()) };
-        let too_slow = async {
-            Timer::after(self.time).await;
-            Err(BodyError::TooSlow)
-        };
-        let read = future::or(collect(incoming, limit), too_slow).await;
+        let begun = std::mem::take(&mut self.begun);
+        let Some(incoming) = &mut self.incoming else { return Ok(begun) };
+        let read = future::or(collect(begun, incoming, limit), too_slow(self.time)).await;
         // Only what is merely too large is worth reading on, for the sake of the answer.
         if !matches!(read, Err(BodyError::TooLarge)) {
             self.incoming = None;
@@ -98,11 +116,16 @@ impl Drop for Body {
     }
 }
 
-async fn collect(incoming: &mut Incoming, limit: usize) -> Result<Vec<u8>, BodyError> {
-    if incoming.size_hint().lower() > limit as u64 {
+async fn too_slow<T>(time: Duration) -> Result<T, BodyError> {
+    Timer::after(time).await;
+    Err(BodyError::TooSlow)
+}
+
+async fn collect(mut bytes: Vec<u8>, incoming: &mut Incoming, limit: usize) -> Result<Vec<u8>, BodyError> {
+    let left = (limit as u64).saturating_sub(bytes.len() as u64);
+    if bytes.len() > limit || incoming.size_hint().lower() > left {
         return Err(BodyError::TooLarge);
     }
-    let mut bytes = Vec::new();
     while let Some(frame) = incoming.frame().await {
         let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
         if data.len() > limit - bytes.len() {
@@ -203,6 +226,16 @@ impl Response {
         Response { content: Content::Stream(stream.boxed()), ..Response::bytes(status, content_type, Vec::new()) }
     }
 
+    /// The client has asked by `Upgrade:` to change to that protocol, and may: what comes now is `takeover`'s. If it
+    /// has not, it is told to.
+    pub fn line<F>(protocol: &'static str, takeover: impl FnOnce(Line) -> F + Send + 'static) -> Response
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let takeover: Box<Takeover> = Box::new(move |line| Box::pin(takeover(line)));
+        Response { content: Content::Line(protocol, takeover), ..Response::empty(101) }
+    }
+
     /// One more header; the name in lowercase.
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Response {
         self.headers.push((name, value.into()));
@@ -230,13 +263,19 @@ pub enum Content {
     Bytes(Vec<u8>),
     /// Parts.
     Stream(Boxed<Vec<u8>>),
+    /// None: the connection changes its protocol, and is this one's.
+    Line(&'static str, Box<Takeover>),
 }
+
+/// Goes on with a connection that has changed its protocol. It ends when this does.
+pub(super) type Takeover = dyn FnOnce(Line) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send;
 
 impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Content::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
             Content::Stream(_) => f.write_str("Stream"),
+            Content::Line(protocol, _) => write!(f, "Line({protocol})"),
         }
     }
 }
@@ -257,6 +296,7 @@ impl Outgoing {
         let content = match content {
             Content::Bytes(bytes) => Outflow::Bytes(bytes.into()),
             Content::Stream(stream) => Outflow::Stream(stream),
+            Content::Line(..) => Outflow::Bytes(Bytes::new()),
         };
         Outgoing { content, _answering: answering }
     }

@@ -2,12 +2,13 @@
 //!
 //! [`serve()`] runs one port. Nothing here knows what the requests mean. A connection passes through
 //! `admission` (how many), `activity` (what it may take its time for) and `connection` (TLS and HTTP); the
-//! handler sees a [`Request`] and gives a [`Response`].
+//! handler sees a [`Request`] and gives a [`Response`], or takes the connection over as a [`Line`].
 
 mod activity;
 mod admission;
 mod connection;
 mod limits;
+mod line;
 mod message;
 mod registry;
 mod seldom;
@@ -16,5 +17,7 @@ mod serve;
 mod tests;
 
 pub use limits::Limits;
+pub use line::Line;
 pub use message::{Body, BodyError, Content, Method, Request, Response};
+pub use registry::Handle;
 pub use serve::serve;

@@ -5,7 +5,7 @@ use super::activity::Activity;
 use smol::{Executor, Task};
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// The connections that are open. Dropping an entry ends its connection.
 #[derive(Debug, Default)]
@@ -30,18 +30,19 @@ impl Registry {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs a connection until it ends or is cut.
-    pub fn run(
+    /// Runs a connection until it ends or is cut, which its handle does.
+    pub fn run<F: Future<Output = ()> + Send + 'static>(
         self: &Arc<Self>,
         executor: &Executor<'static>,
         activity: Arc<Activity>,
-        connection: impl Future<Output = ()> + Send + 'static,
+        connection: impl FnOnce(Handle) -> F,
     ) {
         // Held while the task starts, so that one that ends at once cannot leave before it is entered.
         let mut entries = self.entries();
         let id = entries.next;
         entries.next += 1;
         let leave = Leave { registry: self.clone(), id };
+        let connection = connection(Handle { registry: Arc::downgrade(self), id });
         let task = executor.spawn(async move {
             let _leave = leave;
             connection.await;
@@ -82,6 +83,33 @@ impl Registry {
         };
         // Outside the lock, which each of them takes on its way out.
         drop(cut);
+    }
+}
+
+/// Ends one connection, from wherever.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    registry: Weak<Registry>,
+    id: u64,
+}
+
+impl Handle {
+    /// Ends it now. What it has begun to change is finished without it.
+    pub fn cut(&self) {
+        let Some(registry) = self.registry.upgrade() else { return };
+        let entry = registry.entries().open.remove(&self.id);
+        // Outside the lock, which it takes on its way out.
+        drop(entry);
+    }
+
+    /// Whether both are of the same connection.
+    pub fn is(&self, other: &Handle) -> bool {
+        self.id == other.id && self.registry.ptr_eq(&other.registry)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_nothing(id: u64) -> Handle {
+        Handle { registry: Weak::new(), id }
     }
 }
 

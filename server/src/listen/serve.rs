@@ -83,8 +83,9 @@ async fn accept<H, F>(
         match admission.admit(peer.ip()) {
             Ok(place) => {
                 let activity = Arc::new(Activity::new(port.limits.idle));
-                let connection = connection::run(port.clone(), tcp, peer, activity.clone(), place);
-                registry.run(executor, activity, connection);
+                registry.run(executor, activity.clone(), |handle| {
+                    connection::run(port.clone(), tcp, peer, activity, place, handle)
+                });
             }
             Err(why) => refusals.warn(&format_args!("refused a connection from {}: {why}", peer.ip())),
         }

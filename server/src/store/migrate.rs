@@ -45,6 +45,7 @@ fn move_all(place: &Place, state: &Database, history: &History) -> Result<(), Fa
         // What was received on one day goes into one file, as if it had been stored now.
         for day in events.chunk_by(|a, b| a.received_ms / 86_400_000 == b.received_ms / 86_400_000) {
             history.append(&day.iter().collect::<Vec<&EventRow>>())?;
+            history.make_room();
         }
         match last {
             Some(last) => after = last,

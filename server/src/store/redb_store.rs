@@ -102,7 +102,7 @@ impl RedbStore {
         let lock = DirectoryLock::take(data_dir)?;
         let place = Place { path: data_dir.join(FILE), cache: CACHE };
         if !place.exists()? {
-            place.make(|transaction| format::mark(transaction)).map_err(|fault| fault.explain("make"))?;
+            place.make(format::mark).map_err(|fault| fault.explain("make"))?;
         }
         place.keep_private()?;
         let mut state = place.open().map_err(|fault| fault.explain("open"))?;
@@ -265,6 +265,9 @@ impl RedbStore {
         write_state(state, writes, newest).map_err(|trouble| self.place.fault(trouble))?;
         *unsure = false;
         self.newest.fetch_max(newest, Ordering::AcqRel);
+        if newest > 0 {
+            self.history.make_room();
+        }
         Ok(())
     }
 }
@@ -365,8 +368,11 @@ impl Store for RedbStore {
     }
 
     fn tidy(&self, now_ms: i64) {
+        let unsure = self.unsure.lock().unwrap_or_else(PoisonError::into_inner);
         let _open = self.shared();
-        self.history.tidy(now_ms);
+        if !*unsure {
+            self.history.tidy(now_ms);
+        }
     }
 
     fn lost(&self) -> Option<StoreError> {
@@ -394,5 +400,7 @@ fn write_state(state: &Database, writes: &[Write], newest: u64) -> Result<(), Tr
     Ok(transaction.commit()?)
 }
 
+#[cfg(test)]
+mod history_tests;
 #[cfg(test)]
 mod tests;

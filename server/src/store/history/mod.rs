@@ -115,9 +115,7 @@ impl History {
             Some(newest) if !self.is_over(&newest, today) => newest,
             older => self.begin(older.as_deref(), Name { day: today, first: first.id })?,
         };
-        newest.append(events)?;
-        self.make_room();
-        Ok(())
+        newest.append(events)
     }
 
     /// Whether a file is not to be written any more.
@@ -141,13 +139,14 @@ impl History {
         Ok(file)
     }
 
-    /// Deletes the oldest files if there are more bytes than there may be.
-    fn make_room(&self) {
+    /// Deletes the oldest files if there are more bytes than there may be. Not before what was appended is true: if it
+    /// is taken back, those files are the history.
+    pub(super) fn make_room(&self) {
         self.delete_expired(None);
     }
 
     /// Deletes what is too old or too much. `now_ms` is this machine's time: a day counts only if it was reached at
-    /// the look before, too, so that a clock that is wrong for a moment deletes nothing.
+    /// the look before, too, so that a clock that is wrong for a moment deletes nothing. As [`History::make_room`].
     pub(super) fn tidy(&self, now_ms: i64) {
         let today = day(now_ms);
         let before = self.last_look.lock().unwrap_or_else(PoisonError::into_inner).replace(today);
@@ -252,6 +251,3 @@ fn complain(file: &HistoryFile, fault: &Fault) {
         log::error!("events are missing in what is shown: {}", fault.explain("read"));
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -18,16 +18,16 @@ const EVENTS: TableDefinition<u64, &[u8]> = TableDefinition::new("events");
 /// What a new file is called until it is whole.
 const NEW_FILE: &str = "muster.redb.new";
 
-fn open(directory: &TestDir) -> RedbStore {
+pub(super) fn open(directory: &TestDir) -> RedbStore {
     open_at(directory.path()).expect("a store")
 }
 
-fn open_at(directory: &Path) -> Result<RedbStore, StoreError> {
+pub(super) fn open_at(directory: &Path) -> Result<RedbStore, StoreError> {
     RedbStore::open(directory, Retention::default())
 }
 
 /// The files of the history, oldest first.
-fn history_files(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn history_files(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory.join("history")).expect("a history");
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
     files.sort();
@@ -35,7 +35,7 @@ fn history_files(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// Changes a closed file, as no store would.
-fn tamper(file: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
+pub(super) fn tamper(file: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
     let database = Database::open(file).expect("database");
     let transaction = database.begin_write().expect("transaction");
     change(&transaction);
@@ -52,7 +52,7 @@ fn events(ids: std::ops::RangeInclusive<u64>) -> Vec<Write> {
     ids.map(|id| Write::Event(samples::event(id))).collect()
 }
 
-fn ids(store: &dyn Store, after: u64, limit: usize) -> Vec<u64> {
+pub(super) fn ids(store: &dyn Store, after: u64, limit: usize) -> Vec<u64> {
     let page = store.events(after, Span::default(), limit, &mut |_| Keep::Yes).expect("events");
     page.iter().map(|event| event.id).collect()
 }
