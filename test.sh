@@ -191,8 +191,8 @@ cargo test -p muster-tests --locked -- --test-threads 2 ${ignored[@]+"${ignored[
 
 if [ -f fuzz/Cargo.toml ]; then
     heading 'fuzzing'
-    seconds=10
-    [ -z "$all" ] || seconds=60
+    seconds=6
+    [ -z "$all" ] || seconds=120
     for target in fuzz/fuzz_targets/*.rs; do
         target=$(basename "$target" .rs)
         printf '%s for %s s\n' "$target" "$seconds"

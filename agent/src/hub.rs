@@ -55,8 +55,12 @@ pub struct Hub {
     pub outbox: RefCell<Outbox>,
     /// Whether the engine answers.
     pub health: RefCell<Health>,
-    /// Between reports.
-    pub interval: Duration,
+    /// Between reports, as it is now.
+    pub interval: Cell<Duration>,
+    /// Between reports, unless the server wants it otherwise.
+    pub own_interval: Duration,
+    /// A hello is due although the server knows this run: something that it says has changed.
+    pub greet: Cell<bool>,
     /// The last exchange with the server worked.
     pub online: Cell<bool>,
     /// How often one did.
@@ -92,7 +96,9 @@ impl Hub {
             all_sent: Cell::new(None),
             outbox: RefCell::default(),
             health: RefCell::new(Health::new(Instant::now())),
-            interval,
+            interval: Cell::new(interval),
+            own_interval: interval,
+            greet: Cell::new(false),
             online: Cell::new(false),
             answers: Cell::new(0),
             subscribed: Cell::new(false),

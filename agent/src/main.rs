@@ -45,7 +45,13 @@ fn join(options: &Options, string: &JoinSource, then_run: bool) -> Result<ExitCo
     let root = Path::new(ROOT);
     let name = options.host_name(root);
     let applicant = Applicant { state_dir: &options.state_dir, name: &name, fingerprint: options.fingerprint(root) };
-    let joined = join::join(&applicant, &string).map_err(|not_joined| not_joined.trouble)?;
+    let joined = match join::join(&applicant, &string) {
+        // Whoever gives this command wants the host in the fleet, and the server does not want its credential.
+        Err(not_joined) if not_joined.is_revoked => join::join_anew(&applicant, &string),
+        joined => joined,
+    };
+    let joined = joined.map_err(|not_joined| not_joined.trouble)?;
+    join::keep_string(&options.state_dir, &string);
     let host = joined.identity.host.unwrap_or_default();
     let said = say(&format!("joined as {} ({host}) at {}\n", joined.identity.name, joined.server));
     if then_run { Ok(run::run(options.run_settings()?)) } else { Ok(said) }

@@ -6,15 +6,16 @@ use crate::docker::engine::Engine;
 use crate::hub::Hub;
 use crate::join::facts;
 use crate::join::identity::{self, Identity};
-use crate::join::{self, Again, Applicant, NotJoined};
+use crate::join::{self, Again, Applicant, NotJoined, Registration};
 use crate::spool::{self, Keeper};
-use crate::uplink::Uplink;
 use crate::uplink::backoff::Backoff;
 use crate::uplink::sender::Sender;
 use crate::uplink::way::Wanted;
+use crate::uplink::{CLONE, Ended, Uplink};
 use crate::watch::watch;
+use async_io::Timer;
 use async_signal::{Signal, Signals};
-use futures_lite::StreamExt;
+use futures_lite::{StreamExt, future};
 use log::{info, warn};
 use muster_dial::JoinString;
 use muster_protocol::id::Fingerprint;
@@ -49,20 +50,33 @@ pub struct RunSettings {
 
 /// Reports until it is told to end.
 pub fn run(settings: RunSettings) -> ExitCode {
-    let identity = match identity_of(&settings) {
-        Ok(identity) => identity,
-        Err(trouble) => return trouble.complain(),
-    };
-    match report(&settings, identity) {
+    match live(&settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => trouble.complain(),
     }
 }
 
-fn report(settings: &RunSettings, identity: Identity) -> Result<(), Trouble> {
-    let cannot = |why: &dyn std::fmt::Display| {
-        Trouble::new(Exit::Failed, "cannot start", why, "see whether the host is out of memory or processes")
-    };
+fn live(settings: &RunSettings) -> Result<(), Trouble> {
+    // As a container's first process the agent would not even notice a signal that it does not wait for.
+    let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(|error| cannot(&error))?;
+    let Some(mut identity) = identity_of(settings, &mut signals)? else { return Ok(()) };
+    loop {
+        match report(settings, identity.clone(), &mut signals)? {
+            None => return Ok(()),
+            Some(Ended::Clone) => match leave(settings, identity, &mut signals) {
+                None => return Ok(()),
+                Some(own) => identity = own,
+            },
+        }
+    }
+}
+
+fn cannot(why: &dyn std::fmt::Display) -> Trouble {
+    Trouble::new(Exit::Failed, "cannot start", why, "see whether the host is out of memory or processes")
+}
+
+/// Reports, until a signal comes (`None`) or the server wants no more of this identity.
+fn report(settings: &RunSettings, identity: Identity, signals: &mut Signals) -> Result<Option<Ended>, Trouble> {
     let mut run = [0; 16];
     getrandom::fill(&mut run).map_err(|error| cannot(&error))?;
     let highest = identity::load_epoch(&settings.state_dir);
@@ -72,58 +86,124 @@ fn report(settings: &RunSettings, identity: Identity) -> Result<(), Trouble> {
     let spool = Keeper::open(&settings.state_dir, host, settings.spool, &mut hub.reporter.borrow_mut());
     let spool = spool.map(Mutex::new);
     info!("reporting as {} every {:?}", identity.name, settings.interval);
-    let sender = Sender::start(identity.clone(), settings.uplink).map_err(|error| cannot(&error))?;
     let facts = facts::gather(Path::new("/"));
-    let mut uplink = Uplink::new(sender, identity, facts, settings.fingerprint, &settings.state_dir);
-    // As a container's first process the agent would not even notice a signal that it does not wait for.
-    let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(|error| cannot(&error))?;
+    let way = settings.uplink;
+    let dial = Box::new(move |identity| Sender::start(identity, way));
+    let uplink = Uplink::new(dial, identity, facts, settings.fingerprint, &settings.state_dir);
+    let mut uplink = uplink.map_err(|error| cannot(&error))?;
     let executor = smol::LocalExecutor::new();
     executor.spawn(watch(&hub)).detach();
     executor.spawn(census(&hub)).detach();
     executor.spawn(look_after(&hub)).detach();
-    executor.spawn(uplink.run(&hub)).detach();
+    let talk = executor.spawn(uplink.run(&hub));
     if let Some(keeper) = &spool {
         executor.spawn(spool::keep(&hub, keeper)).detach();
     }
-    smol::block_on(executor.run(signals.next()));
-    if let Some(keeper) = &spool {
+    let told = async {
+        signals.next().await;
+        None
+    };
+    let ended = smol::block_on(executor.run(future::or(told, async { Some(talk.await) })));
+    if let Some(keeper) = spool.as_ref().filter(|_| ended.is_none()) {
         // With the board the engine may end, too.
         smol::block_on(executor.run(async { keeper.lock().await.keep(&hub).await }));
     }
-    info!("ending: events that the server does not have yet are still with the engine");
-    Ok(())
+    if ended.is_none() {
+        info!("ending: events that the server does not have yet are still with the engine");
+    }
+    Ok(ended)
 }
 
-/// The host's identity. Without one it joins, and keeps trying for as long as that can help.
-fn identity_of(settings: &RunSettings) -> Result<Identity, Trouble> {
+/// Does what blocks, in a thread of its own; `None` if the agent is told to end meanwhile.
+fn unless_told<T: Send + 'static>(signals: &mut Signals, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let told = async {
+        signals.next().await;
+        None
+    };
+    smol::block_on(future::or(told, async { Some(smol::unblock(work).await) }))
+}
+
+/// Waits; `None` if the agent is told to end meanwhile.
+fn pause(signals: &mut Signals, time: Duration) -> Option<()> {
+    let told = async {
+        signals.next().await;
+        None
+    };
+    smol::block_on(future::or(told, async {
+        Timer::after(time).await;
+        Some(())
+    }))
+}
+
+/// Joins with these settings; `None` if the agent is told to end meanwhile.
+fn join_by(
+    settings: &RunSettings,
+    string: &JoinString,
+    signals: &mut Signals,
+    how: fn(&Applicant<'_>, &JoinString) -> Result<Registration, NotJoined>,
+) -> Option<Result<Registration, NotJoined>> {
+    let (settings, string) = (settings.clone(), string.clone());
+    unless_told(signals, move || {
+        let hostname = facts::hostname(Path::new("/"));
+        let applicant = Applicant {
+            state_dir: &settings.state_dir,
+            name: settings.name.as_deref().unwrap_or(&hostname),
+            fingerprint: settings.fingerprint,
+        };
+        how(&applicant, &string)
+    })
+}
+
+/// This board is a clone: it becomes a host of its own if its join string still allows that. Else it stays what it was,
+/// and asks again after a while: the other board may be gone by then. `None` if the agent is told to end.
+fn leave(settings: &RunSettings, identity: Identity, signals: &mut Signals) -> Option<Identity> {
+    warn!("another board reports as {}: this card is a copy, and has to join as a host of its own", identity.name);
+    let trouble = match settings.join.clone().map_or_else(|| join::string_in(&settings.state_dir), |it| Ok(Some(it))) {
+        Ok(Some(string)) => match join_by(settings, &string, signals, join::join_anew)? {
+            Ok(registration) => {
+                info!("joined as {} at {}", registration.identity.name, registration.server);
+                return Some(registration.identity);
+            }
+            Err(not_joined) => not_joined.trouble,
+        },
+        Ok(None) => join::no_string(&settings.state_dir),
+        Err(trouble) => trouble,
+    };
+    warn!("{trouble}; asking again in {} minutes", CLONE.as_secs() / 60);
+    pause(signals, CLONE)?;
+    // It may have been mended by hand.
+    Some(Identity::load(&settings.state_dir).ok().flatten().unwrap_or(identity))
+}
+
+/// The host's identity. Without one it joins, and keeps trying for as long as that can help; `None` if it is told to end
+/// before it has.
+fn identity_of(settings: &RunSettings, signals: &mut Signals) -> Result<Option<Identity>, Trouble> {
     if let Some(identity) = Identity::load(&settings.state_dir)?.filter(|identity| identity.host.is_some()) {
-        return Ok(identity);
+        return Ok(Some(identity));
     }
     let Some(string) = &settings.join else { return Err(join::not_joined(&settings.state_dir)) };
-    let hostname = facts::hostname(Path::new("/"));
-    let applicant = Applicant {
-        state_dir: &settings.state_dir,
-        name: settings.name.as_deref().unwrap_or(&hostname),
-        fingerprint: settings.fingerprint,
-    };
     let mut backoff = Backoff::default();
     let mut told = String::new();
     loop {
-        let NotJoined { trouble, again } = match join::join(&applicant, string) {
-            Ok(registration) => return Ok(registration.identity),
-            Err(not_joined) => not_joined,
+        let NotJoined { trouble, again, .. } = match join_by(settings, string, signals, join::join) {
+            None => return Ok(None),
+            Some(Ok(registration)) => return Ok(Some(registration.identity)),
+            Some(Err(not_joined)) => not_joined,
         };
-        let line = trouble.to_string();
-        if line != told {
-            warn!("{line}; trying again");
-            told = line;
-        }
         let mut random = [0; 8];
         let random = getrandom::fill(&mut random).map_or(u64::MAX, |()| u64::from_le_bytes(random));
-        match again {
+        let (wait, when) = match again {
             Again::Never => return Err(trouble),
-            Again::Soon => std::thread::sleep(backoff.fail(random)),
-            Again::Seldom => std::thread::sleep(REFUSED),
+            Again::Soon => (backoff.fail(random), "trying again".to_string()),
+            Again::Seldom => (REFUSED, format!("trying again in {} minutes", REFUSED.as_secs() / 60)),
+        };
+        let line = format!("{trouble}; {when}");
+        if line != told {
+            warn!("{line}");
+            told = line;
+        }
+        if pause(signals, wait).is_none() {
+            return Ok(None);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! listener that does not drain for 100 ms.
 
 use crate::docker::engine::{EngineError, EventStream, Line};
-use crate::docker::event::parse_event;
+use crate::docker::event::{Touch, parse_event};
 use crate::hub::Hub;
 use async_io::Timer;
 use futures_lite::future;
@@ -127,10 +127,13 @@ fn take(hub: &Hub, json: &[u8], scratch: &mut [u8]) {
         }
     };
     if taken == Taken::New {
-        if let Some(id) = container {
-            hub.roster.borrow_mut().mark_changed(id);
-        }
         hub.to_send.ring();
+        let Some(id) = container else { return };
+        match Touch::of(event.action) {
+            Touch::Nothing => return,
+            Touch::Shown => hub.roster.borrow_mut().mark_shown(id),
+            Touch::All => hub.roster.borrow_mut().mark_changed(id),
+        }
         hub.to_read.ring();
     }
 }

@@ -16,6 +16,7 @@ fn identity(addresses: &[SocketAddr], servers: &[&Server]) -> Identity {
         host: None,
         name: "pi".into(),
         credential: Credential::random().unwrap(),
+        spare: None,
         addresses: addresses.iter().map(|address| address.to_string().parse().unwrap()).collect(),
         pins: servers.iter().map(|server| server.pin).collect(),
         former: Vec::new(),

@@ -4,14 +4,15 @@
 
 use futures_lite::future::block_on;
 use libfuzzer_sys::fuzz_target;
+use muster::access::keys::Keys;
 use muster::access::secret::Secret;
 use muster::access::tokens::Role;
 use muster::api::{self, ApiRequest, Body, query};
 use muster::fleet::Fleet;
-use muster::store::{AuditRow, EventRow, Keep, Snapshot, Store, StoreError, Write};
+use muster::store::{AuditRow, EventRow, Keep, Snapshot, Span, Store, StoreError, Write};
 use muster_protocol::id::HostId;
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 const METHODS: [&str; 5] = ["GET", "POST", "PATCH", "DELETE", "HEAD"];
 
@@ -37,6 +38,7 @@ impl Store for Nothing {
     fn events(
         &self,
         _: u64,
+        _: Span,
         _: usize,
         _: &mut dyn FnMut(&EventRow) -> Keep,
     ) -> Result<Vec<EventRow>, StoreError> {
@@ -55,8 +57,13 @@ impl Store for Nothing {
 fn fleet() -> Fleet {
     let admin = Secret::parse(&"a".repeat(32)).expect("a token");
     let address = "localhost:7443".parse().expect("an address");
-    let pin = format!("sha256:{}", "0".repeat(64)).parse().expect("a pin");
-    Fleet::open(Arc::new(Nothing), &admin, "boot".into(), address, pin).expect("a fleet")
+    static KEYS: OnceLock<Arc<Keys>> = OnceLock::new();
+    let keys = KEYS.get_or_init(|| {
+        let place = std::env::temp_dir().join(format!("muster-fuzz-keys-{}", std::process::id()));
+        std::fs::create_dir_all(&place).expect("making a directory");
+        Arc::new(Keys::open(&place).expect("keys"))
+    });
+    Fleet::open(Arc::new(Nothing), &admin, "boot".into(), address, keys.clone()).expect("a fleet")
 }
 
 thread_local! {

@@ -155,7 +155,7 @@ fn step(choices: &mut Choices<'_>, mirror: &mut Mirror, effects: &mut Vec<Effect
             assert_eq!(mirror.place().epoch, before.0, "a report began an epoch");
             assert!(mirror.place().acknowledged >= before.1, "an acknowledgement was taken back");
             match answer {
-                Ok(answer) => assert_eq!(answer.acknowledged, mirror.place().acknowledged),
+                Ok(received) => assert_eq!(received.answer.acknowledged, mirror.place().acknowledged),
                 Err(_) => assert!(effects.is_empty(), "what was refused has changed something"),
             }
         }

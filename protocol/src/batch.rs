@@ -150,6 +150,11 @@ pub enum Reason {
     Malformed = 5,
     /// More messages than this host may send: try again later.
     TooMany = 6,
+    /// Another board is active with the same credential: this one is its clone, and has to join as a host of its own.
+    Clone = 7,
+    /// Another board was heard with the same credential, and it is not known yet whether it still is there: try again
+    /// later.
+    Undecided = 8,
 }
 
 impl Reason {
@@ -162,6 +167,8 @@ impl Reason {
             4 => Reason::Store,
             5 => Reason::Malformed,
             6 => Reason::TooMany,
+            7 => Reason::Clone,
+            8 => Reason::Undecided,
             _ => Reason::Unknown,
         }
     }

@@ -85,6 +85,42 @@ impl Container<'_> {
     }
 }
 
+/// The beginning of an encoded [`Container`]. Where many containers are looked at, their lists need not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Summary<'a> {
+    /// As all fields: see [`Container`].
+    pub id: EngineId,
+    /// Without the engine's leading slash.
+    pub name: &'a str,
+    /// As the engine lists it.
+    pub image: &'a str,
+    /// What the reference meant when the container was created.
+    pub image_id: Option<EngineId>,
+    /// As the engine lists it.
+    pub command: &'a str,
+    /// [`State`] as a number.
+    pub state: u8,
+    /// [`Health`] as a number.
+    pub health: u8,
+    /// Of the last run.
+    pub exit_code: Option<i32>,
+    /// Whether the last run ended for lack of memory.
+    pub oom_killed: bool,
+    /// How often it was restarted.
+    pub restart_count: u32,
+    /// Milliseconds since 1970 by the host's clock.
+    pub created_ms: i64,
+    /// Milliseconds since 1970 by the host's clock; `None` if never.
+    pub started_ms: Option<i64>,
+}
+
+impl<'a> Summary<'a> {
+    /// Reads the beginning of a container's encoded bytes; `None` if they are none.
+    pub fn of(body: &'a [u8]) -> Option<Summary<'a>> {
+        postcard::take_from_bytes(body).ok().map(|(summary, _)| summary)
+    }
+}
+
 /// Bits of [`Container::truncated`] and [`crate::event::Event::truncated`].
 pub mod cut {
     /// The name was longer.

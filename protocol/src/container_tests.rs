@@ -179,3 +179,32 @@ fn texts_are_cut_between_characters() {
         assert!(text.len() <= limit || short.len() + 4 > limit, "no more than the character in the way is lost");
     });
 }
+
+#[test]
+fn a_summary_is_the_beginning_of_a_container() {
+    for_seeds(100, |random| {
+        with_container(random, false, |container| {
+            let mut buffer = [0; limits::RECORD];
+            let body = postcard::to_slice(&container, &mut buffer).expect("it fits");
+            let summary = Summary::of(body).expect("a summary");
+            let Container { id, name, image, image_id, command, state, health, exit_code, oom_killed, .. } = container;
+            let Container { restart_count, created_ms, started_ms, .. } = container;
+            let same = Summary {
+                id,
+                name,
+                image,
+                image_id,
+                command,
+                state,
+                health,
+                exit_code,
+                oom_killed,
+                restart_count,
+                created_ms,
+                started_ms,
+            };
+            assert_eq!(summary, same);
+            assert_eq!(Summary::of(&body[..40]), None);
+        });
+    });
+}

@@ -29,15 +29,36 @@ pub(crate) enum What {
 pub(crate) struct Queue {
     entries: Deque<Entry, { limits::QUEUED_EVENTS }>,
     bytes: Deque<u8, { limits::QUEUED_BYTES }>,
+    /// Entries up to this number went in a message whose answer has not come, and may be stored; 0 for none.
+    in_doubt: u64,
 }
 
 impl Queue {
     pub const fn new() -> Queue {
-        Queue { entries: Deque::new(), bytes: Deque::new() }
+        Queue { entries: Deque::new(), bytes: Deque::new(), in_doubt: 0 }
     }
 
     pub fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Entries up to this number are on their way. Of messages without an answer the first one counts: the others
+    /// go again over a new connection, which is only there if answers come, too.
+    pub fn sent(&mut self, through: u64) {
+        if self.in_doubt == 0 {
+            self.in_doubt = through;
+        }
+    }
+
+    /// What is stored is known.
+    pub fn answered(&mut self) {
+        self.in_doubt = 0;
+    }
+
+    /// Whether the first may be stored while the second is not: they cannot be parts of one gap, whose count would
+    /// be wrong then.
+    fn may_part(&self, first: u64, second: u64) -> bool {
+        first <= self.in_doubt && self.in_doubt < second
     }
 
     /// The oldest entry.
@@ -89,9 +110,11 @@ impl Queue {
     /// new gap at the front. Answers how many events went (0 or 1).
     ///
     /// The mark takes the number of what it swallows. So when a message that carried the event was already
-    /// stored, its acknowledgement covers the gap too. Pending places are never swallowed: each will be decided.
+    /// stored, its acknowledgement covers the gap too. For the same reason what may be stored and what was never
+    /// sent are not counted together. Pending places are never swallowed: each will be decided.
     fn drop_oldest(&mut self) -> u32 {
-        // At most two places are pending, and gaps beside each other become one: so there are at most five marks.
+        // At most two places are pending, and gaps beside each other become one, unless one may be stored: so there
+        // are at most six marks.
         let mut marks: heapless::Vec<Entry, 8> = heapless::Vec::new();
         let mut dropped = 0;
         while !marks.is_full()
@@ -99,7 +122,9 @@ impl Queue {
         {
             match (marks.last_mut(), entry.what) {
                 (_, What::Nothing) => break,
-                (Some(mark), What::Event { time_nano, .. }) => {
+                (Some(mark), What::Event { time_nano, .. })
+                    if matches!(mark.what, What::Pending { .. }) || !self.may_part(mark.seq, entry.seq) =>
+                {
                     mark.seq = entry.seq;
                     match &mut mark.what {
                         What::Gap(gap) => {
@@ -112,14 +137,14 @@ impl Queue {
                     dropped = 1;
                     break;
                 }
-                (None, What::Event { time_nano, .. }) => {
+                (_, What::Event { time_nano, .. }) => {
                     let cause = Cause::QueueFull as u8;
                     let gap = Gap { cause, count: Some(1), from_nano: time_nano, to_nano: time_nano };
                     let _ = marks.push(Entry { seq: entry.seq, what: What::Gap(gap) });
                     dropped = 1;
                     break;
                 }
-                (Some(Entry { seq, what: What::Gap(gap) }), What::Gap(other)) => {
+                (Some(Entry { seq, what: What::Gap(gap) }), What::Gap(other)) if !self.may_part(*seq, entry.seq) => {
                     *seq = entry.seq;
                     gap.count = gap.count.zip(other.count).map(|(a, b)| a.saturating_add(b));
                     gap.to_nano = if other.to_nano == 0 { gap.to_nano } else { other.to_nano };

@@ -45,6 +45,31 @@ fn when_it_is_full_the_oldest_events_become_a_counted_gap() {
 }
 
 #[test]
+fn what_may_be_stored_is_not_counted_with_what_was_never_sent() {
+    let mut queue = Queue::new();
+    let full = limits::QUEUED_EVENTS as u64;
+    for seq in 1..=full {
+        event(&mut queue, seq, b"e");
+    }
+    queue.sent(3);
+    queue.sent(full);
+    for seq in 1..=8 {
+        event(&mut queue, full + seq, b"e");
+    }
+    let marks = |queue: &Queue| {
+        whats(queue).into_iter().take_while(|(_, what)| matches!(what, What::Gap(_))).collect::<Vec<_>>()
+    };
+    assert_eq!(marks(&queue), [(3, gap(Some(3), 10, 30)), (10, gap(Some(7), 40, 100))]);
+    assert_eq!(queue.len(), limits::QUEUED_EVENTS);
+    // The answer has come, and nothing of it was stored: it is one gap again.
+    queue.answered();
+    event(&mut queue, full + 9, b"e");
+    assert_eq!(marks(&queue), [(10, gap(Some(10), 10, 100))]);
+    event(&mut queue, full + 10, b"e");
+    assert_eq!(marks(&queue), [(11, gap(Some(11), 10, 110))]);
+}
+
+#[test]
 fn a_mark_finds_room_in_a_full_queue() {
     for what in [What::Pending { dropped: 0 }, gap(Some(1), 7, 7)] {
         let mut queue = Queue::new();

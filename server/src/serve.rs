@@ -9,7 +9,7 @@ use crate::agents;
 use crate::api::{self, ApiRequest};
 use crate::cli::connection::{SERVER_FILE, ServerFile};
 use crate::cli::exit::{Exit, Failure};
-use crate::fleet::Fleet;
+use crate::fleet::{By, Fleet};
 use crate::listen::{self, Limits, Request, Response};
 use crate::store::{RedbStore, Retention, Store};
 use crate::time::{format_ms, now_ms};
@@ -163,7 +163,7 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
     // Whoever started us waits for this line. If nobody reads it, that is no reason to stop.
     let _ = writeln!(std::io::stdout(), "listening https://{bound} pin={}", keys.pin());
     let _ = std::io::stdout().flush();
-    log::info!("{} hosts are known", fleet.hosts(false).len());
+    log::info!("{} hosts are known", fleet.count_hosts());
 
     let ended = {
         let fleet = fleet.clone();
@@ -284,12 +284,11 @@ async fn answer(fleet: Arc<Fleet>, mut request: Request) -> Response {
         return agents::answer(&fleet, request).await;
     }
     let who = request.bearer().and_then(|token| {
-        let role = fleet.authenticate(token)?;
-        Some((role, number(&hash(token.as_bytes()))))
+        let by = By::holder(fleet.authenticate(token)?, request.peer.ip());
+        Some((by, number(&hash(token.as_bytes()))))
     });
-    let role = who.map(|(role, _)| role);
     // Whoever has no token is answered without a look at what they sent.
-    let body = match role {
+    let body = match &who {
         Some(_) => match request.body.read(api::BODY).await {
             Ok(body) => body,
             Err(error) => return adapt(api::failed(error.status())),
@@ -304,7 +303,7 @@ async fn answer(fleet: Arc<Fleet>, mut request: Request) -> Response {
             path: &request.path,
             query: &query,
             body: &body,
-            role,
+            by: who.as_ref().map(|(by, _)| by),
             last_event_id: request.header("last-event-id"),
         },
     )

@@ -51,13 +51,13 @@ pub async fn census(hub: &Hub) {
             hub.list_now.set(true);
         }
         if now >= next {
-            next = now + hub.interval;
+            next = now + hub.interval.get();
         }
         // What waits in the outbox is older than what would be read now, and has to go first: then we are woken.
         if ready && hub.list_now.get() && hub.outbox.borrow().is_empty() {
             hub.list_now.set(false);
             hub.confirm_by.set(None);
-            (probed, next) = (now, now + hub.interval);
+            (probed, next) = (now, now + hub.interval.get());
             read_all(hub).await;
         } else if hub.subscribed.get() && now >= probed + PROBE {
             // While there is no stream, whoever tries to open one asks.
@@ -263,7 +263,13 @@ async fn read_one(hub: &Hub, parts: &mut Parts<'_>, id: EngineId) -> Result<(), 
                 return Ok(());
             }
         };
-        let Some((details, missing)) = details_of(hub, &element).await else { break };
+        let fingerprint = element.fingerprint();
+        let carried = hub.roster.borrow_mut().carry_over(&id, fingerprint, element.details_from_status());
+        let found = match carried {
+            Some(details) => Some((details, false)),
+            None => details_of(hub, &element).await,
+        };
+        let Some((details, missing)) = found else { break };
         if details.state == element.state || missing || tries.is_empty() {
             return parts.one(&to_container(&element, &details, missing)).await;
         }

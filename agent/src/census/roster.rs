@@ -2,7 +2,7 @@
 //! or a list shows that it has changed.
 
 use crate::docker::inspect::Details;
-use heapless::index_map::FnvIndexMap;
+use muster_protocol::container::{Health, State};
 use muster_protocol::id::EngineId;
 use muster_protocol::limits;
 use muster_protocol::reporter::ledger;
@@ -25,16 +25,49 @@ struct Known {
 }
 
 /// All containers that are reported.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Roster {
-    known: FnvIndexMap<EngineId, Known, { limits::CONTAINERS }>,
+    known: Table,
     sweep: u32,
     hidden: u32,
 }
 
-impl Default for Roster {
-    fn default() -> Roster {
-        Roster { known: FnvIndexMap::new(), sweep: 0, hidden: 0 }
+/// At most [`limits::CONTAINERS`] of them, sorted. It takes memory for those that there are: a board has some dozens.
+#[derive(Debug, Default)]
+struct Table(Vec<(EngineId, Known)>);
+
+impl Table {
+    fn place(&self, id: &EngineId) -> Result<usize, usize> {
+        self.0.binary_search_by_key(id, |(id, _)| *id)
+    }
+
+    fn get(&self, id: &EngineId) -> Option<&Known> {
+        self.place(id).ok().map(|at| &self.0[at].1)
+    }
+
+    fn get_mut(&mut self, id: &EngineId) -> Option<&mut Known> {
+        self.place(id).ok().map(|at| &mut self.0[at].1)
+    }
+
+    /// Puts a new one in. False if there is no room.
+    fn insert(&mut self, id: EngineId, known: Known) -> bool {
+        let has_room = self.0.len() < limits::CONTAINERS;
+        if has_room && let Err(at) = self.place(&id) {
+            self.0.insert(at, (id, known));
+        }
+        has_room
+    }
+
+    fn remove(&mut self, id: &EngineId) -> Option<Known> {
+        self.place(id).ok().map(|at| self.0.remove(at).1)
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Known) -> bool) {
+        self.0.retain(|(_, known)| keep(known));
+        // Gives back what a great many containers took, once they are gone.
+        if self.0.capacity() / 4 > self.0.len().max(16) {
+            self.0.shrink_to(self.0.len() * 2);
+        }
     }
 }
 
@@ -56,6 +89,34 @@ impl Roster {
         }
     }
 
+    /// An event has told of a change of which a list shows everything.
+    pub fn mark_shown(&mut self, id: EngineId) {
+        match self.known.get_mut(&id) {
+            Some(known) => (known.changed, known.doubted) = (true, false),
+            None => self.mark_changed(id),
+        }
+    }
+
+    /// What inspect said of it before, brought up to what a list shows now; `None` if that is not certain. To be asked
+    /// only for one that events have told of: a run that ended or began since has made it uncertain.
+    pub fn carry_over(&mut self, id: &EngineId, fingerprint: u64, shown: Details) -> Option<Details> {
+        let known = self.known.get_mut(id).filter(|known| !known.changed)?;
+        let before = known.details?;
+        let is_up = |state| matches!(state, State::Running | State::Paused);
+        let same_run = if is_up(before.state) {
+            is_up(shown.state)
+        } else {
+            (before.state, before.exit_code) == (shown.state, shown.exit_code)
+        };
+        // A list says nothing of a paused container's health, and Podman's of nobody's.
+        let same_health = before.health == shown.health || shown.health != Health::None;
+        let details = Details { state: shown.state, health: shown.health, ..before };
+        (same_run && same_health).then(|| {
+            (known.fingerprint, known.details) = (fingerprint, Some(details));
+            details
+        })
+    }
+
     /// What inspect said and what the list shows are of two moments, so it is to be read anew. False if it was, and
     /// nothing has told of a change since: then this engine has two words for one state.
     pub fn doubt(&mut self, id: &EngineId) -> bool {
@@ -73,21 +134,21 @@ impl Roster {
 
     /// Nothing is certain any more: events may be missing.
     pub fn doubt_all(&mut self) {
-        for known in self.known.values_mut() {
+        for (_, known) in &mut self.known.0 {
             known.details = None;
         }
     }
 
     /// One that has changed and was not read since. It counts as read from now on.
     pub fn take_changed(&mut self) -> Option<EngineId> {
-        let (id, known) = self.known.iter_mut().find(|(_, known)| known.changed)?;
+        let (id, known) = self.known.0.iter_mut().find(|(_, known)| known.changed)?;
         known.changed = false;
         Some(*id)
     }
 
     /// Whether some have changed.
     pub fn has_changed(&self) -> bool {
-        self.known.values().any(|known| known.changed)
+        self.known.0.iter().any(|(_, known)| known.changed)
     }
 
     /// A reading of all containers begins.
@@ -112,7 +173,7 @@ impl Roster {
                 known.sweep = sweep;
                 true
             }
-            None => self.known.insert(id, fresh).is_ok(),
+            None => self.known.insert(id, fresh),
         };
         self.hidden += u32::from(!has_room);
         has_room
@@ -158,7 +219,8 @@ impl Roster {
     /// One that the server has, and that the sweep has not seen.
     pub fn take_unseen(&mut self) -> Option<(EngineId, ledger::Known)> {
         let sweep = self.sweep;
-        let (id, known) = self.known.iter_mut().find(|(_, known)| known.sweep != sweep && known.sent.is_something())?;
+        let unseen = |known: &Known| known.sweep != sweep && known.sent.is_something();
+        let (id, known) = self.known.0.iter_mut().find(|(_, known)| unseen(known))?;
         Some((*id, std::mem::take(&mut known.sent)))
     }
 
@@ -166,7 +228,7 @@ impl Roster {
     pub fn end_sweep(&mut self) -> u32 {
         let sweep = self.sweep;
         // What an event told of during the sweep may have come after the list.
-        self.known.retain(|_, known| known.sweep == sweep || known.changed);
+        self.known.retain(|known| known.sweep == sweep || known.changed);
         self.hidden
     }
 }
@@ -174,7 +236,6 @@ impl Roster {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_protocol::container::{Health, State};
 
     fn id(n: u16) -> EngineId {
         let mut id = EngineId::default();
@@ -226,6 +287,40 @@ mod tests {
         assert_eq!(roster.details(&id(1), 7), Some(details()));
         roster.mark_changed(id(1));
         assert!(roster.doubt(&id(1)));
+    }
+
+    #[test]
+    fn what_inspect_said_is_carried_over_while_the_same_run_goes_on() {
+        let known = |details: Details| {
+            let mut roster = Roster::default();
+            assert!(roster.see(id(1)));
+            roster.remember(&id(1), 7, details);
+            roster.mark_shown(id(1));
+            assert_eq!(roster.details(&id(1), 7), None, "it is to be read");
+            assert_eq!(roster.carry_over(&id(1), 8, details), None, "nor may a list do without");
+            assert_eq!(roster.take_changed(), Some(id(1)));
+            roster
+        };
+        let shown = |state, health| Details { state, health, started_ms: None, ..details() };
+        let mut roster = known(details());
+        let paused = Details { state: State::Paused, ..details() };
+        assert_eq!(roster.carry_over(&id(1), 8, shown(State::Paused, Health::None)), Some(paused));
+        assert_eq!(roster.details(&id(1), 8), Some(paused));
+        assert_eq!(known(details()).carry_over(&id(1), 8, shown(State::Exited, Health::None)), None, "it has ended");
+        let healthy = Details { health: Health::Healthy, ..details() };
+        assert_eq!(known(healthy).carry_over(&id(1), 8, shown(State::Paused, Health::None)), None, "and its health?");
+        let carried = known(healthy).carry_over(&id(1), 8, shown(State::Running, Health::Unhealthy));
+        assert_eq!(carried.map(|details| details.health), Some(Health::Unhealthy));
+        let ended = Details { state: State::Exited, exit_code: Some(3), ..details() };
+        assert_eq!(known(ended).carry_over(&id(1), 8, Details { started_ms: None, ..ended }), Some(ended), "renamed");
+        assert_eq!(known(ended).carry_over(&id(1), 8, Details { exit_code: Some(4), ..ended }), None, "another run");
+        let mut roster = known(details());
+        roster.mark_changed(id(1));
+        roster.take_changed();
+        assert_eq!(roster.carry_over(&id(1), 8, details()), None, "a run has ended or begun");
+        let mut roster = known(details());
+        roster.doubt_all();
+        assert_eq!(roster.carry_over(&id(1), 8, details()), None, "events may be missing");
     }
 
     #[test]

@@ -70,12 +70,15 @@ impl std::error::Error for Trouble {}
 /// Text from elsewhere, fit for a line of a terminal or a log: no control characters, at most `limit` bytes.
 pub fn one_line(text: &str, limit: usize) -> String {
     let mut line = String::new();
-    for c in text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }) {
+    // Also between control characters: what came out once comes out the same again.
+    let text = text.trim_matches(|c: char| c.is_control() || c.is_whitespace());
+    for c in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
         if line.len() + c.len_utf8() > limit {
             break;
         }
         line.push(c);
     }
+    line.truncate(line.trim_end().len());
     line
 }
 
@@ -87,6 +90,17 @@ mod tests {
     fn a_trouble_is_one_line_with_three_parts() {
         let trouble = Trouble::new(Exit::Failed, "cannot join", "it rains", "wait");
         assert_eq!(trouble.to_string(), "cannot join: it rains; wait");
+    }
+
+    #[test]
+    fn a_line_stays_what_it_is() {
+        for text in ["\u{1d}pi-7", " \u{7} \u{1d} pi 7\0\u{3000}\0", "pi-\0\0\0x", "ab cd"] {
+            for limit in 0..8 {
+                let line = one_line(text, limit);
+                assert_eq!(one_line(&line, limit), line, "{text:?} {limit}");
+            }
+        }
+        assert_eq!(one_line("\u{1d}pi-7 \0", 64), "pi-7");
     }
 
     #[test]

@@ -195,6 +195,7 @@ fn a_run_needs_an_identity_or_a_way_to_get_one() {
         host: Some(Default::default()),
         name: "x".into(),
         credential: "ab".repeat(32).parse().unwrap(),
+        spare: None,
         addresses: join.addresses,
         pins: join.pins,
         former: Vec::new(),

@@ -263,6 +263,7 @@ mod tests {
             host: HostId::parse("0123456789abcdef"),
             name: "pi".into(),
             credential: HEX.parse().unwrap(),
+            spare: None,
             addresses: vec![address.clone()],
             pins: vec![format!("sha256:{}", "a".repeat(64)).parse().unwrap()],
             former: Vec::new(),

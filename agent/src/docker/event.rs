@@ -30,6 +30,29 @@ pub const CONTAINER_ACTIONS: [&str; 13] = [
 /// What happens between containers and networks and is reported.
 pub const NETWORK_ACTIONS: [&str; 2] = ["connect", "disconnect"];
 
+/// What of a container an event may have changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Touch {
+    /// Nothing that is reported.
+    Nothing,
+    /// Only what a list shows of it.
+    Shown,
+    /// Anything.
+    All,
+}
+
+impl Touch {
+    /// By the name of the action, as it is reported.
+    pub fn of(action: &str) -> Touch {
+        match action {
+            // A signal was sent. What comes of it is another event.
+            "kill" => Touch::Nothing,
+            "pause" | "unpause" | "rename" | "update" | "connect" | "disconnect" => Touch::Shown,
+            _ => Touch::All,
+        }
+    }
+}
+
 /// Attributes that the engine adds to the container's labels, most telling first: labels never push them out.
 const ENGINE_ATTRIBUTES: [&str; 8] =
     ["name", "exitCode", "signal", "oldName", "image", "execDuration", "type", "container"];

@@ -1,6 +1,7 @@
 //! Who this host is to its server: `STATE_DIR/identity`, and the highest epoch that it has seen.
 
 use crate::command::exit::{Exit, Trouble, one_line};
+use crate::join::renewal::Spare;
 use crate::join::state_dir;
 use muster_dial::join_string::{ADDRESSES, Address, PINS, Pin};
 use muster_dial::{Settings, Trust};
@@ -15,6 +16,8 @@ use std::str::FromStr;
 
 /// The file's name in the state directory.
 pub const FILE: &str = "identity";
+/// The name of the file with which a clone becomes a host of its own: an identity of which no answer has come.
+pub const ANEW: &str = "identity.anew";
 /// The name of the file that keeps the epoch.
 pub const EPOCH_FILE: &str = "epoch";
 /// Four addresses and pins of the longest kind, with room for what later versions add.
@@ -33,6 +36,13 @@ impl Credential {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
         Ok(Credential(bytes))
+    }
+
+    /// What the server knows it by: SHA-256 of [`Credential::hex`].
+    pub fn hash(&self) -> [u8; 32] {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, self.hex().as_bytes()).as_ref());
+        hash
     }
 
     /// As requests carry it: 64 lowercase hexadecimal digits. Secret.
@@ -68,6 +78,8 @@ pub struct Identity {
     pub name: String,
     /// Made here, before anything was sent.
     pub credential: Credential,
+    /// A second one, while it is changed and after that.
+    pub spare: Option<Spare>,
     /// Where the server may be reached: one to [`ADDRESSES`].
     pub addresses: Vec<Address>,
     /// What it is recognised by: one to [`PINS`].
@@ -118,7 +130,12 @@ impl Identity {
 
     /// Reads it from the state directory; `None` if there is none. A file that others may read is closed to them.
     pub fn load(directory: &Path) -> Result<Option<Identity>, Trouble> {
-        let path = directory.join(FILE);
+        Identity::load_from(directory, FILE)
+    }
+
+    /// As [`Identity::load`], from a file of this name.
+    pub(super) fn load_from(directory: &Path, file: &str) -> Result<Option<Identity>, Trouble> {
+        let path = directory.join(file);
         let text = state_dir::read(&path, FILE_LIMIT).map_err(|error| {
             Trouble::new(Exit::Failed, format!("cannot read {}", path.display()), error, state_dir::BE_THE_OWNER)
         })?;
@@ -134,6 +151,11 @@ impl Identity {
     /// Writes it, whatever was there. The directory has to exist.
     pub fn store(&self, directory: &Path) -> io::Result<()> {
         state_dir::replace(directory, FILE, self.to_text().as_bytes())
+    }
+
+    /// As [`Identity::store`], in a file of this name.
+    pub(super) fn store_as(&self, directory: &Path, file: &str) -> io::Result<()> {
+        state_dir::replace(directory, file, self.to_text().as_bytes())
     }
 
     /// Writes it if there is none, and returns whether it did.
@@ -152,6 +174,14 @@ impl Identity {
         }
         line("name", &one_line(&self.name, limits::HOST_NAME));
         line("credential", &self.credential.hex());
+        match &self.spare {
+            Some(Spare::Next(number, credential)) => {
+                line("next", &credential.hex());
+                line("renewal", number);
+            }
+            Some(Spare::Previous(credential)) => line("previous", &credential.hex()),
+            None => {}
+        }
         self.addresses.iter().for_each(|address| line("address", address));
         self.pins.iter().for_each(|pin| line("pin", pin));
         self.former.iter().for_each(|address| line("former", address));
@@ -179,6 +209,7 @@ impl Identity {
     /// was taken back.
     pub fn from_text(text: &str) -> Result<Identity, Unreadable> {
         let (mut version, mut host, mut name, mut credential) = (None, None, None, None);
+        let (mut next, mut previous, mut renewal) = (None, None, 0);
         let (mut addresses, mut pins, mut former) = (Vec::new(), Vec::new(), Vec::new());
         let (mut revision, mut generation) = (0, 0);
         let mut last = 0;
@@ -201,6 +232,9 @@ impl Identity {
                 }
                 "name" => name = Some(one_line(value, limits::HOST_NAME)),
                 "credential" => credential = Some(value.parse().map_err(|why: &str| wrong(why.into()))?),
+                "next" => next = Some(value.parse().map_err(|why: &str| wrong(why.into()))?),
+                "previous" => previous = Some(value.parse().map_err(|why: &str| wrong(why.into()))?),
+                "renewal" => renewal = value.parse().map_err(|_| wrong("the renewal is no number".into()))?,
                 "address" if addresses.len() < ADDRESSES => {
                     addresses.push(value.parse().map_err(|error| wrong(format!("a bad address: {error}")))?);
                 }
@@ -234,13 +268,14 @@ impl Identity {
             return Err(missing("pin"));
         }
         let credential = credential.ok_or_else(|| missing("credential"))?;
+        let spare = next.map(|next| Spare::Next(renewal, next)).or(previous.map(Spare::Previous));
         let name = name.ok_or_else(|| missing("name"))?;
-        Ok(Identity { host, name, credential, addresses, pins, former, revision, generation })
+        Ok(Identity { host, name, credential, spare, addresses, pins, former, revision, generation })
     }
 }
 
 /// Takes from others the right to read the file.
-fn close(path: &Path) {
+pub(super) fn close(path: &Path) {
     let open = fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
     if !open {
         return;
@@ -281,6 +316,7 @@ mod tests {
             host: HostId::parse("0123456789abcdef"),
             name: "pi-7".into(),
             credential: HEX.parse().unwrap(),
+            spare: None,
             addresses: vec!["fleet.example:7443".parse().unwrap(), "[2001:db8::1]:1".parse().unwrap()],
             pins: vec![pin("a"), pin("b")],
             former: Vec::new(),
@@ -329,6 +365,16 @@ mod tests {
         for (key, why) in [("revision", "no number"), ("generation", "no number"), ("former", "a bad address")] {
             let error = Identity::from_text(&format!("{before}{key} = x\n")).unwrap_err();
             assert!(error.line == 9 && error.why.contains(why), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_second_credential_comes_back_too() {
+        let other = HEX.replace('0', "f");
+        for spare in [Spare::Next(7, other.parse().unwrap()), Spare::Previous(other.parse().unwrap())] {
+            let identity = Identity { spare: Some(spare), ..sample() };
+            assert_eq!(Identity::from_text(&identity.to_text()), Ok(identity.clone()));
+            assert!(!format!("{identity:?}").contains(&other));
         }
     }
 

@@ -5,6 +5,7 @@
 
 pub mod facts;
 pub mod identity;
+pub mod renewal;
 pub mod state_dir;
 
 use crate::command::exit::{Exit, Trouble, one_line};
@@ -72,13 +73,15 @@ pub enum Again {
 pub struct NotJoined {
     /// What went wrong.
     pub trouble: Trouble,
+    /// The server refuses the credential itself, which it knew once.
+    pub is_revoked: bool,
     /// Whether to try again.
     pub again: Again,
 }
 
 impl NotJoined {
     fn here(trouble: Trouble) -> NotJoined {
-        NotJoined { trouble, again: Again::Never }
+        NotJoined { trouble, is_revoked: false, again: Again::Never }
     }
 }
 
@@ -107,10 +110,25 @@ pub fn read_string(from: impl BufRead) -> Result<JoinString, Trouble> {
 /// The join string in the state directory's file for it, if there is one.
 pub fn string_in(state_dir: &Path) -> Result<Option<JoinString>, Trouble> {
     let path = state_dir.join(STRING_FILE);
+    identity::close(&path);
     let text = state_dir::read(&path, TEXT_LIMIT + AROUND).map_err(|error| {
         Trouble::new(Exit::Failed, format!("cannot read {}", path.display()), error, "put it right, or remove it")
     })?;
     text.map(|text| parse_string(&path.display().to_string(), &text)).transpose()
+}
+
+/// Keeps a join string in the state directory, for its owner alone: should the card be copied, the copy needs it to
+/// become a host of its own. It is good for as long as its token is.
+pub fn keep_string(state_dir: &Path, string: &JoinString) {
+    let text = format!("{string}\n");
+    // Flash is spared.
+    if state_dir::read(&state_dir.join(STRING_FILE), TEXT_LIMIT + AROUND).is_ok_and(|kept| kept.as_ref() == Some(&text))
+    {
+        return;
+    }
+    if let Err(error) = state_dir::replace(state_dir, STRING_FILE, text.as_bytes()) {
+        log::warn!("cannot keep the join string in {}: {error}", state_dir.display());
+    }
 }
 
 /// This host has not joined, and does not know where to.
@@ -120,13 +138,38 @@ pub fn not_joined(state_dir: &Path) -> Trouble {
     Trouble::new(Exit::Failed, "this host has not joined", why, advice)
 }
 
+/// This board is a copy of another one, and has nothing to join by.
+pub fn no_string(state_dir: &Path) -> Trouble {
+    let why = format!("there is no join string in {}", state_dir.join(STRING_FILE).display());
+    let advice = format!("remove {} and run muster-agent join STRING; {GET_STRING}", state_dir.display());
+    Trouble::new(Exit::Failed, "cannot join as a host of its own", why, advice)
+}
+
 /// Registers this host, or finds it again if its credential is known there already. Blocks for at most a minute for
 /// each address.
 ///
 /// A failure leaves nothing behind, unless the server may have heard the request: then what was stored stays, and
 /// the same call again makes it good. What was there before stays in any case.
 pub fn join(applicant: &Applicant<'_>, string: &JoinString) -> Result<Registration, NotJoined> {
+    join_as(applicant, string, identity::FILE)
+}
+
+/// As [`join`], with a credential that was never used, for a host whose own is refused or belongs to another board: it
+/// becomes a host of its own. Only then is its old credential replaced, for good.
+pub fn join_anew(applicant: &Applicant<'_>, string: &JoinString) -> Result<Registration, NotJoined> {
+    join_as(applicant, string, identity::ANEW)
+}
+
+fn join_as(applicant: &Applicant<'_>, string: &JoinString, file: &'static str) -> Result<Registration, NotJoined> {
     let stored = Identity::load(applicant.state_dir).map_err(NotJoined::here)?;
+    let kept = match file {
+        identity::FILE => stored.clone(),
+        // What has become this host's identity already is not used for another one.
+        _ => Identity::load_from(applicant.state_dir, file).ok().flatten().filter(|pending| {
+            let is_used = |stored: &Identity| stored.credential == pending.credential;
+            pending.is_of(&string.pins) && !stored.as_ref().is_some_and(is_used)
+        }),
+    };
     if stored.as_ref().is_some_and(|stored| !stored.is_of(&string.pins)) {
         return Err(NotJoined::here(of_another_server(applicant.state_dir)));
     }
@@ -136,11 +179,12 @@ pub fn join(applicant: &Applicant<'_>, string: &JoinString) -> Result<Registrati
     let mut wanted = Wanted {
         applicant,
         string,
+        file,
         addresses: merged(&string.addresses, known_addresses, ADDRESSES),
         // A server that has changed its key since the string was made is still ours.
         pins: merged(&string.pins, known_pins, PINS),
         generation: string.generation.max(known_generation),
-        kept: stored.map(|identity| Kept { identity, made: Made::default(), is_new: false }),
+        kept: kept.map(|identity| Kept { identity, made: Made::default(), is_new: false }),
     };
     let mut failures = Vec::new();
     let mut asked = false;
@@ -182,6 +226,8 @@ struct Kept {
 struct Wanted<'a> {
     applicant: &'a Applicant<'a>,
     string: &'a JoinString,
+    /// Where the credential lies until the server has answered.
+    file: &'static str,
     addresses: Vec<Address>,
     pins: Vec<muster_dial::Pin>,
     generation: u64,
@@ -227,13 +273,18 @@ impl Wanted<'_> {
             host: None,
             name: one_line(self.applicant.name, limits::HOST_NAME),
             credential,
+            spare: None,
             addresses: self.addresses.clone(),
             pins: self.pins.clone(),
             former: Vec::new(),
             revision: 0,
             generation: self.generation,
         };
-        match identity.store_first(directory) {
+        let stored = match self.file {
+            identity::FILE => identity.store_first(directory),
+            file => identity.store_as(directory, file).map(|()| true),
+        };
+        match stored {
             Ok(true) => self.kept = Some(Kept { identity, made, is_new: true }),
             // Another join began in this directory meanwhile: it has to be the same host.
             Ok(false) => match Identity::load(directory) {
@@ -245,7 +296,7 @@ impl Wanted<'_> {
                 Err(trouble) => return Err(NotJoined::here(trouble)),
             },
             Err(error) => {
-                let _ = state_dir::remove(directory, identity::FILE);
+                let _ = state_dir::remove(directory, self.file);
                 made.undo();
                 return Err(cannot(error));
             }
@@ -273,7 +324,7 @@ impl Wanted<'_> {
         if answer.status != 200 {
             let secrets = [self.string.token.as_str(), &kept.identity.credential.hex()];
             let reason = secrets.iter().fold(reason(&answer.body), |text, secret| text.replace(secret, "(hidden)"));
-            kept.forget(directory);
+            kept.forget(directory, self.file);
             return Err(refused(&server, answer.status, &reason, directory));
         }
         let joined = Reader::message(&answer.body).and_then(|mut reader| reader.expect::<Joined<'_>>(Kind::Joined));
@@ -291,13 +342,22 @@ impl Wanted<'_> {
             credential: kept.identity.credential.clone(),
             // Whatever differs from what the server announced last: it announces that again.
             revision: if self.pins == kept.identity.pins { kept.identity.revision } else { 0 },
+            spare: kept.identity.spare.clone(),
             addresses: self.addresses,
             pins: self.pins,
             former: kept.identity.former.clone(),
             generation: self.generation,
         };
+        let is_anew = self.file != identity::FILE;
+        if is_anew {
+            // Its events are counted from the beginning. Should this be all that happens, the server knows better.
+            let _ = state_dir::remove(directory, identity::EPOCH_FILE);
+        }
         // Flash is spared if nothing is new.
         let stored = if identity == kept.identity { Ok(()) } else { identity.store(directory) };
+        if is_anew && stored.is_ok() {
+            let _ = state_dir::remove(directory, self.file);
+        }
         stored.map_err(|error| {
             let what = format!("has joined, but cannot write {}", directory.join(identity::FILE).display());
             NotJoined::here(Trouble::new(Exit::Failed, what, error, "make room there, and repeat the same command"))
@@ -308,13 +368,13 @@ impl Wanted<'_> {
 
 impl Kept {
     /// Leaves the disk as it was before, unless another join has made use of it.
-    fn forget(self, directory: &Path) {
-        if !self.is_new || Identity::load(directory).ok().flatten().as_ref() != Some(&self.identity) {
+    fn forget(self, directory: &Path, file: &str) {
+        if !self.is_new || Identity::load_from(directory, file).ok().flatten().as_ref() != Some(&self.identity) {
             return;
         }
-        match state_dir::remove(directory, identity::FILE) {
+        match state_dir::remove(directory, file) {
             Ok(()) => self.made.undo(),
-            Err(error) => log::warn!("cannot remove {}: {error}", directory.join(identity::FILE).display()),
+            Err(error) => log::warn!("cannot remove {}: {error}", directory.join(file).display()),
         }
     }
 }
@@ -360,7 +420,11 @@ fn no_answer(failures: Vec<(Address, Failure)>, asked: bool) -> NotJoined {
         _ => "see that `muster serve` runs there and that its port can be reached from here, then repeat the command",
     };
     let again = if exit == Exit::PinMismatch { Again::Seldom } else { Again::Soon };
-    NotJoined { trouble: Trouble::new(exit, format!("cannot join at {address}"), why, advice), again }
+    NotJoined {
+        trouble: Trouble::new(exit, format!("cannot join at {address}"), why, advice),
+        is_revoked: false,
+        again,
+    }
 }
 
 fn refused(server: &Address, status: u16, reason: &str, directory: &Path) -> NotJoined {
@@ -374,7 +438,8 @@ fn refused(server: &Address, status: u16, reason: &str, directory: &Path) -> Not
     // The server may know better what to do.
     let (reason, advice) = reason.split_once("; ").unwrap_or((reason, advice));
     let why = format!("the server refuses ({status}){}{reason}", if reason.is_empty() { "" } else { ": " });
-    NotJoined { trouble: Trouble::new(exit, format!("cannot join at {server}"), why, advice), again }
+    let trouble = Trouble::new(exit, format!("cannot join at {server}"), why, advice);
+    NotJoined { trouble, is_revoked: status == 401, again }
 }
 
 /// What a server says beside a status: the detail of a problem document, or a line of text.

@@ -1,6 +1,6 @@
 //! What the sender's thread does with a message: over the line that is open, over a new one, or as a request.
 
-use super::handover::Handover;
+use super::in_use::InUse;
 use super::way::{Wanted, Way, Ways};
 use crate::join::identity::Identity;
 use log::{debug, info};
@@ -70,7 +70,7 @@ pub(super) struct Courier {
     ways: Ways,
     open: Option<Open>,
     session: Known,
-    handover: Handover,
+    in_use: InUse,
 }
 
 /// What is open.
@@ -112,7 +112,7 @@ struct Trip {
 }
 
 impl Courier {
-    pub(super) fn new(identity: Identity, uplink: Wanted, look_back: Duration, handover: Handover) -> Courier {
+    pub(super) fn new(identity: Identity, uplink: Wanted, look_back: Duration, in_use: InUse) -> Courier {
         let turn = Turn::new(&identity, look_back);
         Courier {
             credential: identity.credential.hex(),
@@ -121,33 +121,20 @@ impl Courier {
             ways: Ways::new(uplink),
             open: None,
             session: Known::Nothing,
-            handover,
+            in_use,
         }
-    }
-
-    /// Goes by another identity from now on: over a new connection.
-    fn become_new(&mut self, identity: Identity) {
-        self.turn = Turn::new(&identity, self.turn.look_back);
-        self.credential = identity.credential.hex();
-        self.identity = identity;
-        self.ways.moved();
-        self.open = None;
-        self.session = Known::Nothing;
     }
 
     /// Sends a message and gives what the server has said until its answer has come, or until it is sent, if it
     /// wants none.
     pub(super) fn carry(&mut self, to: To, body: &mut Vec<u8>, wants_answer: bool) -> Result<Vec<Reply>, Failure> {
-        if let Some(identity) = self.handover.take() {
-            self.become_new(identity);
-        }
         if self.turn.is_first_due(Instant::now()) {
             let other = self.open.take();
             let trip = Trip { at: 0, connect: LOOK_CONNECT, overall: LOOK_OVERALL };
             match self.go(trip, to, body, true) {
                 Ok(replies) => {
                     self.turn.first_answered();
-                    self.handover.answered_at(self.identity.addresses.first());
+                    self.in_use.note(self.identity.addresses.first());
                     if matches!(self.open, Some(Open::Requests(_))) {
                         // The next message takes the time that it needs.
                         self.open = None;
@@ -167,7 +154,7 @@ impl Courier {
                 self.ways.moved();
             }
         } else {
-            self.handover.answered_at(self.identity.all_addresses().nth(trip.at));
+            self.in_use.note(self.identity.all_addresses().nth(trip.at));
         }
         gone
     }

@@ -2,7 +2,7 @@
 
 pub mod backoff;
 mod courier;
-mod handover;
+mod in_use;
 mod orders;
 pub mod sender;
 pub mod way;
@@ -20,9 +20,10 @@ use muster_protocol::frame;
 use muster_protocol::hello::{Hello, Stream, Welcome};
 use muster_protocol::id::Fingerprint;
 use muster_protocol::limits;
+use muster_protocol::orders::{Renewed, Trusted};
 use muster_protocol::record::{Full, Kind, Malformed, Reader, Record, Writer};
 use muster_protocol::reporter::{Next, Sent};
-use orders::Orders;
+use orders::Held;
 use sender::{Reply, Sender, To};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -33,19 +34,31 @@ const REMOVED: Duration = Duration::from_secs(3600);
 const UNKNOWN: Duration = Duration::from_secs(600);
 /// An agent that another one has replaced asks again this often.
 const SUPERSEDED: Duration = Duration::from_secs(60);
+/// A clone that cannot become a host of its own asks again this often: the other board may be gone by then.
+pub const CLONE: Duration = Duration::from_secs(300);
 /// A difference that no event explains is looked at again within this, however long the interval is.
 const CONFIRM: Duration = Duration::from_secs(5);
 /// Over a line, an answer is wanted at least this often: so a server that is there and does not listen is noticed.
 const ASK: Duration = Duration::from_secs(60);
 
+/// Makes the way to the server for an identity.
+pub type Dial = Box<dyn Fn(Identity) -> std::io::Result<Sender>>;
+
+/// Why there is no more talking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Another board is active with the same credential: this one has to join as a host of its own.
+    Clone,
+}
+
 /// The server's end of the agent.
-#[derive(Debug)]
 pub struct Uplink {
+    dial: Dial,
     sender: Sender,
+    held: Held,
     facts: Facts,
     fingerprint: Fingerprint,
     state_dir: PathBuf,
-    orders: Orders,
     backoff: Backoff,
     /// When the last message went that wanted an answer.
     asked: Option<Instant>,
@@ -61,30 +74,40 @@ enum Outcome {
     Fine,
     /// Nothing to be sent for this long.
     Wait(Duration),
+    /// Nothing any more.
+    End(Ended),
 }
 
 impl Uplink {
     /// Ready to talk.
-    pub fn new(sender: Sender, identity: Identity, facts: Facts, fingerprint: Fingerprint, state_dir: &Path) -> Uplink {
-        Uplink {
-            orders: Orders::new(identity, state_dir, sender.handover()),
-            sender,
+    pub fn new(
+        dial: Dial,
+        identity: Identity,
+        facts: Facts,
+        fingerprint: Fingerprint,
+        state_dir: &Path,
+    ) -> std::io::Result<Uplink> {
+        Ok(Uplink {
+            sender: dial(identity.clone())?,
+            dial,
+            held: Held::new(identity, state_dir),
             facts,
             fingerprint,
             state_dir: state_dir.into(),
             backoff: Backoff::default(),
             asked: None,
             trouble: None,
-        }
+        })
     }
 
-    /// Talks for ever.
-    pub async fn run(&mut self, hub: &Hub) {
+    /// Talks until that makes no sense any more.
+    pub async fn run(&mut self, hub: &Hub) -> Ended {
         let mut body = Vec::new();
         let mut heartbeat = Instant::now();
         loop {
             body.resize(limits::MESSAGE, 0);
-            let hello = hub.reporter.borrow().needs_hello();
+            let hello = hub.reporter.borrow().needs_hello() || hub.greet.get();
+            let offers = hello && self.held.keys.offer().is_some();
             let written = if hello {
                 self.hello(hub, &mut body).map(|len| Some((len, None)))
             } else {
@@ -108,13 +131,17 @@ impl Uplink {
             let exchanged = self.sender.exchange(to, body, wants_answer).await;
             body = exchanged.body;
             // A report is overdue a little after the interval: then one without a list goes.
-            heartbeat = Instant::now() + hub.interval + hub.interval / 10;
+            heartbeat = Instant::now() + hub.interval.get() + hub.interval.get() / 10;
             let outcome = match exchanged.outcome {
-                Ok(replies) => self.heard(hub, &replies, sent),
+                Ok(replies) => self.heard(hub, &replies, sent, offers),
                 Err(failure) => self.failed(hub, &failure),
             };
-            if let Outcome::Wait(time) = outcome {
-                Timer::after(time).await;
+            match outcome {
+                Outcome::Fine => {}
+                Outcome::Wait(time) => {
+                    Timer::after(time).await;
+                }
+                Outcome::End(ended) => return ended,
             }
         }
     }
@@ -127,14 +154,17 @@ impl Uplink {
             stream: Stream::Report as u8,
             fingerprint: self.fingerprint,
             highest_epoch: reporter.highest_epoch(),
-            interval_ms: u32::try_from(hub.interval.as_millis()).unwrap_or(u32::MAX),
+            interval_ms: u32::try_from(hub.interval.get().as_millis()).unwrap_or(u32::MAX),
             agent_version: env!("CARGO_PKG_VERSION"),
             os: self.facts.os,
             arch: self.facts.arch,
             kernel: &self.facts.kernel,
         };
         writer.record(Kind::Hello, &hello)?;
-        self.orders.confirm(&mut writer)?;
+        writer.record(Kind::Trusted, &Trusted { revision: self.held.identity.revision })?;
+        if let Some((number, credential)) = self.held.keys.offer() {
+            writer.record(Kind::Renewed, &Renewed { number, hash: credential.hash() })?;
+        }
         Ok(writer.len())
     }
 
@@ -142,7 +172,7 @@ impl Uplink {
     fn wants_answer(&mut self, hub: &Hub, body: &[u8]) -> bool {
         let now = Instant::now();
         // Rather early than an interval late.
-        let is_due = self.asked.is_none_or(|asked| now.duration_since(asked) + hub.interval / 2 >= ASK);
+        let is_due = self.asked.is_none_or(|asked| now.duration_since(asked) + hub.interval.get() / 2 >= ASK);
         let wants = is_due || !hub.online.get() || frame::wants_answer(body);
         if wants {
             self.asked = Some(now);
@@ -151,15 +181,18 @@ impl Uplink {
     }
 
     /// What the server said before a message, and its answer if there is one.
-    fn heard(&mut self, hub: &Hub, replies: &[Reply], sent: Option<Sent>) -> Outcome {
+    fn heard(&mut self, hub: &Hub, replies: &[Reply], sent: Option<Sent>, offers: bool) -> Outcome {
         let mut wait = None;
         let mut answered = false;
         for reply in replies {
             // What is about earlier messages says nothing of this one.
             let sent = sent.filter(|_| reply.is_answer);
             answered |= reply.is_answer && reply.status != NOTHING_TO_SAY;
-            if let Outcome::Wait(time) = self.answered(hub, reply.status, &reply.message, sent) {
-                wait = wait.max(Some(time));
+            self.judged(reply.status);
+            match self.answered(hub, reply.status, &reply.message, sent, offers && reply.is_answer) {
+                Outcome::Fine => {}
+                Outcome::Wait(time) => wait = wait.max(Some(time)),
+                end => return end,
             }
         }
         if !answered && wait.is_none() && sent.is_some_and(|sent| sent.with_readings) {
@@ -171,9 +204,28 @@ impl Uplink {
         wait.map_or(Outcome::Fine, Outcome::Wait)
     }
 
-    fn answered(&mut self, hub: &Hub, status: u16, answer: &[u8], sent: Option<Sent>) -> Outcome {
+    /// The server has taken the credential, and if it is the new one, that is noted. If it cannot be, that will be found
+    /// out again.
+    fn judged(&mut self, status: u16) {
+        if status == 200 && self.held.keys.accepted() {
+            info!("this host's credential is another one now");
+            if let Err(error) = self.held.store_keys() {
+                warn!("cannot note which credential is in use: {error}");
+            }
+        }
+    }
+
+    /// Goes on with the credential that is to be shown now, and with what the server announced.
+    fn show(&mut self) {
+        match (self.dial)(self.held.shown()) {
+            Ok(sender) => self.sender = sender,
+            Err(error) => warn!("cannot go over to another credential or connection: {error}"),
+        }
+    }
+
+    fn answered(&mut self, hub: &Hub, status: u16, answer: &[u8], sent: Option<Sent>, offers: bool) -> Outcome {
         match status {
-            200 => self.take(hub, answer, sent).unwrap_or_else(|malformed| {
+            200 => self.take(hub, answer, sent, offers).unwrap_or_else(|malformed| {
                 self.offline(hub, format!("the server's answer cannot be read: {malformed}"));
                 self.later()
             }),
@@ -181,7 +233,13 @@ impl Uplink {
                 self.online(hub);
                 Outcome::Fine
             }
+            401 if self.held.keys.refused() => {
+                debug!("the credential is not known; trying the other one");
+                self.show();
+                Outcome::Fine
+            }
             401 => {
+                self.show();
                 self.offline(hub, "the server does not know this host's credential: join again".into());
                 Outcome::Wait(UNKNOWN)
             }
@@ -196,12 +254,22 @@ impl Uplink {
         }
     }
 
-    fn take(&mut self, hub: &Hub, answer: &[u8], sent: Option<Sent>) -> Result<Outcome, Malformed> {
+    fn take(&mut self, hub: &Hub, answer: &[u8], sent: Option<Sent>, offers: bool) -> Result<Outcome, Malformed> {
         let mut records = Reader::message(answer)?;
         let first = records.next_record()?.ok_or(Malformed::Order)?;
+        let is_welcome = first.kind == Kind::Welcome;
         let outcome = self.take_first(hub, first, &records, sent)?;
         while let Some(record) = records.next_record()? {
-            self.orders.obey(hub, record)?;
+            orders::obey(hub, &mut self.held, self.sender.in_use(), record)?;
+        }
+        if self.held.has_other_trust() {
+            // It says over a new connection, by the new keys, that all is well.
+            self.show();
+        }
+        if is_welcome && offers {
+            // It is stored on both sides.
+            self.held.keys.welcomed();
+            self.show();
         }
         Ok(outcome)
     }
@@ -216,8 +284,9 @@ impl Uplink {
         match record.kind {
             Kind::Welcome => {
                 let welcome: Welcome = record.decode()?;
-                hub.reporter.borrow_mut().welcomed(&welcome);
-                self.orders.welcomed();
+                let is_new = hub.reporter.borrow_mut().welcomed(&welcome);
+                hub.greet.set(false);
+                self.held.welcomed();
                 if hub.reporter.borrow().wants_replay() {
                     hub.replay.ring();
                 }
@@ -226,9 +295,11 @@ impl Uplink {
                     warn!("{error}");
                 }
                 debug!("welcome to epoch {}, {} acknowledged", welcome.epoch, welcome.acknowledged);
-                hub.forget_readings();
+                if is_new {
+                    hub.forget_readings();
+                    hub.tell_engine.set(true);
+                }
                 self.online(hub);
-                hub.tell_engine.set(true);
                 Ok(Outcome::Fine)
             }
             Kind::Answer => {
@@ -240,11 +311,15 @@ impl Uplink {
                     hub.outbox.borrow_mut().sent();
                     hub.room.ring();
                     hub.to_read.ring();
-                    if hub.outbox.borrow().is_empty() {
-                        listed(hub, &answer, differs.as_ref());
+                    if hub.outbox.borrow().is_empty() && differs.is_none() {
+                        listed(hub, &answer);
                     }
                 }
-                if answer.unexplained > 0 && hub.interval > CONFIRM && hub.confirm_by.get().is_none() {
+                // Of this list or of an earlier one, for which no answer was wanted.
+                if let Some(differs) = differs.filter(|_| current) {
+                    mend(hub, &differs);
+                }
+                if answer.unexplained > 0 && hub.interval.get() > CONFIRM && hub.confirm_by.get().is_none() {
                     hub.confirm_by.set(Some(Instant::now() + CONFIRM));
                     hub.to_read.ring();
                 }
@@ -264,6 +339,7 @@ impl Uplink {
                         self.offline(hub, twin.into());
                         Outcome::Wait(SUPERSEDED)
                     }
+                    Next::Clone => Outcome::End(Ended::Clone),
                 })
             }
             _ => Err(Malformed::Order),
@@ -315,19 +391,24 @@ fn differs(mut rest: Reader<'_>) -> Result<Option<Differs>, Malformed> {
     Ok(None)
 }
 
-/// All that was read has arrived: is the server's copy the host's now?
-fn listed(hub: &Hub, answer: &Answer, differs: Option<&Differs>) {
+/// All that was read has arrived.
+fn listed(hub: &Hub, answer: &Answer) {
     let mut ledger = hub.ledger.borrow_mut();
-    ledger.answered(answer, differs);
-    if let Some(differs) = differs {
-        debug!("the server's copy differs from list {}", differs.seq);
-        if !ledger.is_failing() {
-            hub.read_all_soon();
-        }
-    } else if answer.listed < hub.listed.get() {
+    ledger.answered(answer);
+    if answer.listed < hub.listed.get() {
         debug!("list {} took no effect; reading another", hub.listed.get());
         hub.listed.set(0);
         ledger.doubt();
+        hub.read_all_soon();
+    }
+}
+
+/// The server's copy is not what the host has.
+fn mend(hub: &Hub, differs: &Differs) {
+    debug!("the server's copy differs from list {}", differs.seq);
+    let mut ledger = hub.ledger.borrow_mut();
+    ledger.differs(differs);
+    if !ledger.is_failing() {
         hub.read_all_soon();
     }
 }

@@ -95,19 +95,25 @@ impl Ledger {
     }
 
     /// The server has answered, and nothing that has changed is still on its way.
-    pub fn answered(&mut self, answer: &Answer, differs: Option<&Differs>) {
-        if differs.is_some_and(|differs| differs.seq == self.last) {
-            if self.whole == self.last {
-                self.failures = self.failures.saturating_add(1);
-            }
-            self.everything = true;
-            self.whole = 0;
-        } else if answer.listed >= self.last {
+    pub fn answered(&mut self, answer: &Answer) {
+        if answer.listed >= self.last {
             self.unconfirmed = false;
             self.everything = false;
             self.failures = 0;
             self.whole = 0;
         }
+    }
+
+    /// The server's copy is not what a report's digest is of. It may come when the next report is under way.
+    pub fn differs(&mut self, differs: &Differs) {
+        if differs.seq < self.whole {
+            return; // Everything is on its way.
+        }
+        if differs.seq == self.whole {
+            self.failures = self.failures.saturating_add(1);
+        }
+        self.everything = true;
+        self.whole = 0;
     }
 
     /// Whether sending everything has not helped: then it is not worth hurrying.

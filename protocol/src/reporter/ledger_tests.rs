@@ -17,9 +17,9 @@ fn report(ledger: &mut Ledger, seq: u64, rested: bool, known: &mut [Known], bodi
 fn everything_goes_once_and_then_only_what_has_changed() {
     let (mut ledger, mut known) = (Ledger::default(), [Known::default(); 2]);
     assert_eq!(report(&mut ledger, 1, false, &mut known, &[b"a", b"b"]), (true, Vec::from([true, true])));
-    ledger.answered(&answer(1), None);
+    ledger.answered(&answer(1));
     assert_eq!(report(&mut ledger, 2, false, &mut known, &[b"a", b"c"]), (false, Vec::from([false, true])));
-    ledger.answered(&answer(2), None);
+    ledger.answered(&answer(2));
     assert_eq!(report(&mut ledger, 3, false, &mut known, &[b"a", b"c"]), (false, Vec::from([false, false])));
     assert!(ledger.is_gone(&mut known[0]) && !ledger.is_gone(&mut known[0]), "it is told once");
 }
@@ -30,10 +30,10 @@ fn everything_goes_again_when_what_was_sent_may_not_have_arrived() {
     report(&mut ledger, 1, false, &mut known, &[b"a"]);
     ledger.doubt();
     assert!(report(&mut ledger, 2, false, &mut known, &[b"a"]).0, "not even the first one arrived");
-    ledger.answered(&answer(2), None);
+    ledger.answered(&answer(2));
     ledger.doubt();
     assert!(!report(&mut ledger, 3, false, &mut known, &[b"a"]).0, "nothing that matters was lost");
-    ledger.answered(&answer(3), None);
+    ledger.answered(&answer(3));
     assert!(ledger.changes(b"b", &mut known[0]));
     ledger.doubt();
     assert!(report(&mut ledger, 4, false, &mut known, &[b"b"]).0);
@@ -43,21 +43,35 @@ fn everything_goes_again_when_what_was_sent_may_not_have_arrived() {
 fn after_two_whole_reports_in_vain_the_next_one_waits() {
     let (mut ledger, mut known) = (Ledger::default(), [Known::default()]);
     report(&mut ledger, 1, false, &mut known, &[b"a"]);
-    ledger.answered(&answer(1), None);
+    ledger.answered(&answer(1));
     report(&mut ledger, 2, false, &mut known, &[b"a"]);
-    ledger.answered(&answer(1), Some(&Differs { seq: 2 }));
+    ledger.differs(&Differs { seq: 2 });
     for seq in 3..5 {
         assert!(!ledger.is_failing());
         assert!(report(&mut ledger, seq, false, &mut known, &[b"a"]).0);
-        ledger.answered(&answer(seq), Some(&Differs { seq }));
+        ledger.differs(&Differs { seq });
     }
     assert!(ledger.is_failing());
     assert!(!report(&mut ledger, 5, false, &mut known, &[b"a"]).0, "it is too early");
-    ledger.answered(&answer(4), Some(&Differs { seq: 5 }));
+    ledger.differs(&Differs { seq: 5 });
     assert!(report(&mut ledger, 6, true, &mut known, &[b"a"]).0);
-    ledger.answered(&answer(6), None);
+    ledger.answered(&answer(6));
     assert!(!ledger.is_failing());
     assert!(!report(&mut ledger, 7, false, &mut known, &[b"a"]).0);
+}
+
+#[test]
+fn a_difference_that_is_told_late_makes_the_next_report_whole() {
+    let (mut ledger, mut known) = (Ledger::default(), [Known::default()]);
+    report(&mut ledger, 1, false, &mut known, &[b"a"]);
+    ledger.answered(&answer(1));
+    report(&mut ledger, 2, false, &mut known, &[b"a"]);
+    report(&mut ledger, 3, false, &mut known, &[b"a"]);
+    ledger.differs(&Differs { seq: 2 });
+    assert!(report(&mut ledger, 4, false, &mut known, &[b"a"]).0);
+    ledger.differs(&Differs { seq: 3 });
+    ledger.answered(&answer(4));
+    assert!(!report(&mut ledger, 5, false, &mut known, &[b"a"]).0, "everything was on its way already");
 }
 
 #[test]
@@ -68,7 +82,7 @@ fn a_server_that_knows_no_digests_is_sent_everything_and_none() {
         assert!(report.everything && report.see(&mut ledger, b"a", &mut known));
         assert_eq!(report.end(7), (Some(ListEnd { seq, total: 1, hidden: 7 }), None));
         ledger.finish(&report);
-        ledger.answered(&answer(seq), None);
+        ledger.answered(&answer(seq));
     }
 }
 

@@ -69,6 +69,8 @@ pub enum Next {
     Later,
     /// Another run of this host's agent is active: say hello again after a good while.
     Superseded,
+    /// This board is a clone: join again as a host of its own.
+    Clone,
 }
 
 /// A replay that is under way: everything behind the last pending place of the queue is in question.
@@ -291,6 +293,7 @@ impl Reporter {
         if with_readings {
             out.raw(readings)?;
         }
+        self.queue.sent(through);
         Ok(Some(Sent { seq, with_readings, more }))
     }
 
@@ -299,6 +302,7 @@ impl Reporter {
         if !self.welcome || answer.epoch != self.given {
             return false;
         }
+        self.queue.answered();
         self.acknowledge(answer.acknowledged);
         true
     }
@@ -331,11 +335,6 @@ impl Reporter {
         }
     }
 
-    /// The agent has something to say behind a hello. To repeat one does no harm.
-    pub fn greet_again(&mut self) {
-        self.welcome = false;
-    }
-
     /// The server refused a message or a hello.
     pub fn refused(&mut self, refused: &Refused) -> Next {
         match Reason::from_number(refused.reason) {
@@ -348,7 +347,11 @@ impl Reporter {
                 self.welcome = false;
                 Next::Superseded
             }
-            Reason::Store | Reason::Malformed | Reason::TooMany | Reason::Unknown => Next::Later,
+            Reason::Clone => {
+                self.welcome = false;
+                Next::Clone
+            }
+            Reason::Store | Reason::Malformed | Reason::TooMany | Reason::Undecided | Reason::Unknown => Next::Later,
         }
     }
 }

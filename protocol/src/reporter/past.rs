@@ -9,6 +9,7 @@ use crate::queue::What;
 impl Reporter {
     /// The server answered the hello. Answers whether that ends what was read before: false if all goes on.
     pub fn welcomed(&mut self, welcome: &Welcome) -> bool {
+        self.queue.answered();
         if welcome.epoch >= self.given {
             self.kinds =
                 welcome.kinds.iter().fold(0, |bits, kind| bits | 1u64.checked_shl((*kind).into()).unwrap_or(0));

@@ -377,9 +377,12 @@ impl Agent {
                 let differs: Option<Differs> = next.map(|record| record.decode().expect("decodes"));
                 if self.reporter.answered(&answer) && self.sent_part {
                     self.parts.pop_front();
-                    if self.parts.is_empty() {
-                        self.ledger.answered(&answer, differs.as_ref());
+                    if self.parts.is_empty() && differs.is_none() {
+                        self.ledger.answered(&answer);
                     }
+                }
+                if let Some(differs) = differs {
+                    self.ledger.differs(&differs);
                 }
                 self.sent_part = false;
             }

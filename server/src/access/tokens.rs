@@ -185,6 +185,20 @@ impl Role {
     }
 }
 
+/// Whose API token it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// What it allows.
+    pub role: Role,
+    /// The token's id; [`ADMIN`] for the one of the data directory.
+    pub id: String,
+    /// What it is for.
+    pub name: String,
+}
+
+/// Stands for the id of the data directory's token, which has no row.
+pub const ADMIN: &str = "admin";
+
 /// All API tokens, and the admin token.
 #[derive(Debug)]
 pub struct ApiTokens {
@@ -201,16 +215,17 @@ impl ApiTokens {
         }
     }
 
-    /// What whoever shows `token` may do; `None`: nothing.
-    pub fn authenticate(&self, token: &str) -> Option<Role> {
+    /// Who shows `token`; `None`: nobody who may do anything.
+    pub fn authenticate(&self, token: &str) -> Option<Holder> {
         if token.len() > LONGEST {
             return None;
         }
         if same(&self.admin, &hash(token.as_bytes())) {
-            return Some(Role::Admin);
+            return Some(Holder { role: Role::Admin, id: ADMIN.into(), name: String::new() });
         }
+        let row = find(&self.rows, token, |row| &row.hash)?;
         // A role of a later version gives no rights in this one.
-        Role::parse(&find(&self.rows, token, |row| &row.hash)?.role)
+        Some(Holder { role: Role::parse(&row.role)?, id: row.id.clone(), name: row.name.clone() })
     }
 
     /// Makes one, to be stored and then applied. The secret is shown this once.
@@ -466,22 +481,22 @@ mod tests {
     fn an_api_token_has_its_role() {
         let admin = Secret::api_token().expect("random");
         let mut tokens = ApiTokens::new(&admin, vec![]);
-        assert_eq!(tokens.authenticate(admin.expose()), Some(Role::Admin));
+        assert_eq!(tokens.authenticate(admin.expose()).map(|holder| holder.role), Some(Role::Admin));
         for role in [Role::Admin, Role::Viewer] {
             let (secret, row) = tokens.make(role, "wall display", NOW).expect("a token");
             assert_eq!(tokens.authenticate(secret.expose()), None, "not before it is stored");
             let id = row.id.clone();
             tokens.apply(row);
-            assert_eq!(tokens.authenticate(secret.expose()), Some(role));
+            assert_eq!(tokens.authenticate(secret.expose()).map(|holder| holder.role), Some(role));
             assert_eq!(tokens.get(&id).map(|row| row.role.as_str()), Some(role.as_str()));
             assert_eq!(Role::parse(role.as_str()), Some(role));
             let again = ApiTokens::new(&admin, tokens.list().into_iter().cloned().collect());
-            assert_eq!(again.authenticate(secret.expose()), Some(role));
+            assert_eq!(again.authenticate(secret.expose()).map(|holder| holder.role), Some(role));
             assert!(tokens.revoke(&id));
             assert!(!tokens.revoke(&id));
             assert_eq!(tokens.authenticate(secret.expose()), None);
         }
-        assert_eq!(tokens.authenticate(admin.expose()), Some(Role::Admin));
+        assert_eq!(tokens.authenticate(admin.expose()).map(|holder| holder.role), Some(Role::Admin));
         for wrong in ["", "admin", &admin.expose()[1..], &"a".repeat(LONGEST + 1)] {
             assert_eq!(tokens.authenticate(wrong), None);
         }

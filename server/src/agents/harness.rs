@@ -3,8 +3,9 @@
 use super::{Over, take};
 use crate::access::keys::Keys;
 use crate::access::secret::{Secret, hash};
+use crate::access::tokens::Role;
 use crate::api::types;
-use crate::fleet::{EventSelect, Fleet, HostCell};
+use crate::fleet::{By, EventSelect, Fleet, HostCell};
 use crate::listen::{Content, Response};
 use crate::store::memory::MemoryStore;
 use crate::test_dir::TestDir;
@@ -25,6 +26,11 @@ use std::time::{Duration, Instant};
 
 /// So long nothing here should take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Some operator.
+pub(crate) fn by() -> By {
+    By { role: Role::Admin, token: "admin".into(), name: String::new(), peer: "::1".into() }
+}
 
 /// A server without a port.
 pub(crate) struct Bench {
@@ -55,7 +61,7 @@ impl Bench {
 
     pub fn token(&self, uses: Option<u32>) -> String {
         let new = types::NewJoinToken { uses, ..Default::default() };
-        let made = block_on(self.fleet.make_join_token(new)).expect("a token");
+        let made = block_on(self.fleet.make_join_token(&by(), new)).expect("a token");
         made.join.parse::<JoinString>().expect("a join string").token
     }
 

@@ -1,9 +1,10 @@
 //! `POST /agent/v1/hello`
 
 use super::{Over, keeps_nothing, orders, records, refuse, says};
+use crate::fleet::boards::Verdict;
 use crate::fleet::host::Outcome;
 use crate::fleet::liveness::HostState;
-use crate::fleet::{Fleet, Turn};
+use crate::fleet::{Fleet, HostCell, Turn};
 use crate::listen::Response;
 use crate::store::HostFacts;
 use muster_protocol::batch::Reason;
@@ -21,6 +22,7 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8], over: Over<'_
         Ok(_) => return says(400, "this server knows no such stream"),
         Err(malformed) => return says(400, &malformed.to_string()),
     };
+    let offer = confirmed.renewed.filter(|offer| is_free(fleet, turn.cell(), &offer.hash));
     let facts = HostFacts {
         agent_version: fact(hello.agent_version),
         os: fact(hello.os),
@@ -29,6 +31,17 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8], over: Over<'_
     };
     let now = fleet.now();
     let mut outcome = Outcome::default();
+    let judged = turn.live().judge(hello.fingerprint, now, &mut outcome);
+    if let Some(reason) = refusal(&judged) {
+        let cell = Arc::clone(turn.cell());
+        if judged == (Verdict::Clone { again: false }) {
+            log::warn!("host {}: another board uses its credential, and is told to join by itself", cell.id);
+        }
+        return match fleet.settle(turn, outcome).wait().await {
+            Ok(()) => refuse(&cell, reason),
+            Err(_) => refuse(&cell, Reason::Store),
+        };
+    }
     let (hail, place) = {
         let mut live = turn.live();
         let active = live.liveness.state() == HostState::Active;
@@ -41,6 +54,7 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8], over: Over<'_
                 live.conflict(now, &mut outcome);
             }
             Hail::Welcome { new, .. } => {
+                live.offered(offer, &mut outcome);
                 live.greet(hello.interval_ms, facts, new, now, &mut outcome);
                 live.confirm_trust(confirmed.trust_revision, &mut outcome);
             }
@@ -71,9 +85,23 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8], over: Over<'_
                 {
                     writer.record(Kind::Session, &session)?;
                 }
-                orders::append(fleet, &cell, writer)
+                orders::append(fleet, &cell, true, writer)
             })
         }
+    }
+}
+
+/// Whether no other host has the credential with this hash.
+fn is_free(fleet: &Fleet, cell: &HostCell, hash: &[u8; 32]) -> bool {
+    fleet.by_credential(hash).is_none_or(|other| other.id == cell.id)
+}
+
+/// What a board is told that is not the one that the host is known by.
+fn refusal(verdict: &Verdict) -> Option<Reason> {
+    match verdict {
+        Verdict::Same | Verdict::Moved => None,
+        Verdict::Undecided => Some(Reason::Undecided),
+        Verdict::Clone { .. } => Some(Reason::Clone),
     }
 }
 

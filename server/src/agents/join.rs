@@ -1,6 +1,6 @@
 //! `POST /agent/v1/join`
 
-use super::{one_record, says};
+use super::{one_record, revoked, says};
 use crate::access::secret::number;
 use crate::fleet::Fleet;
 use crate::fleet::enlist::{Enlisted, NotEnlisted};
@@ -28,6 +28,7 @@ pub(super) async fn answer(fleet: &Fleet, credential: [u8; 32], body: &[u8]) -> 
             one_record(Kind::Joined, &Joined { host, name: &name }).known(number(&credential))
         }
         Err(NotEnlisted::Token(refusal)) => says(403, &refusal.to_string()),
+        Err(NotEnlisted::Revoked) => revoked(),
         Err(NotEnlisted::Store(error)) => says(503, &format!("the server cannot store it now: {error}")),
     }
 }

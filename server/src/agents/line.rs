@@ -3,7 +3,7 @@
 //! The credential is presented once, when it is opened. What ends the credential has to end the line:
 //! [`Lines::cut`](crate::fleet::lines::Lines::cut).
 
-use super::{Over, idle_of, paced, refuse, take};
+use super::{Over, idle_of, paced, refuse, take, turned_away};
 use crate::fleet::{Fleet, HostCell};
 use crate::listen::{Content, Line, Response};
 use muster_protocol::batch::{Answer, Digest, ListEnd, Reason};
@@ -22,7 +22,7 @@ async fn serve(fleet: Arc<Fleet>, cell: Arc<HostCell>, credential: [u8; 32], mut
     let _entered = cell.lines.enter(line.handle().clone());
     // Whoever ends a credential cuts its host's lines afterwards, so that one of both is seen.
     let is_good = fleet.by_credential(&credential).is_some_and(|known| known.id == cell.id);
-    if !is_good || cell.live().is_removed() {
+    if !is_good || turned_away(&cell.live()).is_some() {
         return line.close().await;
     }
     match talk(&fleet, &cell, &mut line).await {

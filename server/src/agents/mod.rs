@@ -12,6 +12,7 @@ mod session;
 mod tests;
 
 use crate::access::secret::{hash, number};
+use crate::fleet::host::Host;
 use crate::fleet::{Fleet, HostCell};
 use crate::listen::{Handle, Request, Response};
 use muster_protocol::batch::{Reason, Refused};
@@ -58,8 +59,12 @@ pub async fn answer(fleet: &Arc<Fleet>, mut request: Request) -> Response {
     let Some(cell) = fleet.by_credential(&credential) else {
         return says(401, "this credential is not known here: join again");
     };
-    if cell.live().is_removed() {
-        return gone();
+    let turned_away = turned_away(&cell.live());
+    if let Some(answer) = turned_away {
+        return answer;
+    }
+    if let Err(error) = fleet.shown(&cell, &credential).await {
+        log::debug!("host {}: that its new credential is in use is not stored yet: {error}", cell.id);
     }
     let idle = idle_of(&cell);
     let answer = match (request.method.as_str(), what.as_str()) {
@@ -148,8 +153,8 @@ async fn take(fleet: &Fleet, cell: &Arc<HostCell>, body: &[u8], is_hello: bool, 
         return keeps_nothing(fleet, cell);
     }
     let Ok(turn) = fleet.turn(cell).await else { return keeps_nothing(fleet, cell) };
-    if turn.live().is_removed() {
-        return gone(); // While this waited.
+    if let Some(answer) = turned_away(&turn.live()) {
+        return answer; // While this waited.
     }
     if is_hello { hello::answer(fleet, turn, body, over).await } else { report::answer(fleet, turn, body, over).await }
 }
@@ -160,8 +165,14 @@ fn keeps_nothing(fleet: &Fleet, cell: &HostCell) -> Response {
     refuse(cell, Reason::Store)
 }
 
-fn gone() -> Response {
-    says(410, "this host was removed on the server")
+/// What a host is told whom operators do not want any more.
+fn turned_away(host: &Host) -> Option<Response> {
+    let gone = host.is_removed().then(|| says(410, "this host was removed on the server"));
+    gone.or_else(|| host.is_revoked().then(revoked))
+}
+
+fn revoked() -> Response {
+    says(401, "this credential was revoked: join again with a new join string")
 }
 
 /// A credential is 64 hexadecimal digits; its hash is of the text.

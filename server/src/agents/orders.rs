@@ -2,15 +2,27 @@
 
 use crate::fleet::{Fleet, HostCell};
 use crate::store::FleetRow;
-use muster_protocol::orders::{Trust, Trusted};
+use muster_protocol::orders::{Renew, Renewed, Trust, Trusted};
 use muster_protocol::record::{Full, Kind, Malformed, Reader, Writer};
 
-/// Appends it to the answer of a hello or of a report.
-pub(super) fn append(fleet: &Fleet, cell: &HostCell, writer: &mut Writer<'_>) -> Result<(), Full> {
-    match fleet.untold(cell) {
-        Some(row) => writer.record(Kind::Trust, &trust(&row)),
-        None => Ok(()),
+/// Appends it to the answer of a hello (`behind_welcome`) or of a report.
+pub(super) fn append(
+    fleet: &Fleet,
+    cell: &HostCell,
+    behind_welcome: bool,
+    writer: &mut Writer<'_>,
+) -> Result<(), Full> {
+    if let Some(row) = fleet.untold(cell) {
+        writer.record(Kind::Trust, &trust(&row))?;
     }
+    let mut live = cell.live();
+    if let Some(settings) = live.settings(behind_welcome) {
+        writer.record(Kind::Settings, &settings)?;
+    }
+    if let Some(number) = live.renewal() {
+        writer.record(Kind::Renew, &Renew { number })?;
+    }
+    Ok(())
 }
 
 fn trust(row: &FleetRow) -> Trust<'_> {
@@ -27,6 +39,8 @@ fn trust(row: &FleetRow) -> Trust<'_> {
 pub(super) struct Confirmed {
     /// The revision of what it recognises and reaches the server by; `None` if it does not say.
     pub trust_revision: Option<u64>,
+    /// The new credential that it has made.
+    pub renewed: Option<Renewed>,
 }
 
 impl Confirmed {
@@ -34,8 +48,10 @@ impl Confirmed {
     pub(super) fn read(records: &mut Reader<'_>) -> Result<Confirmed, Malformed> {
         let mut confirmed = Confirmed::default();
         while let Some(record) = records.next_record()? {
-            if record.kind == Kind::Trusted {
-                confirmed.trust_revision = Some(record.decode::<Trusted>()?.revision);
+            match record.kind {
+                Kind::Trusted => confirmed.trust_revision = Some(record.decode::<Trusted>()?.revision),
+                Kind::Renewed => confirmed.renewed = Some(record.decode()?),
+                _ => {}
             }
         }
         Ok(confirmed)

@@ -32,7 +32,7 @@ pub(super) async fn answer(fleet: &Fleet, turn: Turn, body: &[u8], over: Over<'_
                 if let Some(differs) = &received.differs {
                     writer.record(Kind::Differs, differs)?;
                 }
-                orders::append(fleet, &cell, writer)
+                orders::append(fleet, &cell, false, writer)
             })
         }
         Err(_) => keeps_nothing(fleet, &cell),

@@ -1,7 +1,7 @@
 //! `POST /r`: a report in as few bytes as a request can have. A session in front of the message says whose it is.
 
 use super::line::says_something;
-use super::{Over, gone, idle_of, message, one_record, says};
+use super::{Over, idle_of, message, one_record, says, turned_away};
 use crate::access::secret::number;
 use crate::fleet::Fleet;
 use crate::listen::{Content, Request, Response};
@@ -34,8 +34,11 @@ pub(super) async fn answer(fleet: &Arc<Fleet>, mut request: Request) -> Response
         Timer::after(UNKNOWN).await;
         return one_record(Kind::Refused, &Refused { reason: Reason::HelloFirst as u8, epoch: 0 });
     };
-    let answer =
-        if cell.live().is_removed() { gone() } else { message(fleet, &cell, &mut request, false, Over::Session).await };
+    let turned_away = turned_away(&cell.live());
+    let answer = match turned_away {
+        Some(answer) => answer,
+        None => message(fleet, &cell, &mut request, false, Over::Session).await,
+    };
     answer.keep_idle(idle_of(&cell)).known(number(&credential))
 }
 

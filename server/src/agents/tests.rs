@@ -2,7 +2,7 @@
 
 mod transport;
 
-use super::harness::{Agent, Bench, one_record};
+use super::harness::{Agent, Bench, by, one_record};
 use crate::access::fleet_key::FleetKey;
 use crate::listen::{self, Limits};
 use futures_lite::future::block_on;
@@ -158,7 +158,7 @@ fn who_is_not_let_in_is_told_why() {
     assert_eq!(post(&client, "join", &stranger.credential, &[1; 5000]).0, 413);
     assert_eq!(post(&client, "join", "", &[]).0, 401);
 
-    block_on(port.bench.fleet.remove_host("pi")).expect("removed");
+    block_on(port.bench.fleet.remove_host(&by(), "pi")).expect("removed");
     assert_eq!(post(&client, "hello", &agent.credential, &hello).0, 410);
     assert_eq!(post(&client, "report", &agent.credential, &[]).0, 410);
 }

@@ -3,9 +3,9 @@
 use super::page::Paging;
 use super::problem::{problem, read_body, shown};
 use super::query::Query;
-use super::types::{ChangeHost, Host, Page, Problem};
+use super::types::{ChangeHost, ChangeHosts, Host, Page, Problem};
 use super::{ApiAnswer, ApiRequest, Handled};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, HostChange, INTERVALS_MS};
 use muster_protocol::limits;
 
 /// Hosts
@@ -24,8 +24,8 @@ use muster_protocol::limits;
 )]
 pub fn list(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
     let query = Query::new(request.query, &["removed", "cursor", "limit"])?;
-    let paging = Paging::read(&query, "hosts")?;
-    let hosts = fleet.hosts(query.flag("removed")?);
+    let paging = Paging::<2>::read(&query, "hosts")?;
+    let hosts = fleet.hosts(query.flag("removed")?, paging.after.as_ref(), paging.limit + 1);
     Ok(ApiAnswer::json(200, &paging.page(hosts, |host| [&host.name, &host.id])))
 }
 
@@ -42,7 +42,7 @@ pub fn show(fleet: &Fleet, request: &ApiRequest<'_>, host: &str) -> Handled {
     Ok(ApiAnswer::json(200, &fleet.host(host)?))
 }
 
-/// Rename a host
+/// Change a host: its name, or how often it reports
 #[utoipa::path(
     patch,
     path = "/api/v1/hosts/{host}",
@@ -54,14 +54,62 @@ pub fn show(fleet: &Fleet, request: &ApiRequest<'_>, host: &str) -> Handled {
 pub async fn change(fleet: &Fleet, request: &ApiRequest<'_>, host: &str) -> Handled {
     Query::new(request.query, &[])?;
     let change: ChangeHost = read_body(request.body)?;
-    let name = change.name.ok_or_else(|| problem(422, "nothing to change: give `name`"))?;
-    check_name(&name)?;
-    Ok(ApiAnswer::json(200, &fleet.rename_host(host, &name).await?))
+    if change == ChangeHost::default() {
+        return Err(problem(422, "nothing to change: give `name` or `interval`"));
+    }
+    change.name.as_deref().map(check_name).transpose()?;
+    let interval_ms = change.interval.map(interval_ms).transpose()?;
+    let change = HostChange { name: change.name, interval_ms };
+    Ok(ApiAnswer::json(200, &fleet.change_host(request.by()?, host, change).await?))
+}
+
+/// Change how often hosts with a label report
+///
+/// All hosts that have the labels now; those that join later are not changed. Nothing is skipped over: if the store
+/// fails in the middle, repeat it.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/hosts",
+    tag = "hosts",
+    params(("label" = Vec<String>, Query, description = "`key=value`; all of them must match; at least one")),
+    request_body = ChangeHosts,
+    responses((status = 200, description = "All of these hosts as they are now, by name", body = Page<Host>)),
+)]
+pub async fn change_all(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
+    let query = Query::new(request.query, &["label"])?;
+    let label = |text: &String| match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(problem(400, format!("label={}: give key=value", shown(text)))),
+    };
+    let labels = query.all("label").iter().map(label).collect::<Result<Vec<_>, _>>()?;
+    if labels.is_empty() {
+        return Err(problem(400, "give a `label`: without one this would change every host"));
+    }
+    let change: ChangeHosts = read_body(request.body)?;
+    let hosts = fleet.set_interval_of(request.by()?, &labels, interval_ms(change.interval)?).await?;
+    Ok(ApiAnswer::json(200, &Page { items: hosts, next: None }))
+}
+
+/// In milliseconds.
+fn interval_ms(seconds: Option<f64>) -> Result<Option<u32>, Problem> {
+    let Some(seconds) = seconds else { return Ok(None) };
+    // A float that is no number or too large becomes one that is out of bounds.
+    let ms = (seconds * 1000.0).round() as u32;
+    match INTERVALS_MS.contains(&ms) {
+        true => Ok(Some(ms)),
+        false => {
+            let (least, most) = (INTERVALS_MS.start() / 1000, INTERVALS_MS.end() / 1000);
+            Err(problem(
+                422,
+                format!("interval: give {least} to {most} seconds, or null for what the agent was started with"),
+            ))
+        }
+    }
 }
 
 /// Remove a host
 ///
-/// Its agent is refused from now on. Its history stays.
+/// Its agent is refused from now on. Its history stays. For 30 days it can be restored.
 #[utoipa::path(
     delete,
     path = "/api/v1/hosts/{host}",
@@ -71,7 +119,52 @@ pub async fn change(fleet: &Fleet, request: &ApiRequest<'_>, host: &str) -> Hand
 )]
 pub async fn remove(fleet: &Fleet, request: &ApiRequest<'_>, host: &str) -> Handled {
     Query::new(request.query, &[])?;
-    Ok(ApiAnswer::json(200, &fleet.remove_host(host).await?))
+    Ok(ApiAnswer::json(200, &fleet.remove_host(request.by()?, host).await?))
+}
+
+/// Restore a removed host
+///
+/// With its history and its credential. If its name is taken meanwhile, it gets a number.
+#[utoipa::path(
+    post,
+    path = "/api/v1/hosts/{host}/restore",
+    tag = "hosts",
+    params(("host" = String, Path, description = "Its id, or the name that it had")),
+    responses((status = 200, description = "The host as it is now", body = Host)),
+)]
+pub async fn restore(fleet: &Fleet, request: &ApiRequest<'_>, host: &str) -> Handled {
+    Query::new(request.query, &[])?;
+    Ok(ApiAnswer::json(200, &fleet.restore_host(request.by()?, host).await?))
+}
+
+/// Ask a host for a new credential
+///
+/// Its agent makes it with its next report. The old one counts until the new one is first used.
+#[utoipa::path(
+    post,
+    path = "/api/v1/hosts/{host}/credential/rotate",
+    tag = "hosts",
+    params(("host" = String, Path, description = "Its id or name")),
+    responses((status = 200, description = "The host as it is now", body = Host)),
+)]
+pub async fn rotate_credential(fleet: &Fleet, request: &ApiRequest<'_>, host: &str) -> Handled {
+    Query::new(request.query, &[])?;
+    Ok(ApiAnswer::json(200, &fleet.rotate_credential(request.by()?, host).await?))
+}
+
+/// Revoke a host's credential
+///
+/// At once. Its agent has to join again, and is a new host then.
+#[utoipa::path(
+    post,
+    path = "/api/v1/hosts/{host}/credential/revoke",
+    tag = "hosts",
+    params(("host" = String, Path, description = "Its id or name")),
+    responses((status = 200, description = "The host as it is now", body = Host)),
+)]
+pub async fn revoke_credential(fleet: &Fleet, request: &ApiRequest<'_>, host: &str) -> Handled {
+    Query::new(request.query, &[])?;
+    Ok(ApiAnswer::json(200, &fleet.revoke_credential(request.by()?, host).await?))
 }
 
 /// Refuses what no host can be called.
@@ -93,6 +186,26 @@ pub fn check_name(name: &str) -> Result<(), Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn intervals() {
+        assert_eq!(interval_ms(None), Ok(None));
+        assert_eq!(interval_ms(Some(1.0)), Ok(Some(1000)));
+        assert_eq!(interval_ms(Some(3600.0)), Ok(Some(3_600_000)));
+        for bad in [0.0, 0.9, 3600.1, -5.0, f64::NAN, f64::INFINITY, 1e300] {
+            assert_eq!(interval_ms(Some(bad)).expect_err("a problem").status, 422, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_not_what_is_null() {
+        let read = |body: &str| read_body::<ChangeHost>(body.as_bytes()).map_err(|problem| problem.status);
+        assert_eq!(read("{}"), Ok(ChangeHost::default()));
+        assert_eq!(read(r#"{"interval": null}"#).map(|change| change.interval), Ok(Some(None)));
+        assert_eq!(read(r#"{"interval": 30}"#).map(|change| change.interval), Ok(Some(Some(30.0))));
+        assert_eq!(read_body::<ChangeHosts>(b"{}").map_err(|problem| problem.status), Err(422));
+        assert_eq!(read_body::<ChangeHosts>(br#"{"interval": null}"#).map(|change| change.interval), Ok(None));
+    }
 
     #[test]
     fn names() {

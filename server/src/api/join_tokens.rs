@@ -44,7 +44,7 @@ pub async fn make(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
     let body: &[u8] = if request.body.is_empty() { b"{}" } else { request.body };
     let new: NewJoinToken = read_body(body)?;
     check(&new)?;
-    Ok(ApiAnswer::json(201, &fleet.make_join_token(new).await?))
+    Ok(ApiAnswer::json(201, &fleet.make_join_token(request.by()?, new).await?))
 }
 
 /// Revoke a join token
@@ -59,7 +59,7 @@ pub async fn make(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
 )]
 pub async fn revoke(fleet: &Fleet, request: &ApiRequest<'_>, id: &str) -> Handled {
     Query::new(request.query, &[])?;
-    fleet.revoke_join_token(id).await?;
+    fleet.revoke_join_token(request.by()?, id).await?;
     Ok(ApiAnswer::empty(204))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! [`types`] has the objects, [`router`] the table of routes, and one file each resource. [`openapi`] describes them.
 
+mod audit;
 mod containers;
 mod events;
 mod healthz;
@@ -25,6 +26,7 @@ pub use events::SUBJECTS as EVENT_SUBJECTS;
 pub use router::answer;
 pub use stream::EventStream;
 
+use crate::fleet::By;
 use serde::Serialize;
 
 /// A request, after the transport has bounded its size and looked up its token.
@@ -38,10 +40,22 @@ pub struct ApiRequest<'a> {
     pub query: &'a [(String, String)],
     /// All of it. Longer than [`BODY`] is refused.
     pub body: &'a [u8],
-    /// Of its token; `None` without a valid one.
-    pub role: Option<Role>,
+    /// Who asks; `None` without a valid token.
+    pub by: Option<&'a By>,
     /// The header `Last-Event-ID`.
     pub last_event_id: Option<&'a str>,
+}
+
+impl<'a> ApiRequest<'a> {
+    /// What its token allows.
+    pub fn role(&self) -> Option<Role> {
+        self.by.map(|by| by.role)
+    }
+
+    /// Who asks for a change. The router lets nobody else come so far.
+    fn by(&self) -> Result<&'a By, types::Problem> {
+        self.by.ok_or_else(|| problem::problem(401, "this needs a valid API token"))
+    }
 }
 
 /// The longest body that a request can have: a join token's labels at their limits fit.

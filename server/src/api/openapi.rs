@@ -2,7 +2,7 @@
 
 use super::types::Problem;
 use super::{ApiAnswer, Handled};
-use super::{containers, events, healthz, hosts, join_tokens, keys, stream, tokens};
+use super::{audit, containers, events, healthz, hosts, join_tokens, keys, stream, tokens};
 use std::sync::OnceLock;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -16,7 +16,11 @@ use utoipa::{Modify, OpenApi as _};
         hosts::list,
         hosts::show,
         hosts::change,
+        hosts::change_all,
         hosts::remove,
+        hosts::restore,
+        hosts::rotate_credential,
+        hosts::revoke_credential,
         containers::list,
         containers::find,
         containers::show,
@@ -28,6 +32,7 @@ use utoipa::{Modify, OpenApi as _};
         tokens::list,
         tokens::make,
         tokens::revoke,
+        audit::list,
         keys::status,
         keys::prepare,
         keys::rotate,
@@ -136,6 +141,8 @@ mod tests {
             "NewApiToken",
             "MadeApiToken",
             "ChangeHost",
+            "ChangeHosts",
+            "Audit",
             "Healthz",
             "KeyStatus",
             "RotateKey",

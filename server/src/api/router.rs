@@ -3,7 +3,7 @@
 use super::problem::{problem, shown};
 use super::types::Problem;
 use super::{ApiAnswer, ApiRequest, Handled, Role, query};
-use super::{containers, events, healthz, hosts, join_tokens, keys, openapi, stream, tokens};
+use super::{audit, containers, events, healthz, hosts, join_tokens, keys, openapi, stream, tokens};
 use crate::fleet::Fleet;
 
 /// One line of the table of routes.
@@ -23,7 +23,11 @@ enum Operation {
     ListHosts,
     ShowHost,
     ChangeHost,
+    ChangeHosts,
     RemoveHost,
+    RestoreHost,
+    RotateCredential,
+    RevokeCredential,
     ListContainers,
     FindContainer,
     ShowContainer,
@@ -35,6 +39,7 @@ enum Operation {
     ListTokens,
     MakeToken,
     RevokeToken,
+    ListAudit,
     ShowKeys,
     PrepareKey,
     RotateKey,
@@ -55,11 +60,15 @@ const VIEWER: Option<Role> = Some(Role::Viewer);
 const ADMIN: Option<Role> = Some(Role::Admin);
 
 /// All routes.
-pub const ROUTES: [Route; 25] = [
+pub const ROUTES: [Route; 30] = [
     route("GET", "/api/v1/hosts", VIEWER, Operation::ListHosts),
     route("GET", "/api/v1/hosts/{host}", VIEWER, Operation::ShowHost),
     route("PATCH", "/api/v1/hosts/{host}", ADMIN, Operation::ChangeHost),
     route("DELETE", "/api/v1/hosts/{host}", ADMIN, Operation::RemoveHost),
+    route("PATCH", "/api/v1/hosts", ADMIN, Operation::ChangeHosts),
+    route("POST", "/api/v1/hosts/{host}/restore", ADMIN, Operation::RestoreHost),
+    route("POST", "/api/v1/hosts/{host}/credential/rotate", ADMIN, Operation::RotateCredential),
+    route("POST", "/api/v1/hosts/{host}/credential/revoke", ADMIN, Operation::RevokeCredential),
     route("GET", "/api/v1/containers", VIEWER, Operation::ListContainers),
     route("GET", "/api/v1/containers/{container}", VIEWER, Operation::FindContainer),
     route("GET", "/api/v1/containers/{host}/{container}", VIEWER, Operation::ShowContainer),
@@ -71,6 +80,7 @@ pub const ROUTES: [Route; 25] = [
     route("GET", "/api/v1/tokens", VIEWER, Operation::ListTokens),
     route("POST", "/api/v1/tokens", ADMIN, Operation::MakeToken),
     route("DELETE", "/api/v1/tokens/{id}", ADMIN, Operation::RevokeToken),
+    route("GET", "/api/v1/audit", ADMIN, Operation::ListAudit),
     route("GET", "/api/v1/keys", VIEWER, Operation::ShowKeys),
     route("POST", "/api/v1/keys/prepare", ADMIN, Operation::PrepareKey),
     route("POST", "/api/v1/keys/rotate", ADMIN, Operation::RotateKey),
@@ -94,6 +104,9 @@ pub async fn answer(fleet: &Fleet, request: &ApiRequest<'_>) -> ApiAnswer {
             run(fleet, request, operation, &parameters).await.unwrap_or_else(|problem| ApiAnswer::problem(&problem))
         }
         Err(Refused { problem, header }) => {
+            if let (403, Some(by)) = (problem.status, request.by) {
+                fleet.note_denied(by, &format!("{} {}", shown(request.method), shown(request.path)));
+            }
             let answer = ApiAnswer::problem(&problem);
             match header {
                 Some((name, value)) => answer.header(name, value),
@@ -122,7 +135,7 @@ fn find(request: &ApiRequest<'_>) -> Result<(Operation, Vec<String>), Refused> {
         ROUTES.iter().filter_map(|route| Some((route, parameters(route.path, request.path)?))).collect();
     let open = here.iter().any(|(route, _)| route.role.is_none());
     // Who has no token does not learn which paths there are.
-    if request.role.is_none() && request.path.starts_with(API) && !open {
+    if request.by.is_none() && request.path.starts_with(API) && !open {
         return Err(Refused {
             problem: problem(401, "this needs a valid API token: send it as `Authorization: Bearer TOKEN`"),
             header: Some(("www-authenticate", "Bearer".to_string())),
@@ -143,8 +156,8 @@ fn find(request: &ApiRequest<'_>) -> Result<(Operation, Vec<String>), Refused> {
             header: Some(("allow", allowed)),
         });
     };
-    if route.role > request.role {
-        return Err(problem(403, "this token may only read: changes need one with the role admin").into());
+    if route.role > request.role() {
+        return Err(problem(403, "this token may only read: this needs one with the role admin").into());
     }
     let decoded: Option<Vec<String>> = parameters.iter().map(|part| query::decode(part)).collect();
     match decoded {
@@ -182,6 +195,10 @@ async fn run(fleet: &Fleet, request: &ApiRequest<'_>, operation: Operation, para
         (Operation::ShowHost, [host]) => hosts::show(fleet, request, host),
         (Operation::ChangeHost, [host]) => hosts::change(fleet, request, host).await,
         (Operation::RemoveHost, [host]) => hosts::remove(fleet, request, host).await,
+        (Operation::ChangeHosts, []) => hosts::change_all(fleet, request).await,
+        (Operation::RestoreHost, [host]) => hosts::restore(fleet, request, host).await,
+        (Operation::RotateCredential, [host]) => hosts::rotate_credential(fleet, request, host).await,
+        (Operation::RevokeCredential, [host]) => hosts::revoke_credential(fleet, request, host).await,
         (Operation::ListContainers, []) => containers::list(fleet, request).await,
         (Operation::FindContainer, [container]) => containers::find(fleet, request, container),
         (Operation::ShowContainer, [host, container]) => containers::show(fleet, request, host, container),
@@ -193,6 +210,7 @@ async fn run(fleet: &Fleet, request: &ApiRequest<'_>, operation: Operation, para
         (Operation::ListTokens, []) => tokens::list(fleet, request),
         (Operation::MakeToken, []) => tokens::make(fleet, request).await,
         (Operation::RevokeToken, [id]) => tokens::revoke(fleet, request, id).await,
+        (Operation::ListAudit, []) => audit::list(fleet, request).await,
         (Operation::ShowKeys, []) => keys::status(fleet, request),
         (Operation::PrepareKey, []) => keys::prepare(fleet, request).await,
         (Operation::RotateKey, []) => keys::rotate(fleet, request).await,
@@ -211,13 +229,19 @@ async fn run(fleet: &Fleet, request: &ApiRequest<'_>, operation: Operation, para
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::By;
 
-    fn request<'a>(method: &'a str, path: &'a str, role: Option<Role>) -> ApiRequest<'a> {
-        ApiRequest { method, path, query: &[], body: &[], role, last_event_id: None }
+    fn request<'a>(method: &'a str, path: &'a str, by: Option<&'a By>) -> ApiRequest<'a> {
+        ApiRequest { method, path, query: &[], body: &[], by, last_event_id: None }
+    }
+
+    fn by(role: Role) -> By {
+        By { role, token: "t".into(), name: String::new(), peer: "::1".into() }
     }
 
     fn found(method: &str, path: &str, role: Option<Role>) -> Result<(Operation, Vec<String>), (u16, Option<String>)> {
-        find(&request(method, path, role))
+        let by = role.map(by);
+        find(&request(method, path, by.as_ref()))
             .map_err(|refused| (refused.problem.status, refused.header.map(|(name, value)| format!("{name}: {value}"))))
     }
 
@@ -256,7 +280,8 @@ mod tests {
         for route in ROUTES.iter().filter(|route| route.role.is_some()) {
             let path = route.path.replace(['{', '}'], "");
             let allowed = found(route.method, &path, VIEWER).map(|_| ()).map_err(|(status, _)| status);
-            assert_eq!(allowed, if route.method == "GET" { Ok(()) } else { Err(403) }, "{}", route.path);
+            let only_reads = route.method == "GET" && route.path != "/api/v1/audit";
+            assert_eq!(allowed, if only_reads { Ok(()) } else { Err(403) }, "{}", route.path);
         }
     }
 

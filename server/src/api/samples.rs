@@ -12,6 +12,7 @@ pub fn host(name: &str) -> Host {
         labels: [("site".to_string(), "attic".to_string())].into(),
         last_seen: Some("2026-11-22T09:59:58.000Z".into()),
         interval: 5.0,
+        interval_set: None,
         engine: Engine {
             state: Some("ok".into()),
             since: Some("2026-11-22T09:00:00.000Z".into()),
@@ -26,6 +27,8 @@ pub fn host(name: &str) -> Host {
         hidden: 0,
         events_dropped: 0,
         conflict: false,
+        sync_error: false,
+        credential: "valid".into(),
     }
 }
 

@@ -18,7 +18,7 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Server-Sent Events: `event:` is `host`, `container`, `container_gone` (`{"host_id", "id"}`) or `event`, `data:`
 /// the object on one line. It continues without loss behind `Last-Event-ID`, or behind `last_event_id` in the query.
 /// Where it cannot, and at the start, comes `event: reset` with `{"reason", "newest_event"}`: read the lists then,
-/// and apply what follows to them. A client that does not read is cut.
+/// and apply what follows to them. A client that does not read is cut, and one whose token is revoked.
 #[utoipa::path(
     get,
     path = "/api/v1/stream",
@@ -32,9 +32,14 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub fn open(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
     let query = Query::new(request.query, &["last_event_id"])?;
     let resume = request.last_event_id.or(query.one("last_event_id")?);
-    let subscription = fleet.feed().subscribe(resume).map_err(|_| {
+    let by = request.by()?;
+    let subscription = fleet.feed().subscribe(&by.token, resume).map_err(|_| {
         problem(429, "as many clients as possible already watch, or the server is stopping; try again later")
     })?;
+    // A token that was revoked just now has not cut what was opened since.
+    if !fleet.still_knows(by) {
+        return Err(problem(401, "this token was revoked"));
+    }
     let body = Body::Stream(EventStream { subscription });
     let answer = ApiAnswer { status: 200, content_type: "text/event-stream", headers: Vec::new(), body };
     Ok(answer.uncached())
@@ -71,7 +76,7 @@ mod tests {
     #[test]
     fn the_stream_ends_with_the_feed() {
         let feed = Feed::new("b".into());
-        let subscription = feed.subscribe(None).expect("a place");
+        let subscription = feed.subscribe("t", None).expect("a place");
         feed.publish(Change::ContainerGone { host_id: "h".into(), id: "c".into() }, 0);
         feed.close();
         let chunks: Vec<Vec<u8>> = future::block_on(EventStream { subscription }.into_stream().collect());

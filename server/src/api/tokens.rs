@@ -41,7 +41,7 @@ pub async fn make(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
     Query::new(request.query, &[])?;
     let new: NewApiToken = read_body(request.body)?;
     check(&new)?;
-    Ok(ApiAnswer::json(201, &fleet.make_api_token(new).await?))
+    Ok(ApiAnswer::json(201, &fleet.make_api_token(request.by()?, new).await?))
 }
 
 /// Revoke an API token
@@ -54,7 +54,7 @@ pub async fn make(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
 )]
 pub async fn revoke(fleet: &Fleet, request: &ApiRequest<'_>, id: &str) -> Handled {
     Query::new(request.query, &[])?;
-    fleet.revoke_api_token(id).await?;
+    fleet.revoke_api_token(request.by()?, id).await?;
     Ok(ApiAnswer::empty(204))
 }
 

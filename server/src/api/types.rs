@@ -2,7 +2,7 @@
 //!
 //! Times are RFC 3339 in UTC, or null.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
@@ -41,8 +41,11 @@ pub struct Host {
     pub labels: BTreeMap<String, String>,
     /// When it was last heard.
     pub last_seen: Option<String>,
-    /// Seconds between its reports.
+    /// Seconds between its reports, as its agent says.
     pub interval: f64,
+    /// What operators have set of that, in force once its agent has heard of it; null: what the agent was started with.
+    #[serde(default)]
+    pub interval_set: Option<f64>,
     /// Its engine.
     pub engine: Engine,
     /// The version of its agent.
@@ -61,6 +64,12 @@ pub struct Host {
     pub events_dropped: u64,
     /// Another agent uses its credential: the card was copied.
     pub conflict: bool,
+    /// What is known of its containers could not be proven equal to what it has, though all of it was sent.
+    #[serde(default)]
+    pub sync_error: bool,
+    /// `valid`; `renewing`: its agent is to make a new one; `revoked`: it has to join again.
+    #[serde(default)]
+    pub credential: String,
 }
 
 /// A host's Docker engine.
@@ -299,6 +308,45 @@ pub struct ChangeHost {
     /// Its new name.
     #[serde(default)]
     pub name: Option<String>,
+    /// Seconds between its reports, 1 to 3600; null: what its agent was started with.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>)]
+    pub interval: Option<Option<f64>>,
+}
+
+/// Changes all hosts that have some labels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeHosts {
+    /// Seconds between their reports, 1 to 3600; null: what their agents were started with.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub interval: Option<f64>,
+}
+
+/// A field that was given, null or not, is something else than one that was left out.
+fn given<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Option<f64>>, D::Error> {
+    Option::deserialize(field).map(Some)
+}
+
+/// Something that an operator did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Audit {
+    /// Grows by one.
+    pub id: u64,
+    /// When.
+    pub time: String,
+    /// The id of the API token that was used; `admin` for the one of the data directory.
+    pub token: String,
+    /// What that token is for.
+    pub name: String,
+    /// The address that the request came from: perhaps a proxy's.
+    pub peer: String,
+    /// Such as `host.rename`; `denied` for what the token did not allow.
+    pub action: String,
+    /// Whom or what it was done to.
+    pub target: String,
+    /// Details.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// The server's keys, and how far what was changed of them is known.

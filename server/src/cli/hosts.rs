@@ -5,7 +5,7 @@ use super::exit::Failure;
 use super::human;
 use super::output::{Format, Table, json_line};
 use crate::api::query::encode;
-use crate::api::types::{ChangeHost, Host};
+use crate::api::types::{ChangeHost, ChangeHosts, Host, Page};
 use crate::time;
 use clap::{Args, Subcommand};
 use muster_dial::client::Method;
@@ -25,7 +25,7 @@ pub struct Hosts {
 enum Command {
     /// List hosts (also what `muster hosts` alone does)
     Ls(List),
-    /// Remove hosts: their agents are refused from now on, their history stays. Does not ask
+    /// Remove hosts: their agents are refused from now on, their history stays. Does not ask. See restore
     Rm {
         /// Id or name
         #[arg(required = true)]
@@ -38,10 +38,75 @@ enum Command {
         /// 1 to 64 letters, digits, '.', '_' and '-'
         name: String,
     },
+    /// Bring back hosts that were removed in the last 30 days, with their history
+    Restore {
+        /// Id, or the name that it had
+        #[arg(required = true)]
+        host: Vec<String>,
+    },
+    /// Set how often hosts report, and print which ones. Each hears of it with its next report
+    Set(Set),
+    /// Change or end what hosts prove themselves by
+    #[command(subcommand)]
+    Credential(Credential),
+}
+
+#[derive(Debug, Args)]
+struct Set {
+    /// Id or name
+    #[arg(required_unless_present = "label", conflicts_with = "label")]
+    host: Vec<String>,
+    /// All hosts that have this label now (those that join later keep their own); of several, all must match
+    #[arg(long, value_name = "KEY=VALUE", value_parser = read_label)]
+    label: Vec<String>,
+    /// Time between reports, 1s to 1h, or `default` for what each agent was started with. Events come at once anyway
+    #[arg(long, value_name = "TIME|default", value_parser = read_interval)]
+    interval: Interval,
+}
+
+/// Seconds, if not the default.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Interval(Option<f64>);
+
+fn read_interval(text: &str) -> Result<Interval, String> {
+    if text == "default" {
+        return Ok(Interval(None));
+    }
+    let seconds = time::parse_duration(text)?.as_secs_f64();
+    match (1.0..=3600.0).contains(&seconds) {
+        true => Ok(Interval(Some(seconds))),
+        false => Err("give 1s to 1h, or default".to_string()),
+    }
+}
+
+fn read_label(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((key, _)) if !key.is_empty() => Ok(text.to_string()),
+        _ => Err("a label is KEY=VALUE".to_string()),
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Credential {
+    /// Let agents make new credentials, with their next reports. The old ones count until then
+    Rotate {
+        /// Id or name
+        #[arg(required = true)]
+        host: Vec<String>,
+    },
+    /// Accept a host's credential no more, from now on. Its agent has to join again, and is a new host then
+    Revoke {
+        /// Id or name
+        #[arg(required = true)]
+        host: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]
 struct List {
+    /// Also those that were removed, while they can be restored
+    #[arg(short, long)]
+    all: bool,
     /// How to print
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -62,16 +127,51 @@ pub fn run(hosts: &Hosts, server: &Server, out: &mut dyn Write) -> Result<(), Fa
             Ok(())
         }
         Some(Command::Rename { host, name }) => {
-            let change = ChangeHost { name: Some(name.clone()) };
+            let change = ChangeHost { name: Some(name.clone()), interval: None };
             let path = format!("/api/v1/hosts/{}", encode(host));
             let host: Host = server.send(Method::PATCH, &path, &change)?;
             Ok(writeln!(out, "{}", host.name)?)
         }
+        Some(Command::Restore { host }) => each(host, "restore", server, out),
+        Some(Command::Set(flags)) => set(flags, server, out),
+        Some(Command::Credential(Credential::Rotate { host })) => each(host, "credential/rotate", server, out),
+        Some(Command::Credential(Credential::Revoke { host })) => each(host, "credential/revoke", server, out),
     }
 }
 
+/// Asks for the same for each host, and prints its name as it is then.
+fn each(hosts: &[String], what: &str, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
+    for host in hosts {
+        let path = format!("/api/v1/hosts/{}/{what}", encode(host));
+        let host: Host = server
+            .send(Method::POST, &path, &())
+            .map_err(|failure| failure.while_doing(format_args!("hosts {} {host}", what.replace('/', " "))))?;
+        writeln!(out, "{}", host.name)?;
+    }
+    Ok(())
+}
+
+fn set(flags: &Set, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
+    let Interval(interval) = flags.interval;
+    if !flags.label.is_empty() {
+        let labels: Vec<String> = flags.label.iter().map(|label| format!("label={}", encode(label))).collect();
+        let path = format!("/api/v1/hosts?{}", labels.join("&"));
+        let set: Page<Host> = server.send(Method::PATCH, &path, &ChangeHosts { interval })?;
+        return set.items.iter().try_for_each(|host| Ok(writeln!(out, "{}", host.name)?));
+    }
+    for host in &flags.host {
+        let change = ChangeHost { name: None, interval: Some(interval) };
+        let path = format!("/api/v1/hosts/{}", encode(host));
+        let host: Host = server
+            .send(Method::PATCH, &path, &change)
+            .map_err(|failure| failure.while_doing(format_args!("hosts set {host}")))?;
+        writeln!(out, "{}", host.name)?;
+    }
+    Ok(())
+}
+
 fn list(flags: &List, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
-    let hosts: Vec<Host> = server.list("/api/v1/hosts", &[])?;
+    let hosts: Vec<Host> = server.list("/api/v1/hosts", &[("removed", flags.all.to_string())])?;
     match flags.format {
         Format::Json => hosts.iter().try_for_each(|host| json_line(out, host)),
         Format::Table => table(&hosts, time::now_ms()).print(out),
@@ -81,11 +181,10 @@ fn list(flags: &List, server: &Server, out: &mut dyn Write) -> Result<(), Failur
 fn table(hosts: &[Host], now_ms: i64) -> Table {
     let mut table = Table::new(&["NAME", "ID", "STATE", "ENGINE", "CONTAINERS", "LAST SEEN", "AGENT"]);
     for host in hosts {
-        let conflict = if host.conflict { " (conflict)" } else { "" };
         table.row(vec![
             host.name.clone(),
             host.id.clone(),
-            format!("{}{conflict}", host.state),
+            state(host),
             engine(host, now_ms),
             containers(host),
             human::since(host.last_seen.as_deref(), now_ms).map_or("never".to_string(), |span| format!("{span} ago")),
@@ -93,6 +192,14 @@ fn table(hosts: &[Host], now_ms: i64) -> Table {
         ]);
     }
     table
+}
+
+/// Its state, and what is wrong with it.
+fn state(host: &Host) -> String {
+    let wrong =
+        [(host.conflict, "conflict"), (host.sync_error, "sync error"), (host.credential == "revoked", "revoked")];
+    let wrong: Vec<&str> = wrong.into_iter().filter_map(|(is_so, word)| is_so.then_some(word)).collect();
+    if wrong.is_empty() { host.state.clone() } else { format!("{} ({})", host.state, wrong.join(", ")) }
 }
 
 /// Its state and version; how long for, if it is not well.
@@ -120,6 +227,15 @@ mod tests {
     use crate::api::samples;
 
     #[test]
+    fn intervals_have_bounds_and_a_default() {
+        assert_eq!(read_interval("30s"), Ok(Interval(Some(30.0))));
+        assert_eq!(read_interval("default"), Ok(Interval(None)));
+        for wrong in ["0s", "999ms", "61m", "often", ""] {
+            assert!(read_interval(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn the_table_says_what_is_wrong() {
         let now = time::parse_ms("2026-11-22T10:00:00Z").expect("a time");
         let well = samples::host("pi1");
@@ -128,15 +244,17 @@ mod tests {
         ill.engine.since = Some("2026-11-22T09:59:00Z".into());
         ill.hidden = 5;
         ill.conflict = true;
+        ill.sync_error = true;
         let mut new = samples::host("pi3");
+        new.credential = "revoked".into();
         (new.engine.state, new.last_seen, new.agent_version) = (None, None, None);
         let mut out = Vec::new();
         table(&[well, ill, new], now).print(&mut out).expect("printed");
         let expected = "\
-NAME      ID                 STATE               ENGINE                CONTAINERS        LAST SEEN       AGENT
-pi1       00000000000000a1   active              ok 28.5.2             2/3               2 seconds ago   0.1.0
-pi2       00000000000000a1   active (conflict)   not_answering (60s)   2/3 (+5 hidden)   2 seconds ago   0.1.0
-pi3       00000000000000a1   active              -                     2/3               never           -
+NAME      ID                 STATE                           ENGINE                CONTAINERS        LAST SEEN       AGENT
+pi1       00000000000000a1   active                          ok 28.5.2             2/3               2 seconds ago   0.1.0
+pi2       00000000000000a1   active (conflict, sync error)   not_answering (60s)   2/3 (+5 hidden)   2 seconds ago   0.1.0
+pi3       00000000000000a1   active (revoked)                -                     2/3               never           -
 ";
         assert_eq!(String::from_utf8(out).expect("text"), expected);
     }

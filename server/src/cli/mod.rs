@@ -2,6 +2,7 @@
 //!
 //! One file each command. [`connection`] finds the server, `output` prints, [`exit`] says how it went.
 
+mod audit;
 pub mod connection;
 mod events;
 pub mod exit;
@@ -59,7 +60,7 @@ enum Command {
     Serve(serve::Serve),
     /// Print the command that lets a host join
     JoinCommand(join_command::JoinCommand),
-    /// List, remove and rename hosts
+    /// List hosts, and change them
     Hosts(hosts::Hosts),
     /// List containers of all hosts: running, and stopped ones too
     ///
@@ -73,6 +74,8 @@ enum Command {
     /// List, make and revoke join tokens and API tokens
     #[command(subcommand)]
     Token(token::Token),
+    /// Print what operators did, newest first
+    Audit(audit::AuditLog),
     /// Show and change the keys that agents recognise the server by
     #[command(subcommand)]
     Key(key::Key),
@@ -112,6 +115,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Events(flags) => events::run(flags, &server, &mut out),
         Command::Inspect(flags) => inspect::run(flags, &server, &mut out),
         Command::Token(flags) => token::run(flags, &server, &mut out),
+        Command::Audit(flags) => audit::run(flags, &server, &mut out),
         Command::Key(flags) => key::run(flags, &server, &mut out),
         Command::Server(flags) => server::run(flags, &server, &mut out),
     };
@@ -200,6 +204,14 @@ mod tests {
             "hosts --format json",
             "hosts ls --format table",
             "hosts rm a b",
+            "hosts -a",
+            "hosts ls --all",
+            "hosts restore a",
+            "hosts set a --interval 30s",
+            "hosts set --label site=attic --label x=y --interval default",
+            "hosts credential rotate a",
+            "hosts credential revoke a",
+            "audit --since 7d --until 1d --limit 5 --format json",
             "hosts rename a b",
             "ps -a --host a --host b --filter state=running --no-trunc",
             "ps -q",

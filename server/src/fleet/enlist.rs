@@ -33,6 +33,8 @@ pub struct Enlisted {
 pub enum NotEnlisted {
     /// Its token is not good.
     Token(JoinRefusal),
+    /// Its credential was revoked: it has to make another one.
+    Revoked,
     /// It could not be stored.
     Store(StoreError),
 }
@@ -47,13 +49,13 @@ impl Fleet {
     /// A host joins with a token and a credential of its own making, of which only the hash is kept. Whoever comes
     /// again with the same credential is the same host, and needs no token.
     pub async fn enlist(&self, credential: [u8; 32], join: &Join<'_>) -> Result<Enlisted, NotEnlisted> {
-        if let Some(known) = self.enlisted(&credential) {
+        if let Some(known) = self.enlisted(&credential)? {
             return Ok(known);
         }
         // Whoever has no good token does not even wait in line.
         locked(&self.state.join_tokens).judge(join.token, now_ms()).map_err(NotEnlisted::Token)?;
         let registry = self.registry.lock_arc().await;
-        if let Some(known) = self.enlisted(&credential) {
+        if let Some(known) = self.enlisted(&credential)? {
             return Ok(known);
         }
         let now = self.now();
@@ -106,10 +108,14 @@ impl Fleet {
         Ok(Enlisted { id, name, is_new: true })
     }
 
-    fn enlisted(&self, credential: &[u8; 32]) -> Option<Enlisted> {
-        let cell = self.by_credential(credential)?;
+    fn enlisted(&self, credential: &[u8; 32]) -> Result<Option<Enlisted>, NotEnlisted> {
+        let Some(cell) = self.by_credential(credential) else { return Ok(None) };
         let live = cell.live();
-        (!live.is_removed()).then(|| Enlisted { id: cell.id, name: live.row.name.clone(), is_new: false })
+        match (live.is_removed(), live.is_revoked()) {
+            (_, true) => Err(NotEnlisted::Revoked),
+            (true, false) => Ok(None),
+            (false, false) => Ok(Some(Enlisted { id: cell.id, name: live.row.name.clone(), is_new: false })),
+        }
     }
 
     fn new_id(&self) -> Result<HostId, StoreError> {
@@ -122,21 +128,22 @@ impl Fleet {
     }
 
     /// The name as the host gave it, of characters that are good everywhere, with a number if it is taken.
-    fn free_name(&self, wanted: &str) -> String {
+    pub(super) fn free_name(&self, wanted: &str) -> String {
         let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         let name: String = wanted.chars().filter(|c| good(*c)).take(limits::HOST_NAME - NUMBER).collect();
         let name = name.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
         let name = if name.is_empty() { "host" } else { name };
-        // One look at all names: a fleet that is flashed from one image has ten thousand that begin alike.
-        let taken: HashSet<String> = self
-            .state
-            .cells()
-            .iter()
-            .filter_map(|cell| {
-                let live = cell.live();
-                live.row.name.starts_with(name).then(|| live.row.name.clone()).filter(|_| !live.is_removed())
-            })
-            .collect();
+        // Most names are free, and a fleet that joins at once asks often: one look then, and nothing is made for it.
+        let taken = |wanted: &dyn Fn(&str) -> bool| -> HashSet<String> {
+            let cells = self.state.cells();
+            let live = cells.iter().map(|cell| cell.live());
+            live.filter(|live| wanted(&live.row.name) && !live.is_removed()).map(|live| live.row.name.clone()).collect()
+        };
+        let taken = match taken(&|other| other == name) {
+            none if none.is_empty() => none,
+            // All at once: a fleet that is flashed from one image has ten thousand that begin alike.
+            _ => taken(&|other| other.starts_with(name)),
+        };
         // Nor may it be what another host is called by its id.
         let is_free = |name: &str| !taken.contains(name) && HostId::parse(name).and_then(|id| self.cell(id)).is_none();
         let mut free = name.to_owned();

@@ -68,6 +68,10 @@ struct Entry {
 #[derive(Debug)]
 struct Subscriber {
     key: u64,
+    /// Whose token opened it.
+    owner: String,
+    /// It is to read nothing more.
+    cut: bool,
     /// Holds one wake-up at most.
     wake: async_channel::Sender<()>,
 }
@@ -117,10 +121,11 @@ impl Feed {
         }
     }
 
-    /// Watches from behind the change with the id `resume`, or from now on.
+    /// Watches from behind the change with the id `resume`, or from now on. `owner` is the id of the token that allows
+    /// it: see [`Feed::cut`].
     ///
     /// Unless the ring continues from `resume` without loss, the first thing to be read is a `reset`.
-    pub fn subscribe(&self, resume: Option<&str>) -> Result<Subscription, Full> {
+    pub fn subscribe(&self, owner: &str, resume: Option<&str>) -> Result<Subscription, Full> {
         let (wake, woken) = async_channel::bounded(1);
         let mut ring = self.shared.lock();
         if ring.closed || ring.subscribers.len() >= SUBSCRIBERS {
@@ -134,7 +139,7 @@ impl Feed {
         let key = ring.next_subscriber;
         ring.next_subscriber += 1;
         ring.left = None;
-        ring.subscribers.push(Subscriber { key, wake });
+        ring.subscribers.push(Subscriber { key, owner: owner.to_owned(), cut: false, wake });
         drop(ring);
         Ok(Subscription { shared: Arc::clone(&self.shared), key, seen, reset, woken })
     }
@@ -146,6 +151,15 @@ impl Feed {
         ring.newest += 1;
         ring.forget_all();
         for subscriber in &ring.subscribers {
+            let _ = subscriber.wake.try_send(());
+        }
+    }
+
+    /// Ends what this token opened: not even what is there already is read any more.
+    pub fn cut(&self, owner: &str) {
+        let mut ring = self.shared.lock();
+        for subscriber in ring.subscribers.iter_mut().filter(|subscriber| subscriber.owner == owner) {
+            subscriber.cut = true;
             let _ = subscriber.wake.try_send(());
         }
     }
@@ -235,10 +249,13 @@ impl Subscription {
     }
 
     fn take(&mut self) -> Taken {
+        let ring = self.shared.lock();
+        if ring.subscribers.iter().any(|subscriber| subscriber.key == self.key && subscriber.cut) {
+            return Taken::End;
+        }
         if let Some(reset) = self.reset.take() {
             return Taken::Frames(reset);
         }
-        let ring = self.shared.lock();
         if self.seen < ring.forgotten {
             return Taken::End;
         }
@@ -319,7 +336,7 @@ mod tests {
     fn a_new_subscriber_is_told_to_read_the_lists_and_then_sees_every_change() {
         let feed = Feed::new("b1".into());
         feed.publish(gone(1), 7);
-        let mut all = feed.subscribe(None).expect("a place");
+        let mut all = feed.subscribe("t", None).expect("a place");
         let first = block_on(all.next()).expect("the reset");
         let first = String::from_utf8(first).expect("text");
         assert!(first.starts_with("id: b1.1\nevent: reset\ndata: {"), "{first}");
@@ -333,24 +350,24 @@ mod tests {
     #[test]
     fn resuming_by_id_loses_and_repeats_nothing() {
         let feed = Feed::new("b1".into());
-        let mut first = feed.subscribe(None).expect("a place");
+        let mut first = feed.subscribe("t", None).expect("a place");
         for n in 1..=10 {
             feed.publish(gone(n), 0);
         }
         assert_eq!(ids(&mut first).len(), 11);
         drop(first);
         feed.publish(gone(11), 0);
-        let mut again = feed.subscribe(Some("b1.8")).expect("a place");
+        let mut again = feed.subscribe("t", Some("b1.8")).expect("a place");
         feed.publish(gone(12), 0);
         assert_eq!(ids(&mut again), ["b1.9", "b1.10", "b1.11", "b1.12"]);
-        let mut current = feed.subscribe(Some("b1.12")).expect("a place");
+        let mut current = feed.subscribe("t", Some("b1.12")).expect("a place");
         assert_eq!(ids(&mut current), [""; 0]);
     }
 
     #[test]
     fn what_cannot_be_resumed_is_reset() {
         let feed = Feed::new("b2".into());
-        let _keeps_the_ring = feed.subscribe(None).expect("a place");
+        let _keeps_the_ring = feed.subscribe("t", None).expect("a place");
         for n in 0..CHANGES + 10 {
             feed.publish(gone(n), 0);
         }
@@ -362,19 +379,19 @@ mod tests {
             ("nonsense", "unknown_id"),
             ("", "unknown_id"),
         ] {
-            let mut subscription = feed.subscribe(Some(resume)).expect("a place");
+            let mut subscription = feed.subscribe("t", Some(resume)).expect("a place");
             let frame = String::from_utf8(block_on(subscription.next()).expect("a reset")).expect("text");
             assert!(frame.contains("event: reset\n") && frame.contains(reason), "{resume}: {frame}");
         }
-        let mut oldest = feed.subscribe(Some("b2.10")).expect("a place");
+        let mut oldest = feed.subscribe("t", Some("b2.10")).expect("a place");
         assert_eq!(ids(&mut oldest).len(), CHANGES);
     }
 
     #[test]
     fn a_subscriber_that_does_not_read_is_cut_and_holds_nobody_up() {
         let feed = Feed::new("b".into());
-        let mut slow = feed.subscribe(None).expect("a place");
-        let mut quick = feed.subscribe(None).expect("a place");
+        let mut slow = feed.subscribe("t", None).expect("a place");
+        let mut quick = feed.subscribe("t", None).expect("a place");
         let mut count = 0;
         for n in 0..CHANGES + 1 {
             feed.publish(gone(n), 0);
@@ -388,7 +405,7 @@ mod tests {
     #[test]
     fn the_ring_is_bounded_in_bytes() {
         let feed = Feed::new("b".into());
-        let _keeps_the_ring = feed.subscribe(None).expect("a place");
+        let _keeps_the_ring = feed.subscribe("t", None).expect("a place");
         for _ in 0..20 {
             feed.publish(Change::ContainerGone { host_id: "h".repeat(1024 * 1024), id: String::new() }, 0);
         }
@@ -401,11 +418,11 @@ mod tests {
     fn nothing_is_made_for_nobody() {
         let feed = Feed::new("b".into());
         feed.publish_with(3, || unreachable!("nobody ever watched"));
-        drop(feed.subscribe(None).expect("a place"));
+        drop(feed.subscribe("t", None).expect("a place"));
         feed.publish(gone(2), 3);
         let later = Instant::now() + RESUME_WINDOW;
         feed.publish_at(later, 3, || unreachable!("the last one left long ago"));
-        let mut back = feed.subscribe(Some("b.1")).expect("a place");
+        let mut back = feed.subscribe("t", Some("b.1")).expect("a place");
         let (seen, _) = read(&mut back);
         assert_eq!(seen, [("b.3".to_string(), "reset".to_string())], "what was not kept is not passed over in silence");
     }
@@ -413,21 +430,35 @@ mod tests {
     #[test]
     fn places_are_limited_and_given_back() {
         let feed = Feed::new("b".into());
-        let mut all: Vec<_> = (0..SUBSCRIBERS).map(|_| feed.subscribe(None).expect("a place")).collect();
-        assert!(feed.subscribe(None).is_err());
+        let mut all: Vec<_> = (0..SUBSCRIBERS).map(|_| feed.subscribe("t", None).expect("a place")).collect();
+        assert!(feed.subscribe("t", None).is_err());
         all.pop();
-        assert!(feed.subscribe(None).is_ok());
+        assert!(feed.subscribe("t", None).is_ok());
         assert_eq!(feed.subscribers(), SUBSCRIBERS - 1);
     }
 
     #[test]
     fn closing_ends_everyone_after_the_last_change() {
         let feed = Feed::new("b".into());
-        let mut one = feed.subscribe(None).expect("a place");
+        let mut one = feed.subscribe("t", None).expect("a place");
         feed.publish(gone(1), 0);
         feed.close();
         let (seen, ended) = read(&mut one);
         assert_eq!((seen.len(), ended), (2, true));
-        assert!(feed.subscribe(None).is_err());
+        assert!(feed.subscribe("t", None).is_err());
+    }
+
+    #[test]
+    fn who_loses_the_right_to_watch_reads_nothing_more() {
+        let feed = Feed::new("b".into());
+        let mut gone_one = feed.subscribe("gone", None).expect("a place");
+        let mut unread = feed.subscribe("gone", None).expect("a place");
+        let mut stays = feed.subscribe("stays", None).expect("a place");
+        read(&mut gone_one);
+        feed.publish(gone(1), 0);
+        feed.cut("gone");
+        assert_eq!(read(&mut gone_one), (vec![], true));
+        assert_eq!(read(&mut unread), (vec![], true), "not even the beginning");
+        assert_eq!(read(&mut stays).0.len(), 2);
     }
 }

@@ -3,14 +3,15 @@
 
 mod view;
 
+use super::boards::{self, Boards, Verdict};
 use super::liveness::{HostState, Liveness};
 use crate::api::types;
 use crate::store::{ContainerRow, EventBody, EventRow, HostFacts, HostRow, StreamRow, Write};
 use crate::time::format_ms;
 use muster_protocol::batch::{Engine, EngineState};
-use muster_protocol::container::{Container, State};
+use muster_protocol::container::{State, Summary};
 use muster_protocol::hello::Stream;
-use muster_protocol::id::{EngineId, HostId};
+use muster_protocol::id::{EngineId, Fingerprint, HostId};
 use muster_protocol::mirror::story::Story;
 use muster_protocol::mirror::{Effect, Held, Mirror, Place};
 use std::collections::BTreeMap;
@@ -70,6 +71,10 @@ pub struct Host {
     differing: u8,
     /// Whether the store knows that a whole list was ever taken.
     import_stored: bool,
+    /// Operators have set something that its agent may not have heard of.
+    pub(super) settings_due: bool,
+    /// Which boards speak for it.
+    boards: Boards,
 }
 
 impl Host {
@@ -80,7 +85,9 @@ impl Host {
             let story = Story::from_bytes(&row.story);
             (row.id, Held::restored((row.epoch, row.seq), row.body.into(), story))
         });
-        let liveness = Liveness::restored(HostState::from_word(&row.state), row.interval_ms, now.monotonic_ms);
+        let mut liveness = Liveness::restored(HostState::from_word(&row.state), row.interval_ms, now.monotonic_ms);
+        // It may have been told so, and gone quiet.
+        liveness.allow(row.orders.interval_ms.unwrap_or(0));
         let mut host = Host {
             import_stored: place.imported,
             mirror: Mirror::restore(place, held),
@@ -88,6 +95,8 @@ impl Host {
             counts: types::ContainerCounts::default(),
             listed: false,
             conflict_ms: now.monotonic_ms,
+            settings_due: false,
+            boards: Boards::default(),
             differing: 0,
             row,
         };
@@ -98,9 +107,13 @@ impl Host {
     /// Goes back to what is durable, after a commit has failed.
     pub fn revert(&mut self, row: HostRow, stream: Option<StreamRow>, containers: Vec<ContainerRow>, now: Now) {
         let (last_seen_ms, heard) = (self.row.last_seen_ms, self.liveness.heard());
+        let boards = std::mem::take(&mut self.boards);
         *self = Host::restored(row, stream, containers, now);
         self.row.last_seen_ms = last_seen_ms;
         self.liveness.was_heard(heard);
+        self.boards = boards;
+        // Telling twice does no harm.
+        self.settings_due = true;
     }
 
     /// The host was heard, and nothing of it can be stored now: only its silence is over.
@@ -117,6 +130,7 @@ impl Host {
     /// The host was heard.
     pub fn hear(&mut self, now: Now, outcome: &mut Outcome) {
         self.row.last_seen_ms = Some(now.wall_ms);
+        self.boards.heard(now.monotonic_ms);
         if let Some(state) = self.liveness.hear(now.monotonic_ms) {
             self.enter(state, now, outcome);
         }
@@ -137,10 +151,40 @@ impl Host {
     pub fn remove(&mut self, now: Now, outcome: &mut Outcome) {
         self.liveness.remove();
         outcome.containers.extend(self.existing());
-        self.mirror = Mirror::default();
+        // Should it be restored, its events go on where they ended; its containers are then taken as they are.
+        let place = Place { imported: false, ..self.mirror.place().clone() };
+        self.import_stored = false;
+        self.mirror = Mirror::restore(place, []);
         self.count();
         outcome.writes.push(Write::ContainersGone(self.row.id));
+        outcome.writes.push(self.stream_row());
         self.enter(HostState::Removed, now, outcome);
+    }
+
+    /// An operator takes the removal back; `name` is free.
+    pub fn restore(&mut self, name: String, now: Now, outcome: &mut Outcome) {
+        self.liveness.restore();
+        self.row.name = name;
+        self.row.state = HostState::Disconnected.word().into();
+        self.row.since_ms = now.wall_ms;
+        self.listed = false;
+        self.note("host_restored", [], now, outcome);
+    }
+
+    /// Which board says hello. What that means for the host is noted, so that the caller has only to answer.
+    pub fn judge(&mut self, said: Fingerprint, now: Now, outcome: &mut Outcome) -> Verdict {
+        let known = self.row.fingerprint;
+        let verdict = self.boards.judge(known, said, self.liveness.state(), now.monotonic_ms);
+        match verdict {
+            Verdict::Moved => {
+                self.row.fingerprint = said;
+                let boards = [("from", boards::short(known)), ("to", boards::short(said))];
+                self.note("host_moved", boards, now, outcome);
+            }
+            Verdict::Clone { again: true } => self.conflict(now, outcome),
+            Verdict::Same | Verdict::Undecided | Verdict::Clone { again: false } => {}
+        }
+        verdict
     }
 
     fn enter(&mut self, state: HostState, now: Now, outcome: &mut Outcome) {
@@ -177,6 +221,8 @@ impl Host {
     /// An agent said hello and was welcomed; `new` if its run has a new epoch.
     pub fn greet(&mut self, interval_ms: u32, facts: HostFacts, new: bool, now: Now, outcome: &mut Outcome) {
         self.liveness.announce(interval_ms);
+        // The welcome tells what is set.
+        self.settings_due = false;
         let before = if new { self.row.events_dropped } else { self.row.dropped_before };
         if self.row.interval_ms != interval_ms || self.row.facts != facts || self.row.dropped_before != before {
             self.row.interval_ms = interval_ms;
@@ -330,7 +376,7 @@ impl Host {
     fn count(&mut self) {
         let mut counts = types::ContainerCounts::default();
         for (_, held) in self.mirror.held().filter(|(_, held)| held.exists()) {
-            let Ok(container) = postcard::from_bytes::<Container<'_>>(&held.body) else { continue };
+            let Some(container) = Summary::of(&held.body) else { continue };
             let state = State::from_number(container.state);
             if !has_started(&container) {
                 continue;
@@ -352,7 +398,7 @@ impl Host {
 }
 
 /// The seed's import rule: a container appears when it was started.
-fn has_started(container: &Container<'_>) -> bool {
+fn has_started(container: &Summary<'_>) -> bool {
     container.started_ms.is_some() || State::from_number(container.state) != State::Created
 }
 

@@ -80,6 +80,17 @@ impl Liveness {
         self.interval = u64::from(interval_ms).clamp(100, LONGEST_INTERVAL_MS);
     }
 
+    /// The host is told to report this seldom, and may do so from now on without saying so first. What it does more
+    /// often than it says does no harm.
+    pub fn allow(&mut self, interval_ms: u32) {
+        self.interval = self.interval.max(u64::from(interval_ms).min(LONGEST_INTERVAL_MS));
+    }
+
+    /// An operator takes a removal back: the host has to be heard first.
+    pub fn restore(&mut self) {
+        self.state = HostState::Disconnected;
+    }
+
     /// The host was heard. Answers its new state if that is a change.
     pub fn hear(&mut self, now: u64) -> Option<HostState> {
         self.was_heard(self.heard.max(now));
@@ -144,6 +155,18 @@ mod tests {
         let mut host = Liveness::restored(HostState::Active, 5000, 1_000_000);
         assert_eq!(host.pass(1_015_000), None);
         assert_eq!(host.pass(1_015_001), Some(HostState::Reconnecting));
+    }
+
+    #[test]
+    fn a_longer_interval_counts_as_soon_as_it_is_told_and_a_shorter_one_when_it_is_announced() {
+        let mut host = Liveness::restored(HostState::Active, 5000, 0);
+        host.allow(60_000);
+        assert_eq!(host.pass(180_000), None);
+        host.announce(60_000);
+        host.allow(5000);
+        assert_eq!(host.pass(180_000), None);
+        host.announce(5000);
+        assert_eq!(host.pass(180_000), Some(HostState::Reconnecting));
     }
 
     #[test]

@@ -23,17 +23,29 @@ pub struct EventPage {
 }
 
 impl Fleet {
-    /// By name. Removed ones only with `removed`.
-    pub fn hosts(&self, removed: bool) -> Vec<types::Host> {
-        let mut hosts: Vec<types::Host> = Vec::new();
+    /// At most `limit` hosts behind `after`, which is the key of one: its name and its id. In the order of these keys;
+    /// removed ones only with `removed`.
+    pub fn hosts(&self, removed: bool, after: Option<&[String; 2]>, limit: usize) -> Vec<types::Host> {
+        let mut keys: Vec<(String, String, Arc<HostCell>)> = Vec::new();
         for cell in self.state.cells() {
             let host = cell.live();
-            if removed || !host.is_removed() {
-                hosts.push(host.view());
+            let name = host.row.name.as_str();
+            if (removed || !host.is_removed()) && after.is_none_or(|[passed, _]| name >= passed.as_str()) {
+                let (name, id) = (name.to_owned(), cell.id.to_string());
+                drop(host);
+                if after.is_none_or(|after| (&name, &id) > (&after[0], &after[1])) {
+                    keys.push((name, id, cell));
+                }
             }
         }
-        hosts.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
-        hosts
+        keys.sort_unstable_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        keys.truncate(limit);
+        keys.iter().map(|(_, _, cell)| cell.live().view()).collect()
+    }
+
+    /// How many hosts there are that are not removed.
+    pub fn count_hosts(&self) -> usize {
+        self.state.cells().iter().filter(|cell| !cell.live().is_removed()).count()
     }
 
     /// By id or name.

@@ -4,6 +4,9 @@
 //! way. If the store cannot keep it, memory goes back to what is durable. From a change in memory to its end nothing
 //! waits for a client, which may leave at any moment: whoever holds the host's [`Turn`] hands it over with the change.
 
+pub mod audit;
+pub mod boards;
+mod credentials;
 mod describe;
 pub mod enlist;
 pub mod feed;
@@ -12,7 +15,9 @@ pub mod lines;
 pub mod liveness;
 mod look;
 mod operate;
+mod orders;
 pub mod pace;
+mod removed;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -20,6 +25,8 @@ mod trust;
 mod turn;
 mod wanted;
 
+pub use audit::{AuditSelect, By};
+pub use orders::{HostChange, INTERVALS_MS};
 pub use turn::{HostCell, Turn};
 pub use wanted::{ContainerSelect, EventSelect, Refusal};
 
@@ -39,7 +46,7 @@ use muster_protocol::id::{EngineId, HostId};
 use muster_protocol::orders::Session;
 use sessions::Sessions;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 /// All hosts, and what is known of them.
@@ -55,6 +62,9 @@ pub struct Fleet {
     keys: Arc<Keys>,
     /// Places for readings of many rows, which take a thread and a processor each.
     scans: Arc<smol::lock::Semaphore>,
+    denials: Mutex<audit::Denials>,
+    /// When removed hosts were last looked through, by the monotonic clock.
+    swept_ms: std::sync::atomic::AtomicU64,
 }
 
 /// Readings of many rows at a time: more would only take the processor from the agents.
@@ -149,6 +159,8 @@ impl Fleet {
             started_with: address,
             keys,
             scans: Arc::new(smol::lock::Semaphore::new(SCANS)),
+            denials: Mutex::default(),
+            swept_ms: Default::default(),
         })
     }
 
@@ -214,8 +226,8 @@ impl Fleet {
     /// A host's credential is not good any more: what stands for it ends at once. To be called when whoever looks
     /// at the host sees that already.
     pub fn shut_out(&self, cell: &HostCell) {
-        let credential = cell.live().row.credential;
-        self.state.sessions.end(&credential);
+        let credentials = cell.live().credentials();
+        credentials.iter().for_each(|credential| self.state.sessions.end(credential));
         cell.lines.cut();
     }
 
@@ -230,7 +242,13 @@ impl Fleet {
             return Ok(turn);
         }
         let (store, now) = (self.history.0.clone(), self.now());
-        smol::unblock(move || turn.revert(&*store, now).map(|()| turn)).await
+        let state = self.state.clone();
+        let revert = move || {
+            turn.revert(&*store, now)?;
+            state.index(turn.cell());
+            Ok(turn)
+        };
+        smol::unblock(revert).await
     }
 
     /// Makes a host's changes durable, then tells those who watch. On failure memory goes back to what is
@@ -244,12 +262,15 @@ impl Fleet {
         let events = Outcome::events(&writes);
         let state = self.state.clone();
         self.committer.commit(writes, move |stored| match stored {
-            Ok(first) => state.publish(&turn, &containers, host, &numbered(events, first)),
-            Err(store) => {
-                if let Err(error) = turn.revert(store, state.now()) {
-                    log::error!("host {}: cannot go back to what is stored: {error}", turn.id);
-                }
+            Ok(first) => {
+                state.index(turn.cell());
+                state.publish(&turn, &containers, host, &numbered(events, first));
             }
+            Err(store) => match turn.revert(store, state.now()) {
+                // It is open whether the commit happened.
+                Ok(()) => state.index(turn.cell()),
+                Err(error) => log::error!("host {}: cannot go back to what is stored: {error}", turn.id),
+            },
         })
     }
 
@@ -258,6 +279,7 @@ impl Fleet {
         if !self.committer.may_try() {
             return;
         }
+        self.forget_removed().await;
         let mut settling = Vec::new();
         for cell in self.state.cells() {
             // Whoever is being heard right now is not quiet.
@@ -295,13 +317,40 @@ impl Fleet {
 
 impl Hosts {
     fn insert(&mut self, host: Host) -> Arc<HostCell> {
-        // A removed host may have joined anew with the same credential: the one that is there counts.
-        if !host.is_removed() || !self.by_credential.contains_key(&host.row.credential) {
-            self.by_credential.insert(host.row.credential, host.id());
-        }
         let cell = Arc::new(HostCell::new(host));
         self.by_id.insert(cell.id, cell.clone());
+        self.index(&cell);
         cell
+    }
+
+    /// Lets the host be found by the credentials that it has now, and by no others.
+    fn index(&mut self, cell: &HostCell) {
+        let (credentials, removed) = {
+            let live = cell.live();
+            (live.credentials(), live.is_removed())
+        };
+        let mut known_by = cell.known_by();
+        for gone in known_by.iter().filter(|known| !credentials.contains(known)) {
+            if self.by_credential.get(gone) == Some(&cell.id) {
+                self.by_credential.remove(gone);
+            }
+        }
+        for credential in &credentials {
+            // A removed host may have joined anew with the same credential: the one that is there counts.
+            if !removed || !self.by_credential.contains_key(credential) {
+                self.by_credential.insert(*credential, cell.id);
+            }
+        }
+        *known_by = credentials;
+    }
+
+    fn remove(&mut self, cell: &HostCell) {
+        self.by_id.remove(&cell.id);
+        for credential in cell.known_by().drain(..) {
+            if self.by_credential.get(&credential) == Some(&cell.id) {
+                self.by_credential.remove(&credential);
+            }
+        }
     }
 }
 
@@ -326,9 +375,21 @@ impl State {
         self.hosts().by_id.get(&id).cloned()
     }
 
+    fn hosts_mut(&self) -> RwLockWriteGuard<'_, Hosts> {
+        self.hosts.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A host has joined and is durable.
     fn insert(&self, host: Host) -> Arc<HostCell> {
-        self.hosts.write().unwrap_or_else(PoisonError::into_inner).insert(host)
+        self.hosts_mut().insert(host)
+    }
+
+    /// What a host is found by may have changed, and is durable.
+    fn index(&self, cell: &HostCell) {
+        let same = cell.live().credentials() == *cell.known_by();
+        if !same {
+            self.hosts_mut().index(cell);
+        }
     }
 
     /// Tells those who watch what has changed of a host, and is durable.

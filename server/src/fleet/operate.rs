@@ -1,9 +1,8 @@
-//! What operators change: hosts' names, hosts themselves, tokens.
+//! Tokens: whose they are, and what operators change of them.
 
-use super::host::Outcome;
-use super::{Fleet, Refusal, State, locked};
+use super::{By, Fleet, Refusal, State, locked};
 use crate::access::AccessError;
-use crate::access::tokens::{NewJoin, Role};
+use crate::access::tokens::{ADMIN, Holder, NewJoin, Role};
 use crate::access::trust;
 use crate::api::types;
 use crate::store::{ApiTokenRow, JoinTokenRow, StoreError, Write};
@@ -27,48 +26,14 @@ impl From<AccessError> for Refusal {
 }
 
 impl Fleet {
-    /// Gives a host another name.
-    pub async fn rename_host(&self, host: &str, name: &str) -> Result<types::Host, Refusal> {
-        let registry = self.registry.lock_arc().await;
-        let cell = self.find_host(host)?;
-        if let Ok(other) = self.find_host(name)
-            && other.id != cell.id
-        {
-            return Err(Refusal::Conflict(format!(
-                "another host has the name {name:?} already; choose a different one"
-            )));
-        }
-        let turn = self.turn(&cell).await?.with(registry);
-        let mut outcome = Outcome::default();
-        {
-            let mut live = turn.live();
-            if live.row.name == name {
-                return Ok(live.view());
-            }
-            let old = std::mem::replace(&mut live.row.name, name.into());
-            live.note("host_renamed", [("from", old), ("to", name.into())], self.now(), &mut outcome);
-            // Containers carry their host's name.
-            outcome.containers.extend(live.existing());
-        }
-        self.settle(turn, outcome).wait().await?;
-        Ok(cell.live().view())
-    }
-
-    /// Removes a host. Its agent is told so when it next asks.
-    pub async fn remove_host(&self, host: &str) -> Result<types::Host, Refusal> {
-        let registry = self.registry.lock_arc().await;
-        let cell = self.find_host(host)?;
-        let turn = self.turn(&cell).await?.with(registry);
-        let mut outcome = Outcome::default();
-        turn.live().remove(self.now(), &mut outcome);
-        self.settle(turn, outcome).wait().await?;
-        self.shut_out(&cell);
-        Ok(cell.live().view())
-    }
-
-    /// What whoever shows this API token may do; `None`: nothing.
-    pub fn authenticate(&self, token: &str) -> Option<Role> {
+    /// Who shows this API token; `None`: nobody who may do anything.
+    pub fn authenticate(&self, token: &str) -> Option<Holder> {
         locked(&self.state.api_tokens).authenticate(token)
+    }
+
+    /// Whether this holder's token is still good.
+    pub fn still_knows(&self, by: &By) -> bool {
+        by.token == ADMIN || locked(&self.state.api_tokens).get(&by.token).is_some()
     }
 
     /// Join tokens, oldest first.
@@ -77,7 +42,7 @@ impl Fleet {
     }
 
     /// Makes a join token.
-    pub async fn make_join_token(&self, new: types::NewJoinToken) -> Result<types::MadeJoinToken, Refusal> {
+    pub async fn make_join_token(&self, by: &By, new: types::NewJoinToken) -> Result<types::MadeJoinToken, Refusal> {
         let registry = self.registry.lock_arc().await;
         let now = now_ms();
         let life = new.ttl.unwrap_or(JOIN_TTL_S).checked_mul(1000).and_then(|ms| i64::try_from(ms).ok());
@@ -92,7 +57,10 @@ impl Fleet {
             (tokens.make(wanted, now)?, tokens.forgettable(now))
         };
         let (secret, row) = made;
-        let mut writes = vec![Write::JoinToken(row.clone())];
+        let uses = row.uses_left.map_or("any".into(), |uses| uses.to_string());
+        let mut details = vec![("expires", format_ms(row.expires_ms)), ("uses", uses)];
+        details.extend(row.name.clone().map(|name| ("name", name)));
+        let mut writes = vec![Write::JoinToken(row.clone()), by.audit("join_token.make", &row.id, details)];
         writes.extend(forgettable.iter().cloned().map(Write::JoinTokenGone));
         let made = row.clone();
         self.keep(registry, writes, move |state| {
@@ -116,7 +84,7 @@ impl Fleet {
     }
 
     /// Ends a join token.
-    pub async fn revoke_join_token(&self, id: &str) -> Result<(), Refusal> {
+    pub async fn revoke_join_token(&self, by: &By, id: &str) -> Result<(), Refusal> {
         let registry = self.registry.lock_arc().await;
         if locked(&self.state.join_tokens).get(id).is_none() {
             return Err(Refusal::NotFound(format!("no join token has the id {id:?}")));
@@ -125,7 +93,8 @@ impl Fleet {
         let end = move |state: &State| {
             locked(&state.join_tokens).revoke(&gone);
         };
-        Ok(self.keep(registry, vec![Write::JoinTokenGone(id.into())], end).await?)
+        let writes = vec![Write::JoinTokenGone(id.into()), by.audit("join_token.revoke", id, [])];
+        Ok(self.keep(registry, writes, end).await?)
     }
 
     /// API tokens, oldest first.
@@ -134,19 +103,21 @@ impl Fleet {
     }
 
     /// Makes an API token.
-    pub async fn make_api_token(&self, new: types::NewApiToken) -> Result<types::MadeApiToken, Refusal> {
+    pub async fn make_api_token(&self, by: &By, new: types::NewApiToken) -> Result<types::MadeApiToken, Refusal> {
         let registry = self.registry.lock_arc().await;
         let role = Role::parse(&new.role)
             .ok_or_else(|| Refusal::Invalid(format!("{:?} is no role; there are admin and viewer", new.role)))?;
         let (secret, row) = locked(&self.state.api_tokens).make(role, &new.name, now_ms())?;
         let made = row.clone();
         let apply = move |state: &State| locked(&state.api_tokens).apply(made);
-        self.keep(registry, vec![Write::ApiToken(row.clone())], apply).await?;
+        let details = [("role", row.role.clone()), ("name", row.name.clone())];
+        let writes = vec![Write::ApiToken(row.clone()), by.audit("api_token.make", &row.id, details)];
+        self.keep(registry, writes, apply).await?;
         Ok(types::MadeApiToken { about: describe_api(&row), token: secret.expose().into() })
     }
 
-    /// Ends an API token.
-    pub async fn revoke_api_token(&self, id: &str) -> Result<(), Refusal> {
+    /// Ends an API token, and what it has open.
+    pub async fn revoke_api_token(&self, by: &By, id: &str) -> Result<(), Refusal> {
         let registry = self.registry.lock_arc().await;
         if locked(&self.state.api_tokens).get(id).is_none() {
             return Err(Refusal::NotFound(format!("no API token has the id {id:?}")));
@@ -154,8 +125,10 @@ impl Fleet {
         let gone = id.to_owned();
         let end = move |state: &State| {
             locked(&state.api_tokens).revoke(&gone);
+            state.feed.cut(&gone);
         };
-        Ok(self.keep(registry, vec![Write::ApiTokenGone(id.into())], end).await?)
+        let writes = vec![Write::ApiTokenGone(id.into()), by.audit("api_token.revoke", id, [])];
+        Ok(self.keep(registry, writes, end).await?)
     }
 
     /// Makes a change of tokens, or of what is announced, durable, then true in memory, before anybody else changes any.

@@ -1,8 +1,9 @@
 //! A whole fleet in memory: agents that speak real bytes on one side, what operators see on the other.
 
-use super::{ContainerSelect, EventSelect, Refusal};
+use super::{ContainerSelect, EventSelect, HostChange, Refusal};
 use crate::access::tokens::JoinRefusal;
-use crate::agents::harness::{Agent, Bench};
+use crate::agents::harness::{Agent, Bench, by};
+use crate::api::types;
 use crate::fleet::enlist::NotEnlisted;
 use crate::fleet::feed::Subscription;
 use futures_lite::future::{block_on, poll_once};
@@ -31,9 +32,14 @@ fn read(subscription: &mut Subscription) -> (Vec<String>, bool) {
 }
 
 fn watching(bench: &Bench) -> Subscription {
-    let mut subscription = bench.fleet.feed().subscribe(None).expect("a place");
+    let mut subscription = bench.fleet.feed().subscribe("t", None).expect("a place");
     read(&mut subscription);
     subscription
+}
+
+fn rename(bench: &Bench, host: &str, name: &str) -> Result<types::Host, Refusal> {
+    let change = HostChange { name: Some(name.into()), ..HostChange::default() };
+    block_on(bench.fleet.change_host(&by(), host, change))
 }
 
 #[test]
@@ -186,7 +192,7 @@ fn names_that_collide_get_a_number() {
     for (wanted, given) in [("pi 4/é", "pi4"), ("--", "host"), ("", "host-2"), (&"x".repeat(200), &"x".repeat(58))] {
         assert_eq!(bench.join(wanted).view(&bench).name, given);
     }
-    block_on(bench.fleet.remove_host("pi-2")).expect("removed");
+    block_on(bench.fleet.remove_host(&by(), "pi-2")).expect("removed");
     assert_eq!(bench.join("pi").view(&bench).name, "pi-2", "the name is free again");
     let id = bench.fleet.host("pi").expect("there").id;
     assert_eq!(bench.join(&id).view(&bench).name, format!("{id}-2"), "no host is called by another one's id");
@@ -197,18 +203,18 @@ fn a_name_that_is_taken_is_a_conflict() {
     let bench = Bench::new();
     let (_a, b) = (bench.join("a"), bench.host("b", &[1]));
     let mut watcher = watching(&bench);
-    assert!(matches!(block_on(bench.fleet.rename_host("b", "a")), Err(Refusal::Conflict(_))));
+    assert!(matches!(rename(&bench, "b", "a"), Err(Refusal::Conflict(_))));
     let id = bench.fleet.host("a").expect("there").id;
-    assert!(matches!(block_on(bench.fleet.rename_host("b", &id)), Err(Refusal::Conflict(_))));
-    assert!(matches!(block_on(bench.fleet.rename_host("c", "d")), Err(Refusal::NotFound(_))));
+    assert!(matches!(rename(&bench, "b", &id), Err(Refusal::Conflict(_))));
+    assert!(matches!(rename(&bench, "c", "d"), Err(Refusal::NotFound(_))));
     assert_eq!(read(&mut watcher).0, [""; 0]);
-    block_on(bench.fleet.rename_host("b", "c")).expect("renamed");
+    rename(&bench, "b", "c").expect("renamed");
     assert_eq!(b.view(&bench).name, "c");
     assert_eq!(bench.history().last().map(String::as_str), Some("c host_renamed"));
     let seen = read(&mut watcher).0;
     assert!(seen.iter().any(|line| line.starts_with("event: container data") && line.contains("\"host\":\"c\"")));
     bench.store.fail_commits(1);
-    assert!(matches!(block_on(bench.fleet.rename_host("c", "e")), Err(Refusal::Store(_))));
+    assert!(matches!(rename(&bench, "c", "e"), Err(Refusal::Store(_))));
     assert_eq!(b.view(&bench).name, "c");
 }
 
@@ -219,10 +225,10 @@ fn a_removed_host_is_gone_and_may_join_anew() {
     let old = agent.view(&bench).id;
     let mut watcher = watching(&bench);
     let body = agent.report_bytes();
-    let removed = block_on(bench.fleet.remove_host("pi")).expect("removed");
+    let removed = block_on(bench.fleet.remove_host(&by(), "pi")).expect("removed");
     assert_eq!((removed.state.as_str(), removed.containers.total), ("removed", 0));
     assert!(read(&mut watcher).0.iter().any(|line| line.starts_with("event: container_gone")));
-    assert!(bench.fleet.hosts(false).is_empty() && bench.fleet.hosts(true).len() == 1);
+    assert!(bench.fleet.hosts(false, None, 9).is_empty() && bench.fleet.hosts(true, None, 9).len() == 1);
     assert!(block_on(bench.fleet.containers(ContainerSelect { all: true, ..Default::default() }, None, 9)).is_empty());
     // What waited for its turn meanwhile brings nothing back.
     assert_eq!(block_on(agent.send(&bench, &body, false)).status, 410);
@@ -261,7 +267,7 @@ fn a_token_for_one_admits_one_however_many_come_at_once() {
     });
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
     assert!(outcomes.iter().all(|it| it.is_ok() || *it == Err(NotEnlisted::Token(JoinRefusal::UsedUp))));
-    assert_eq!(bench.fleet.hosts(true).len(), 1);
+    assert_eq!(bench.fleet.hosts(true, None, 9).len(), 1);
     // The one that won says it again, which costs nothing; as after a restart.
     let winner = outcomes.iter().position(Result::is_ok).expect("one");
     for bench in [&bench, &bench.restarted()] {
@@ -281,7 +287,7 @@ fn a_join_that_cannot_be_stored_uses_nothing() {
     let join = || block_on(bench.fleet.enlist(agent.hash(), &Join { token: &token, name: "pi", fingerprint: [0; 16] }));
     bench.store.fail_commits(1);
     assert!(matches!(join(), Err(NotEnlisted::Store(_))));
-    assert!(bench.fleet.hosts(true).is_empty());
+    assert!(bench.fleet.hosts(true, None, 9).is_empty());
     assert!(join().expect("joined").is_new);
 }
 

@@ -25,6 +25,8 @@ pub struct HostCell {
     pub lines: Lines,
     turn: Arc<AsyncMutex<()>>,
     live: Mutex<Host>,
+    /// SHA-256 of the credentials that it is found by.
+    known_by: Mutex<Vec<[u8; 32]>>,
     /// Memory is ahead of the store, which could not be read to bring it back.
     adrift: AtomicBool,
     /// Places that are taken.
@@ -39,6 +41,7 @@ impl HostCell {
             lines: Lines::default(),
             turn: Arc::default(),
             live: Mutex::new(host),
+            known_by: Mutex::default(),
             adrift: AtomicBool::new(false),
             places: AtomicUsize::new(0),
         }
@@ -47,6 +50,10 @@ impl HostCell {
     /// What is known of it. Never held while something is waited for.
     pub fn live(&self) -> MutexGuard<'_, Host> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn known_by(&self) -> MutexGuard<'_, Vec<[u8; 32]>> {
+        self.known_by.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A place for one message, from before its body is read: `None` if as many as allowed are on their way. So a

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 /// Rows in one commit, so that a burst does not make everybody wait for a minute.
 const ROWS: usize = 4000;
+/// While many hosts have something to store, commits begin at most so often. Each costs some milliseconds of a processor
+/// and writes to the disk whatever it carries, and an event may take ten times as long to be seen.
+const SHARED: Duration = Duration::from_millis(10);
 /// After a failure nothing is tried for this long: a full disk is not emptied by asking.
 const RECOVERY: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1000 });
 
@@ -96,6 +99,26 @@ impl Committer {
     }
 }
 
+/// How commits follow each other.
+#[derive(Debug, Default)]
+struct Pace {
+    /// When the last one began.
+    began: Option<Instant>,
+    /// How many were waiting for it.
+    jobs: usize,
+}
+
+impl Pace {
+    /// How long the next commit waits for company. One that comes alone does not, however fast they follow each other:
+    /// whoever made it may be waiting before it makes the next. Where several come at once, many are under way.
+    fn pause(&self, now: Instant) -> Duration {
+        match self.began {
+            Some(began) if self.jobs > 1 => SHARED.saturating_sub(now.saturating_duration_since(began)),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
 fn run(
     store: &dyn Store,
     queue: &async_channel::Receiver<Job>,
@@ -103,7 +126,10 @@ fn run(
     recovered: &dyn Fn(),
     mut newest: u64,
 ) {
+    let mut pace = Pace::default();
     while let Ok(first) = queue.recv_blocking() {
+        std::thread::sleep(pace.pause(Instant::now()));
+        pace.began = Some(Instant::now());
         let mut rows = first.writes.len();
         let mut jobs = vec![first];
         while rows < ROWS {
@@ -111,6 +137,8 @@ fn run(
             rows += job.writes.len();
             jobs.push(job);
         }
+        // When it is full, there is no time to leave.
+        pace.jobs = if rows < ROWS { jobs.len() } else { 0 };
         let mut next = newest + 1;
         let mut firsts = Vec::with_capacity(jobs.len());
         let mut writes = Vec::with_capacity(rows);
@@ -196,6 +224,17 @@ mod tests {
         assert_eq!((committer.problem(), recoveries.load(Ordering::Relaxed)), (None, 1));
         let after = Committer::start(Arc::new(store.restarted()), || {}).expect("a thread");
         assert_eq!(commit(&after, events(1)), (6, Ok(())));
+    }
+
+    #[test]
+    fn commits_that_are_shared_leave_time_to_others_and_lone_ones_do_not() {
+        let began = Instant::now();
+        let pause = |jobs: usize, after: Duration| Pace { began: Some(began), jobs }.pause(began + after);
+        assert_eq!(Pace::default().pause(began), Duration::ZERO);
+        assert_eq!(pause(1, Duration::ZERO), Duration::ZERO);
+        assert_eq!(pause(2, Duration::ZERO), SHARED);
+        assert_eq!(pause(9, SHARED / 4), SHARED * 3 / 4);
+        assert_eq!(pause(9, SHARED * 2), Duration::ZERO);
     }
 
     #[test]

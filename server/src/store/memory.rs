@@ -91,6 +91,11 @@ impl Store for MemoryStore {
         for write in writes.iter().cloned() {
             match write {
                 Write::Host(row) => drop(kept.hosts.insert(row.id, row)),
+                Write::HostGone(gone) => {
+                    kept.hosts.remove(&gone);
+                    kept.streams.retain(|(host, _), _| *host != gone);
+                    kept.containers.retain(|(host, _), _| *host != gone);
+                }
                 Write::Stream(row) => drop(kept.streams.insert((row.host, row.stream), row)),
                 Write::Container(row) => drop(kept.containers.insert((row.host, row.id), row)),
                 Write::ContainerGone(host, id) => drop(kept.containers.remove(&(host, id))),

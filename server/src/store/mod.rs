@@ -89,6 +89,8 @@ pub enum Keep {
 pub enum Write {
     /// A host is new or changed.
     Host(HostRow),
+    /// A host is gone for good, with its streams and containers; its events stay until they are too old.
+    HostGone(HostId),
     /// A stream's place is new or changed.
     Stream(StreamRow),
     /// A container is new or changed.

@@ -58,6 +58,8 @@ pub struct HostOrders {
     pub trust_revision: u64,
     /// How often operators have asked for a new credential.
     pub renew: u32,
+    /// The last of those times that is done: what was made then is in use.
+    pub renewed: u32,
     /// SHA-256 of the credential that the agent made then; it counts beside the old one until it is first used.
     pub next_credential: Option<[u8; 32]>,
     /// Its credential is not accepted any more; the host stays, and may join again.

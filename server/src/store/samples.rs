@@ -37,6 +37,7 @@ pub(super) fn host(number: u8) -> HostRow {
             interval_ms: Some(30_000),
             trust_revision: 3,
             renew: 2,
+            renewed: 1,
             next_credential: Some([9; 32]),
             revoked: true,
         },

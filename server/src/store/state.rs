@@ -46,6 +46,13 @@ impl<'txn> Tables<'txn> {
             Write::Host(row) => {
                 self.hosts.insert(&row.id.0, encode(row)?.as_slice())?;
             }
+            Write::HostGone(id) => {
+                self.hosts.remove(&id.0)?;
+                let (first, last) = (stream_key(*id, 0), stream_key(*id, u8::MAX));
+                self.streams.retain_in::<&[u8; 9], _>(&first..=&last, |_, _| false)?;
+                let (first, last) = containers_of(*id);
+                self.containers.retain_in::<&[u8; 40], _>(&first..=&last, |_, _| false)?;
+            }
             Write::Stream(row) => {
                 self.streams.insert(&stream_key(row.host, row.stream), encode(row)?.as_slice())?;
             }

@@ -1,7 +1,7 @@
 //! How messages travel: lines, and requests with sessions.
 
 use super::{Port, post, reason, record};
-use crate::agents::harness::{Agent, one_record};
+use crate::agents::harness::{Agent, by, one_record};
 use muster_dial::line::Said;
 use muster_dial::{Failure, Line, Opened, Settings, Status};
 use muster_protocol::batch::{Answer, Batch, Reason, Refused};
@@ -136,7 +136,7 @@ fn lines_are_for_hosts_that_ask_for_one() {
     let status = port.client().get("/agent/v1/stream", &agent.credential, &mut answer, 100);
     assert_eq!(status, Ok(Status(426)), "as where a proxy has taken the wish away");
     assert_eq!(post(&port.client(), "stream", &agent.credential, &[]).0, 405);
-    futures_lite::future::block_on(port.bench.fleet.remove_host("pi")).expect("removed");
+    futures_lite::future::block_on(port.bench.fleet.remove_host(&by(), "pi")).expect("removed");
     assert_eq!(open(&port, &agent.credential).err(), Some(Status(410)));
 }
 
@@ -148,7 +148,7 @@ fn removing_a_host_ends_its_line_and_its_session_at_once() {
     let session = session_of(&post(&client, "hello", &agent.credential, &agent.hello_bytes()));
     let mut line = open(&port, &agent.credential).expect("a line");
     hello(&mut line, &mut agent);
-    futures_lite::future::block_on(port.bench.fleet.remove_host("pi")).expect("removed");
+    futures_lite::future::block_on(port.bench.fleet.remove_host(&by(), "pi")).expect("removed");
     until_it_ends(&mut line);
     assert_eq!(short(&client, &session, &heartbeat(&mut agent)).0, 200, "it means nothing any more");
     assert_eq!(reason(&short(&client, &session, &heartbeat(&mut agent))), Reason::HelloFirst);

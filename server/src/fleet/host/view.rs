@@ -5,7 +5,7 @@ use crate::api::types;
 use crate::fleet::describe::{self, Of};
 use crate::time::format_ms;
 use muster_protocol::batch::EngineState;
-use muster_protocol::container::Container;
+use muster_protocol::container::Summary;
 use muster_protocol::id::EngineId;
 use muster_protocol::mirror::Held;
 
@@ -27,6 +27,7 @@ impl Host {
             labels: row.labels.clone(),
             last_seen: row.last_seen_ms.map(format_ms),
             interval: f64::from(row.interval_ms) / 1000.0,
+            interval_set: row.orders.interval_ms.map(|ms| f64::from(ms) / 1000.0),
             engine: types::Engine {
                 state: (row.engine.state != 0).then(|| EngineState::from_number(row.engine.state).word().into()),
                 since: row.engine.since_ms.map(format_ms),
@@ -41,6 +42,8 @@ impl Host {
             hidden: row.hidden,
             events_dropped: row.events_dropped,
             conflict: row.conflict,
+            sync_error: row.sync_error,
+            credential: self.credential_word().into(),
         }
     }
 
@@ -74,6 +77,6 @@ impl Host {
     /// The name of one of its containers.
     pub fn container_name(&self, id: &EngineId) -> Option<String> {
         let held = self.mirror.get(id).filter(|held| !held.body.is_empty())?;
-        postcard::from_bytes::<Container<'_>>(&held.body).ok().map(|container| container.name.into())
+        Summary::of(&held.body).map(|container| container.name.into())
     }
 }

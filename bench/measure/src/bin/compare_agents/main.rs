@@ -25,6 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     eprintln!("==> an engine with {} containers", plan.containers);
     let mut world = World::new(plan.containers);
     let list = world.cost_of("/containers/json?all=1");
+    let id = world.engine.container_ids().pop().unwrap_or_default();
+    let one = world.cost_of(&format!("/containers/json?all=1&filters=%7B%22id%22%3A%5B%22{id}%22%5D%7D"));
+    let inspect = world.cost_of(&format!("/containers/{id}/json"));
     let seen = watcher::watch(world.server_from_outside(), world.pin, world.admin_token());
 
     eprintln!("==> no agent: {:?}", plan.settle + plan.time);
@@ -34,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let muster = stretch::run(&mut world, plan, Some(agent), |_| seen.take_lateness());
     eprintln!("==> the reference agent, list and inspect");
     let agent = world.start_reference("inspect");
-    let inspect = stretch::run(&mut world, plan, Some(agent), World::sink_lateness);
+    let inspecting = stretch::run(&mut world, plan, Some(agent), World::sink_lateness);
     eprintln!("==> the reference agent, list only");
     let agent = world.start_reference("list");
     let listing = stretch::run(&mut world, plan, Some(agent), World::sink_lateness);
@@ -43,7 +46,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let engine = machine::said("dockerd", &["--version"]);
     drop(world);
 
-    print(&plan, [before, after], [muster, inspect, listing], list);
+    print(&plan, [before, after], [muster, inspecting, listing], list);
+    println!(
+        "a list of one container costs it {:.2} ms, an inspect {:.2} ms, each on a connection of its own",
+        one / 1e6,
+        inspect / 1e6
+    );
     println!("\nload before: {load}\n{}", machine::describe());
     println!(
         "{}, bollard {}, reqwest {}, tokio {}, {engine}",

@@ -7,12 +7,13 @@ use async_io::Timer;
 use futures_rustls::TlsConnector;
 use muster_agent::uplink::backoff::Backoff;
 use muster_bench::machine::now_nano;
-use muster_protocol::batch::{Answer, Engine, EngineState, ListEnd, Refused};
+use muster_protocol::batch::{Answer, Differs, Engine, EngineState, Refused};
 use muster_protocol::event::Cause;
 use muster_protocol::hello::{Hello, Stream, Welcome};
 use muster_protocol::join::{Join, Joined};
 use muster_protocol::limits;
 use muster_protocol::record::{Full, Kind, Reader, Writer};
+use muster_protocol::reporter::ledger::{Known, Ledger};
 use muster_protocol::reporter::{Next, Reporter};
 use smol::lock::Semaphore;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -44,6 +45,11 @@ struct Host {
     credential: String,
     joined: bool,
     reporter: Box<Reporter>,
+    /// What the server has of its containers.
+    ledger: Ledger,
+    known: Vec<Known>,
+    /// The server is to hear of the engine with the next message.
+    tell_engine: bool,
     /// The container that its events are about, and whether it is paused now.
     next: usize,
     paused: Option<usize>,
@@ -67,7 +73,19 @@ pub async fn live(fleet: Arc<Fleet>, number: u32, begin: Instant) {
     let mut reporter = Box::new(Reporter::new(run, 0));
     reporter.stream_opened(Cause::AgentDown);
     reporter.replay_ended();
-    let mut host = Host { fleet, number, credential, joined: false, reporter, next: 0, paused: None, true_in: None };
+    let mut host = Host {
+        known: vec![Known::default(); fleet.shapes.len()],
+        fleet,
+        number,
+        credential,
+        joined: false,
+        reporter,
+        ledger: Ledger::default(),
+        tell_engine: true,
+        next: 0,
+        paused: None,
+        true_in: None,
+    };
     Timer::at(begin).await;
     let mut backoff = Backoff::default();
     loop {
@@ -75,6 +93,8 @@ pub async fn live(fleet: Arc<Fleet>, number: u32, begin: Instant) {
         if let Ended::Broken(why) = why {
             host.fleet.tally.error(why);
         }
+        host.ledger.doubt();
+        host.tell_engine = true;
         Timer::after(backoff.fail(fastrand::u64(..))).await;
     }
 }
@@ -192,45 +212,44 @@ impl Host {
         self.take(&answer).map(|_| ())
     }
 
-    /// All containers, as many messages as it needs.
+    /// What has changed, or all containers, as many messages as it needs.
     async fn report(&mut self, link: &mut Link, life: u32) -> Result<(), Ended> {
         let Some(reading) = self.reporter.begin_reading() else { return Ok(()) };
         let fleet = self.fleet.clone();
-        let mut buffer = vec![0; limits::READINGS];
-        let mut len = 0;
-        for n in 0..=fleet.shapes.len() {
-            let record = |writer: &mut Writer<'_>| match fleet.shapes.get(n) {
-                Some(shape) => {
-                    let rest = shape.rest(self.paused == Some(n));
-                    writer.numbered_from(Kind::Listed, reading.seq, &id(self.number, n).0, rest)
-                }
-                None => {
-                    let total = fleet.shapes.len() as u32;
-                    writer.record(Kind::ListEnd, &ListEnd { seq: reading.seq, total, hidden: 0 })
-                }
-            };
-            let mut writer = Writer::resume(&mut buffer, len);
-            if record(&mut writer).is_ok() {
-                len = writer.len();
-                continue;
+        let mut report = self.ledger.begin(reading.seq, self.reporter.understands(Kind::Digest), true);
+        let mut parts = vec![Vec::new()];
+        let mut body = Vec::new();
+        for (n, shape) in fleet.shapes.iter().enumerate() {
+            shape.body(id(self.number, n), self.paused == Some(n), &mut body);
+            if report.see(&mut self.ledger, &body, &mut self.known[n]) {
+                put(&mut parts, |writer| writer.numbered(Kind::Listed, reading.seq, &body));
             }
-            // It is full: a record always fits into an empty one.
-            let mut next = vec![0; limits::READINGS];
-            let mut writer = Writer::resume(&mut next, 0);
-            let _ = record(&mut writer);
-            let next_len = writer.len();
-            self.send(link, &buffer[..len]).await?;
-            (buffer, len) = (next, next_len);
         }
-        let answer = self.send(link, &buffer[..len]).await?;
-        if answer.is_some_and(|answer| answer.listed == reading.seq) {
+        let (end, digest) = report.end(0);
+        if let Some(end) = end {
+            put(&mut parts, |writer| writer.record(Kind::ListEnd, &end));
+        }
+        if let Some(digest) = digest {
+            put(&mut parts, |writer| writer.record(Kind::Digest, &digest));
+        }
+        self.ledger.finish(&report);
+        let mut told = None;
+        for part in &parts {
+            told = self.send(link, part).await?;
+        }
+        let Some((answer, differs)) = told else { return Ok(()) };
+        self.ledger.answered(&answer, differs.as_ref());
+        if differs.is_some() {
+            fleet.tally.differs.fetch_add(1, Ordering::Relaxed);
+        }
+        if answer.listed == reading.seq {
             fleet.tally.reports.fetch_add(1, Ordering::Relaxed);
             if self.true_in != Some(life) && life == fleet.tally.life.load(Ordering::Relaxed) {
                 self.true_in = Some(life);
                 fleet.tally.is_true();
             }
         }
-        if answer.is_some_and(|answer| answer.unexplained > 0) {
+        if answer.unexplained > 0 {
             fleet.tally.error("a difference that no event explains".into());
         }
         Ok(())
@@ -256,18 +275,19 @@ impl Host {
         }
         Timer::after(SETTLE).await;
         let Some(reading) = self.reporter.begin_reading() else { return Ok(()) };
-        let mut buffer = [0; 2048];
-        let mut writer = Writer::records(&mut buffer);
-        let _ = writer.numbered_from(Kind::Container, reading.seq, &container.0, shape.rest(paused));
-        let len = writer.len();
-        self.send(link, &buffer[..len]).await.map(|_| ())
+        let mut body = Vec::new();
+        shape.body(container, paused, &mut body);
+        self.ledger.changes(&body, &mut self.known[n]);
+        let mut parts = vec![Vec::new()];
+        put(&mut parts, |writer| writer.numbered(Kind::Container, reading.seq, &body));
+        self.send(link, &parts[0]).await.map(|_| ())
     }
 
-    async fn send(&mut self, link: &mut Link, readings: &[u8]) -> Result<Option<Answer>, Ended> {
+    async fn send(&mut self, link: &mut Link, readings: &[u8]) -> Result<Option<Told>, Ended> {
         let engine = Engine { state: EngineState::Ok as u8, for_ms: 1000, version: "28.5.2", api_version: "1.51" };
         let mut due = false;
         let request = message(|writer| {
-            let engine = (!readings.is_empty()).then_some(&engine);
+            let engine = self.tell_engine.then_some(&engine);
             due = self.reporter.message(writer, engine, readings)?.is_some();
             Ok(())
         });
@@ -275,29 +295,38 @@ impl Host {
             return Ok(None);
         }
         let answer = self.ask(link, "report", &request).await?;
+        self.tell_engine = false;
         self.take(&answer)
     }
 
     /// Does what an answer says.
-    fn take(&mut self, answer: &[u8]) -> Result<Option<Answer>, Ended> {
+    fn take(&mut self, answer: &[u8]) -> Result<Option<Told>, Ended> {
         let strange = |what: &str| Ended::Broken(format!("an answer that makes no sense: {what}"));
-        let record = Reader::message(answer).and_then(|mut reader| reader.next_record());
-        let Ok(Some(record)) = record else { return Err(strange("no record")) };
+        let Ok(mut records) = Reader::message(answer) else { return Err(strange("no message")) };
+        let Ok(Some(record)) = records.next_record() else { return Err(strange("no record")) };
         match record.kind {
             Kind::Welcome => {
                 let welcome: Welcome = record.decode().map_err(|_| strange("welcome"))?;
                 self.reporter.welcomed(&welcome);
+                self.ledger.doubt();
+                self.tell_engine = true;
                 Ok(None)
             }
             Kind::Answer => {
                 let answer: Answer = record.decode().map_err(|_| strange("answer"))?;
-                Ok(self.reporter.answered(&answer).then_some(answer))
+                let mut differs = None;
+                while let Ok(Some(record)) = records.next_record() {
+                    if record.kind == Kind::Differs {
+                        differs = record.decode().ok();
+                    }
+                }
+                Ok(self.reporter.answered(&answer).then_some((answer, differs)))
             }
             Kind::Refused => {
                 let refused: Refused = record.decode().map_err(|_| strange("refused"))?;
                 match self.reporter.refused(&refused) {
                     Next::Hello => Ok(None),
-                    Next::Later | Next::Superseded => {
+                    Next::Later | Next::Superseded | Next::Clone => {
                         self.fleet.tally.error(format!("refused for reason {}", refused.reason));
                         Err(Ended::Later)
                     }
@@ -306,6 +335,27 @@ impl Host {
             _ => Err(strange("kind")),
         }
     }
+}
+
+/// An answer, and what it says of the server's copy.
+type Told = (Answer, Option<Differs>);
+
+/// Puts a record into the last part, or into a new one.
+fn put(parts: &mut Vec<Vec<u8>>, record: impl Fn(&mut Writer<'_>) -> Result<(), Full>) {
+    for _ in 0..2 {
+        let part = parts.last_mut().expect("there is always one");
+        let len = part.len();
+        part.resize(limits::READINGS, 0);
+        let mut writer = Writer::resume(part, len);
+        let full = record(&mut writer).is_err();
+        let len = if full { len } else { writer.len() };
+        part.truncate(len);
+        if !full {
+            return;
+        }
+        parts.push(Vec::new());
+    }
+    panic!("a record always fits into an empty part");
 }
 
 fn message(write: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>) -> Vec<u8> {

@@ -62,7 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     ending::listen();
     let load = machine::load();
     println!(
-        "{} hosts x {} containers, a full report each {:?}, an event each {:?} a host, {}\n",
+        "{} hosts x {} containers, a report each {:?}, an event each {:?} a host, {}\n",
         options.hosts,
         options.containers,
         options.interval,
@@ -187,7 +187,8 @@ fn measure(options: &Options, tally: &Tally, seen: &Seen, server: &Server) {
     let counts = || {
         let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let stream = [of(&seen.events), of(&seen.others), of(&seen.reopened)];
-        ([of(&tally.reports), of(&tally.events), of(&tally.bytes), of(&tally.connections)], stream)
+        let all = [&tally.reports, &tally.events, &tally.bytes, &tally.connections, &tally.differs];
+        (all.map(of), stream)
     };
     let (before, cpu_before, own_before, busy, begin) = (counts(), cpu.look(), own.look(), Busy::now(), Instant::now());
     while begin.elapsed() < options.time {
@@ -212,6 +213,7 @@ fn measure(options: &Options, tally: &Tally, seen: &Seen, server: &Server) {
     row("events/s acknowledged", format!("{:.1}", per_second(1)));
     row("bodies sent, MB/s", format!("{:.2}", per_second(2) / 1e6));
     row("new connections", after.0[3] - before.0[3]);
+    row("reports that the server could not prove", after.0[4] - before.0[4]);
     let stream = |n: usize| after.1[n] - before.1[n];
     row("stream: events, other changes, reopened", format!("{}, {}, {}", stream(0), stream(1), stream(2)));
     row("event to stream, p50 / p99 / max, ms", milliseconds(&mut seen.take_lateness()));

@@ -79,9 +79,11 @@ impl Shape {
         Shape { name, labels, running, paused }
     }
 
-    /// Everything behind the id.
-    pub fn rest(&self, paused: bool) -> &[u8] {
-        if paused { &self.paused } else { &self.running }
+    /// The whole body of a container with that id.
+    pub fn body(&self, id: EngineId, paused: bool, into: &mut Vec<u8>) {
+        into.clear();
+        into.extend_from_slice(&id.0);
+        into.extend_from_slice(if paused { &self.paused } else { &self.running });
     }
 
     /// The event of its being paused, or going on; encoded.

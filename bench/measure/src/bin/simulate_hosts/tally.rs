@@ -10,6 +10,8 @@ use std::time::Instant;
 pub struct Tally {
     /// Exchanges that carried a list that took effect.
     pub reports: AtomicU64,
+    /// Answers that the server's copy differs: then everything is sent.
+    pub differs: AtomicU64,
     /// Events that were acknowledged.
     pub events: AtomicU64,
     /// Bytes of bodies that were sent.
