@@ -19,6 +19,9 @@ fn identity(addresses: &[SocketAddr], servers: &[&Server]) -> Identity {
         spare: None,
         addresses: addresses.iter().map(|address| address.to_string().parse().unwrap()).collect(),
         pins: servers.iter().map(|server| server.pin).collect(),
+        former: Vec::new(),
+        revision: 0,
+        generation: 0,
     }
 }
 

@@ -1,8 +1,10 @@
-//! Generations of serving certificates: a number that only grows, in the certificate's serial number.
+//! Generations of certificates: a number that only grows, in the serial number of each serving certificate and of each
+//! certificate by which one fleet key vouches for another.
 //!
 //! The serial is covered by the fleet key's signature, is read by every library, and costs no byte more than the
 //! random one that would stand there otherwise. Whoever was told a generation refuses certificates of lower ones:
-//! what was served before, and may have been copied since, is worth nothing then.
+//! what was served before, and may have been copied since, is worth nothing then, and a key that was replaced because
+//! it was stolen is vouched for by nobody.
 
 /// Bytes of a serial number, the most that X.509 allows.
 pub const SERIAL: usize = 20;

@@ -1,5 +1,5 @@
 //! What an operator hands to a new host, in one line:
-//! `muster://TOKEN@HOST:PORT?pin=sha256:HEX[&pin=..][&addr=HOST:PORT..]`.
+//! `muster://TOKEN@HOST:PORT?pin=sha256:HEX[&pin=..][&addr=HOST:PORT..][&gen=NUMBER]`.
 //!
 //! Unknown parameters are skipped, so that a later server can add some without cutting off older agents.
 
@@ -156,6 +156,8 @@ pub struct JoinString {
     pub addresses: Vec<Address>,
     /// What the server is recognised by, any one of them: one to [`PINS`].
     pub pins: Vec<Pin>,
+    /// The least [generation](crate::generation) of its certificates; 0: any.
+    pub generation: u64,
 }
 
 /// The part of a join string that is wrong. The message never repeats any of its text, which may be secret.
@@ -179,6 +181,8 @@ pub enum JoinStringError {
     TooManyPins,
     /// More than [`ADDRESSES`].
     TooManyAddresses,
+    /// Not a number.
+    Generation,
     /// A parameter without `=`.
     Parameter,
 }
@@ -195,6 +199,7 @@ impl fmt::Display for JoinStringError {
             Self::NoPin => f.write_str("it has no pin (?pin=sha256:...): in a shell, put the join string in quotes"),
             Self::TooManyPins => write!(f, "it has more than {PINS} pins"),
             Self::TooManyAddresses => write!(f, "it has more than {ADDRESSES} addresses"),
+            Self::Generation => f.write_str("its generation (gen=) is not a number"),
             Self::Parameter => f.write_str("a parameter after ? is not of the form name=value"),
         }
     }
@@ -230,19 +235,21 @@ impl FromStr for JoinString {
         }
         let mut addresses = vec![joinable(address.strip_suffix('/').unwrap_or(address))?];
         let mut pins = Vec::new();
+        let mut generation = 0;
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             match parameter.split_once('=').ok_or(JoinStringError::Parameter)? {
                 ("pin", pin) => add(&mut pins, pin.parse()?, PINS, JoinStringError::TooManyPins)?,
                 ("addr", address) => {
                     add(&mut addresses, joinable(address)?, ADDRESSES, JoinStringError::TooManyAddresses)?
                 }
+                ("gen", number) => generation = number.parse().map_err(|_| JoinStringError::Generation)?,
                 _ => {}
             }
         }
         if pins.is_empty() {
             return Err(JoinStringError::NoPin);
         }
-        Ok(JoinString { token: token.to_string(), addresses, pins })
+        Ok(JoinString { token: token.to_string(), addresses, pins, generation })
     }
 }
 
@@ -273,6 +280,9 @@ impl fmt::Display for JoinString {
             write!(f, "{separator}addr={address}")?;
             separator = '&';
         }
+        if self.generation > 0 {
+            write!(f, "{separator}gen={}", self.generation)?;
+        }
         Ok(())
     }
 }
@@ -283,6 +293,7 @@ impl fmt::Debug for JoinString {
             .field("token", &"(hidden)")
             .field("addresses", &self.addresses)
             .field("pins", &self.pins)
+            .field("generation", &self.generation)
             .finish()
     }
 }
@@ -304,6 +315,7 @@ mod tests {
             "muster://tok-EN_9@fleet.example:7443?pin=sha256:HEX",
             "muster://t@192.0.2.7:1?pin=sha256:HEX",
             "muster://t@[2001:db8::1]:65535?pin=sha256:HEX&pin=sha256:OTHER&addr=b:1&addr=[::1]:2",
+            "muster://t@a:1?pin=sha256:HEX&addr=b:1&gen=7",
         ] {
             let text = text.replace("OTHER", &other);
             let parsed = parse(&text).unwrap();
@@ -346,6 +358,7 @@ mod tests {
             ("muster://t@a/b:1?pin=sha256:HEX", Host),
             ("muster://t@a:1", NoPin),
             ("muster://t@a:1?later=1", NoPin),
+            ("muster://t@a:1?pin=sha256:HEX&gen=x", Generation),
             ("muster://t@a:1?pin", Parameter),
             ("muster://t@a:1?pin=HEX", Pin),
             ("muster://t@a:1?pin=sha256:HEX0", Pin),

@@ -2,7 +2,9 @@
 //!
 //! What is pinned is the public key of the fleet. The server presents a serving certificate that this key has
 //! signed, and the fleet's own certificate. When the fleet has changed its key, it presents what leads from the keys
-//! before to the one that signs now: certificates of each key, signed by the one before. Neither names nor dates are
+//! before to the one that signs now: certificates of each key, signed by the one before. These have a generation, as
+//! the serving certificate has, and count no longer when it is too low: else a key that was vouched for once would be
+//! good for ever. Neither names nor dates are
 //! judged: a box is reached by any address, and its clock may say 1970.
 
 use crate::failure::{Failure, one_line};
@@ -60,7 +62,7 @@ fn check(
     let unreadable = |error| Failure::Tls(format!("the server's certificate cannot be read: {}", one_line(&error)));
     let leaf = EndEntityCert::try_from(end_entity).map_err(unreadable)?;
     let others = &others[..others.len().min(CHAIN)];
-    vouched_for(&leaf, others, pins, algorithms).map_err(|got| {
+    vouched_for(&leaf, others, pins, least_generation, algorithms).map_err(|got| {
         let pins: Vec<String> = pins.iter().map(Pin::to_string).collect();
         Failure::PinMismatch { expected: pins.join(" "), got }
     })?;
@@ -77,19 +79,23 @@ fn vouched_for(
     leaf: &EndEntityCert<'_>,
     others: &[CertificateDer<'_>],
     pins: &[Pin],
+    least_generation: u64,
     algorithms: WebPkiSupportedAlgorithms,
 ) -> Result<(), String> {
     let presented = Pin::of_public_key(&leaf.subject_public_key_info());
     if pins.contains(&presented) {
         return Ok(());
     }
-    let mut anchors = Vec::new();
+    let (mut anchors, mut links) = (Vec::new(), Vec::new());
     // The first certificate of a fleet key is the most telling one to report.
     let mut got = None;
     for certificate in others {
         // What cannot be read cannot be pinned either; it may be there for others.
         let Ok(parsed) = EndEntityCert::try_from(certificate) else { continue };
         let pin = Pin::of_public_key(&parsed.subject_public_key_info());
+        if generation::of_serial(parsed.serial()) >= least_generation {
+            links.push(certificate.clone());
+        }
         if !pins.contains(&pin) {
             got = got.or(Some(pin));
         } else if let Ok(anchor) = anchor_from_trusted_cert(certificate) {
@@ -100,7 +106,7 @@ fn vouched_for(
         return Err(got.unwrap_or(presented).to_string());
     }
     // The pinned certificate is public: anyone can put it beside a certificate of their own.
-    signed_by(leaf, &anchors, others, algorithms)
+    signed_by(leaf, &anchors, &links, algorithms)
         .map_err(|error| format!("a certificate that this key did not sign ({})", one_line(&error)))
 }
 
@@ -113,21 +119,21 @@ pub(crate) fn verdict(error: &Error) -> Option<Failure> {
 }
 
 /// Checks that a key of the `anchors` signed `leaf` as a certificate for a server, or signed the certificate of one
-/// that did, and so on through `others`.
+/// that did, and so on through `links`.
 ///
 /// Validity in time is part of webpki's check and cannot be left out, so the answer to "not at this time" is to
 /// ask again for a time that the certificate itself names.
 fn signed_by(
     leaf: &EndEntityCert<'_>,
     anchors: &[TrustAnchor<'_>],
-    others: &[CertificateDer<'_>],
+    links: &[CertificateDer<'_>],
     algorithms: WebPkiSupportedAlgorithms,
 ) -> Result<(), webpki::Error> {
     let mut time = UnixTime::since_unix_epoch(Duration::ZERO);
     let mut tried = 0;
     loop {
         let usage = KeyUsage::server_auth();
-        let checked = leaf.verify_for_usage(algorithms.all, anchors, others, time, usage, None, None);
+        let checked = leaf.verify_for_usage(algorithms.all, anchors, links, time, usage, None, None);
         tried += 1;
         time = match checked {
             Err(webpki::Error::CertNotValidYet { not_before, .. }) if tried <= DATES => not_before,

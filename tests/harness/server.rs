@@ -22,8 +22,8 @@ pub struct Server {
     pin: String,
     /// Its own network namespace and address, if it has them.
     network: Option<(String, &'static str)>,
-    /// More arguments of `muster serve`.
-    options: Vec<String>,
+    /// More flags of `muster serve`, from the next start on.
+    pub flags: Vec<String>,
 }
 
 /// A file system of its own in memory, that is quickly full.
@@ -71,13 +71,13 @@ impl Server {
     fn nowhere(network: Option<(String, &'static str)>, port: u16) -> Server {
         engine::require();
         let pin = String::new();
-        Server { disk: None, place: Place::new(), process: None, port, pin, network, options: Vec::new() }
+        Server { disk: None, place: Place::new(), process: None, port, pin, network, flags: Vec::new() }
     }
 
     /// Starts one with more arguments of `muster serve`.
     pub fn start_with(options: &[&str]) -> Server {
         let mut server = Server::nowhere(None, 0);
-        server.options = options.iter().map(|option| (*option).to_owned()).collect();
+        server.flags = options.iter().map(|option| (*option).to_owned()).collect();
         server.start_again();
         server
     }
@@ -112,7 +112,7 @@ impl Server {
         let address = format!("{}:{}", self.address(), self.port);
         let mut command = command_inside(self.namespace(), &program("muster"));
         command.args(["serve", "--data-dir", &self.data_dir(), "--listen", &address, "--advertise", &address]);
-        command.args(&self.options);
+        command.args(&self.flags);
         let mut process = Process::start_read("server", process::clean(&mut command), &self.place.join("server.log"));
         let line = process.line(Duration::from_secs(30)).unwrap_or_default();
         let (port, pin) = parse_ready(&line)
@@ -121,6 +121,18 @@ impl Server {
         assert!(self.pin.is_empty() || self.pin == pin, "the pin changed from {} to {pin}", self.pin);
         (self.port, self.pin) = (port, pin);
         self.process = Some(process);
+    }
+
+    /// It has gone over to another key: what it is known by from now on.
+    pub fn is_known_by(&mut self, pin: &str) {
+        pin.clone_into(&mut self.pin);
+    }
+
+    /// The same server, to be started at another port of the loopback address. It must not run.
+    pub fn moved_to(mut self, port: u16) -> Server {
+        assert!(self.process.is_none(), "the server runs");
+        self.port = port;
+        self
     }
 
     /// Ends it without a warning.

@@ -198,6 +198,9 @@ fn a_run_needs_an_identity_or_a_way_to_get_one() {
         spare: None,
         addresses: join.addresses,
         pins: join.pins,
+        former: Vec::new(),
+        revision: 0,
+        generation: 0,
     };
     identity.store(dir.path()).unwrap();
     assert_eq!(settings(&["run"]).unwrap().join, None);

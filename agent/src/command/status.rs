@@ -116,9 +116,9 @@ pub fn look(identity: Option<Identity>, state_dir: PathBuf, docker_socket: PathB
 fn ask_server(identity: &Identity) -> Option<ServerView> {
     let credential = identity.credential.hex();
     let mut best: Option<ServerView> = None;
-    for address in &identity.addresses {
+    for address in identity.all_addresses() {
         let mut body = Vec::new();
-        let settings = Settings::small(address.clone(), identity.pins.clone());
+        let settings = identity.settings(address.clone());
         let settings = Settings { connect_timeout: CONNECT, overall_timeout: OVERALL, ..settings };
         let answer = Client::new(settings).and_then(|client| client.get(STATUS, &credential, &mut body, ANSWER));
         let view = match answer {
@@ -266,6 +266,9 @@ mod tests {
             spare: None,
             addresses: vec![address.clone()],
             pins: vec![format!("sha256:{}", "a".repeat(64)).parse().unwrap()],
+            former: Vec::new(),
+            revision: 0,
+            generation: 0,
         };
         Status {
             identity: Some(identity),

@@ -4,6 +4,7 @@ use crate::command::exit::{Exit, Trouble, one_line};
 use crate::join::renewal::Spare;
 use crate::join::state_dir;
 use muster_dial::join_string::{ADDRESSES, Address, PINS, Pin};
+use muster_dial::{Settings, Trust};
 use muster_protocol::id::HostId;
 use muster_protocol::limits;
 use std::fmt::{self, Write};
@@ -83,12 +84,48 @@ pub struct Identity {
     pub addresses: Vec<Address>,
     /// What it is recognised by: one to [`PINS`].
     pub pins: Vec<Pin>,
+    /// Where the server was before it announced other addresses: tried last. Up to [`ADDRESSES`].
+    pub former: Vec<Address>,
+    /// Which of the server's announcements addresses and pins are of; 0: a join string.
+    pub revision: u64,
+    /// The least generation of a serving certificate that is accepted.
+    pub generation: u64,
 }
 
 impl Identity {
     /// Whether any pin is of the same server as those of `pins`.
     pub fn is_of(&self, pins: &[Pin]) -> bool {
         self.pins.iter().any(|pin| pins.contains(pin))
+    }
+
+    /// All addresses in the order in which they are tried.
+    pub fn all_addresses(&self) -> impl Iterator<Item = &Address> {
+        self.addresses.iter().chain(&self.former)
+    }
+
+    /// How to reach and recognise the server at this address.
+    pub fn settings(&self, address: Address) -> Settings {
+        Settings { least_generation: self.generation, ..Settings::small(address, self.pins.clone()) }
+    }
+
+    /// Takes over what the server announces, as [`Trust::follow`] does.
+    pub fn follow(&mut self, announced: &Trust, in_use: Option<&Address>) -> bool {
+        let mut trust = Trust {
+            revision: self.revision,
+            generation: self.generation,
+            addresses: std::mem::take(&mut self.addresses),
+            former: std::mem::take(&mut self.former),
+            pins: std::mem::take(&mut self.pins),
+        };
+        let followed = trust.follow(announced, in_use);
+        Trust {
+            revision: self.revision,
+            generation: self.generation,
+            addresses: self.addresses,
+            former: self.former,
+            pins: self.pins,
+        } = trust;
+        followed
     }
 
     /// Reads it from the state directory; `None` if there is none. A file that others may read is closed to them.
@@ -147,6 +184,13 @@ impl Identity {
         }
         self.addresses.iter().for_each(|address| line("address", address));
         self.pins.iter().for_each(|pin| line("pin", pin));
+        self.former.iter().for_each(|address| line("former", address));
+        if self.revision > 0 {
+            line("revision", &self.revision);
+        }
+        if self.generation > 0 {
+            line("generation", &self.generation);
+        }
         text
     }
 }
@@ -166,7 +210,8 @@ impl Identity {
     pub fn from_text(text: &str) -> Result<Identity, Unreadable> {
         let (mut version, mut host, mut name, mut credential) = (None, None, None, None);
         let (mut next, mut previous, mut renewal) = (None, None, 0);
-        let (mut addresses, mut pins) = (Vec::new(), Vec::new());
+        let (mut addresses, mut pins, mut former) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut revision, mut generation) = (0, 0);
         let mut last = 0;
         for (number, line) in (1..).zip(text.lines()) {
             last = number;
@@ -196,7 +241,14 @@ impl Identity {
                 "pin" if pins.len() < PINS => {
                     pins.push(value.parse().map_err(|error| wrong(format!("a bad pin: {error}")))?);
                 }
-                "address" | "pin" => return Err(wrong("there are too many of this key".into())),
+                "former" if former.len() < ADDRESSES => {
+                    former.push(value.parse().map_err(|error| wrong(format!("a bad address: {error}")))?);
+                }
+                "revision" => revision = value.parse().map_err(|_| wrong("the revision is no number".into()))?,
+                "generation" => {
+                    generation = value.parse().map_err(|_| wrong("the generation is no number".into()))?;
+                }
+                "address" | "pin" | "former" => return Err(wrong("there are too many of this key".into())),
                 _ => {}
             }
         }
@@ -217,7 +269,8 @@ impl Identity {
         }
         let credential = credential.ok_or_else(|| missing("credential"))?;
         let spare = next.map(|next| Spare::Next(renewal, next)).or(previous.map(Spare::Previous));
-        Ok(Identity { host, name: name.ok_or_else(|| missing("name"))?, credential, spare, addresses, pins })
+        let name = name.ok_or_else(|| missing("name"))?;
+        Ok(Identity { host, name, credential, spare, addresses, pins, former, revision, generation })
     }
 }
 
@@ -266,6 +319,9 @@ mod tests {
             spare: None,
             addresses: vec!["fleet.example:7443".parse().unwrap(), "[2001:db8::1]:1".parse().unwrap()],
             pins: vec![pin("a"), pin("b")],
+            former: Vec::new(),
+            revision: 0,
+            generation: 0,
         }
     }
 
@@ -285,6 +341,31 @@ mod tests {
         fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
         assert_eq!(Identity::load(dir.path()).unwrap(), Some(sample()));
         assert_eq!(mode(), 0o600);
+    }
+
+    #[test]
+    fn what_a_server_announces_comes_back_and_files_from_before_are_read() {
+        let mut told = sample();
+        let announced = Trust {
+            revision: 7,
+            generation: 3,
+            addresses: vec!["new.example:7443".parse().unwrap()],
+            former: Vec::new(),
+            pins: vec![pin("c")],
+        };
+        assert!(told.follow(&announced, Some(&sample().addresses[1])));
+        assert_eq!((told.revision, told.generation, &told.pins), (7, 3, &announced.pins));
+        assert_eq!(told.addresses, announced.addresses);
+        assert_eq!(told.former, [sample().addresses[1].clone(), sample().addresses[0].clone()]);
+        assert_eq!(Identity::from_text(&told.to_text()), Ok(told.clone()));
+        assert!(!told.follow(&announced, None));
+        let before = sample().to_text();
+        assert!(!before.contains("revision") && !before.contains("generation"));
+        assert_eq!(Identity::from_text(&before), Ok(sample()));
+        for (key, why) in [("revision", "no number"), ("generation", "no number"), ("former", "a bad address")] {
+            let error = Identity::from_text(&format!("{before}{key} = x\n")).unwrap_err();
+            assert!(error.line == 9 && error.why.contains(why), "{error:?}");
+        }
     }
 
     #[test]

@@ -175,6 +175,7 @@ fn join_as(applicant: &Applicant<'_>, string: &JoinString, file: &'static str) -
     }
     let (known_addresses, known_pins) =
         stored.as_ref().map(|stored| (&stored.addresses[..], &stored.pins[..])).unwrap_or_default();
+    let known_generation = stored.as_ref().map_or(0, |stored| stored.generation);
     let mut wanted = Wanted {
         applicant,
         string,
@@ -182,6 +183,7 @@ fn join_as(applicant: &Applicant<'_>, string: &JoinString, file: &'static str) -
         addresses: merged(&string.addresses, known_addresses, ADDRESSES),
         // A server that has changed its key since the string was made is still ours.
         pins: merged(&string.pins, known_pins, PINS),
+        generation: string.generation.max(known_generation),
         kept: kept.map(|identity| Kept { identity, made: Made::default(), is_new: false }),
     };
     let mut failures = Vec::new();
@@ -228,6 +230,7 @@ struct Wanted<'a> {
     file: &'static str,
     addresses: Vec<Address>,
     pins: Vec<muster_dial::Pin>,
+    generation: u64,
     kept: Option<Kept>,
 }
 
@@ -240,7 +243,8 @@ struct Answer {
 impl Wanted<'_> {
     /// Connects, and asks for something that changes nothing.
     fn knock(&self, address: &Address) -> Result<Client, Failure> {
-        let client = Client::new(Settings::small(address.clone(), self.pins.clone()))?;
+        let settings = Settings::small(address.clone(), self.pins.clone());
+        let client = Client::new(Settings { least_generation: self.generation, ..settings })?;
         match client.get(KNOCK, "", &mut Vec::new(), ANSWER) {
             // Whatever it says: it is the pinned server, and it is there.
             Ok(_) | Err(Failure::TooLarge) => Ok(client),
@@ -272,6 +276,9 @@ impl Wanted<'_> {
             spare: None,
             addresses: self.addresses.clone(),
             pins: self.pins.clone(),
+            former: Vec::new(),
+            revision: 0,
+            generation: self.generation,
         };
         let stored = match self.file {
             identity::FILE => identity.store_first(directory),
@@ -333,9 +340,13 @@ impl Wanted<'_> {
             host: Some(joined.host),
             name: one_line(joined.name, limits::HOST_NAME),
             credential: kept.identity.credential.clone(),
+            // Whatever differs from what the server announced last: it announces that again.
+            revision: if self.pins == kept.identity.pins { kept.identity.revision } else { 0 },
             spare: kept.identity.spare.clone(),
             addresses: self.addresses,
             pins: self.pins,
+            former: kept.identity.former.clone(),
+            generation: self.generation,
         };
         let is_anew = self.file != identity::FILE;
         if is_anew {

@@ -1,5 +1,6 @@
 //! What the sender's thread does with a message: over the line that is open, over a new one, or as a request.
 
+use super::in_use::InUse;
 use super::way::{Wanted, Way, Ways};
 use crate::join::identity::Identity;
 use log::{debug, info};
@@ -69,6 +70,7 @@ pub(super) struct Courier {
     ways: Ways,
     open: Option<Open>,
     session: Known,
+    in_use: InUse,
 }
 
 /// What is open.
@@ -110,8 +112,8 @@ struct Trip {
 }
 
 impl Courier {
-    pub(super) fn new(identity: Identity, uplink: Wanted, look_back: Duration) -> Courier {
-        let turn = Turn { at: 0, addresses: identity.addresses.len(), first_tried: Instant::now(), look_back };
+    pub(super) fn new(identity: Identity, uplink: Wanted, look_back: Duration, in_use: InUse) -> Courier {
+        let turn = Turn::new(&identity, look_back);
         Courier {
             credential: identity.credential.hex(),
             identity,
@@ -119,6 +121,7 @@ impl Courier {
             ways: Ways::new(uplink),
             open: None,
             session: Known::Nothing,
+            in_use,
         }
     }
 
@@ -131,6 +134,7 @@ impl Courier {
             match self.go(trip, to, body, true) {
                 Ok(replies) => {
                     self.turn.first_answered();
+                    self.in_use.note(self.identity.addresses.first());
                     if matches!(self.open, Some(Open::Requests(_))) {
                         // The next message takes the time that it needs.
                         self.open = None;
@@ -149,6 +153,8 @@ impl Courier {
             if self.turn.failed(Instant::now()) {
                 self.ways.moved();
             }
+        } else {
+            self.in_use.note(self.identity.all_addresses().nth(trip.at));
         }
         gone
     }
@@ -259,9 +265,9 @@ impl Courier {
     }
 
     fn settings(&self, trip: Trip) -> Result<Settings, Failure> {
-        let address = self.identity.addresses.get(trip.at).cloned();
+        let address = self.identity.all_addresses().nth(trip.at).cloned();
         let address = address.ok_or_else(|| Failure::Unreachable("there is no address".into()))?;
-        let settings = Settings::small(address, self.identity.pins.clone());
+        let settings = self.identity.settings(address);
         Ok(Settings { connect_timeout: trip.connect, overall_timeout: trip.overall, ..settings })
     }
 }
@@ -332,6 +338,11 @@ struct Turn {
 }
 
 impl Turn {
+    fn new(identity: &Identity, look_back: Duration) -> Turn {
+        let addresses = identity.all_addresses().count();
+        Turn { at: 0, addresses, first_tried: Instant::now(), look_back }
+    }
+
     /// Whether that leads to another address.
     fn failed(&mut self, now: Instant) -> bool {
         if self.at == 0 {

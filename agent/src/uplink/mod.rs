@@ -2,6 +2,7 @@
 
 pub mod backoff;
 mod courier;
+mod in_use;
 mod orders;
 pub mod sender;
 pub mod way;
@@ -19,7 +20,7 @@ use muster_protocol::frame;
 use muster_protocol::hello::{Hello, Stream, Welcome};
 use muster_protocol::id::Fingerprint;
 use muster_protocol::limits;
-use muster_protocol::orders::Renewed;
+use muster_protocol::orders::{Renewed, Trusted};
 use muster_protocol::record::{Full, Kind, Malformed, Reader, Record, Writer};
 use muster_protocol::reporter::{Next, Sent};
 use orders::Held;
@@ -160,6 +161,7 @@ impl Uplink {
             kernel: &self.facts.kernel,
         };
         writer.record(Kind::Hello, &hello)?;
+        writer.record(Kind::Trusted, &Trusted { revision: self.held.identity.revision })?;
         if let Some((number, credential)) = self.held.keys.offer() {
             writer.record(Kind::Renewed, &Renewed { number, hash: credential.hash() })?;
         }
@@ -213,7 +215,7 @@ impl Uplink {
         }
     }
 
-    /// Goes on with the credential that is to be shown now.
+    /// Goes on with the credential that is to be shown now, and with what the server announced.
     fn show(&mut self) {
         match (self.dial)(self.held.shown()) {
             Ok(sender) => {
@@ -221,7 +223,7 @@ impl Uplink {
                 // Whether it is good is to be known.
                 self.asked = None;
             }
-            Err(error) => warn!("cannot go over to another credential: {error}"),
+            Err(error) => warn!("cannot go over to another credential or connection: {error}"),
         }
     }
 
@@ -262,7 +264,11 @@ impl Uplink {
         let is_welcome = first.kind == Kind::Welcome;
         let outcome = self.take_first(hub, first, &records, sent)?;
         while let Some(record) = records.next_record()? {
-            orders::obey(hub, &mut self.held, record)?;
+            orders::obey(hub, &mut self.held, self.sender.in_use(), record)?;
+        }
+        if self.held.has_other_trust() {
+            // It says over a new connection, by the new keys, that all is well.
+            self.show();
         }
         if is_welcome && offers {
             // It is stored on both sides.
@@ -284,6 +290,7 @@ impl Uplink {
                 let welcome: Welcome = record.decode()?;
                 let is_new = hub.reporter.borrow_mut().welcomed(&welcome);
                 hub.greet.set(false);
+                self.held.welcomed();
                 if hub.reporter.borrow().wants_replay() {
                     hub.replay.ring();
                 }

@@ -4,7 +4,8 @@ use crate::hub::Hub;
 use crate::join::identity::{Credential, Identity};
 use crate::join::renewal::Keys;
 use log::{info, warn};
-use muster_protocol::orders::{Renew, Settings};
+use muster_dial::{Address, Pin, Trust};
+use muster_protocol::orders::{self, Renew, Settings};
 use muster_protocol::record::{Kind, Malformed, Record};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,12 @@ pub struct Held {
     state_dir: PathBuf,
     /// As it is on the disk, but for the credentials, which may be newer in `keys`.
     pub identity: Identity,
+    /// The revision of the server's announcements that it was told of in a hello that it has answered.
+    confirmed: Option<u64>,
+    /// The server has announced something that is not used yet.
+    has_other_trust: bool,
+    /// That what was announced could not be kept: logged once.
+    trouble: Option<String>,
     /// The host's credentials.
     pub keys: Keys,
     /// What the server has set: 0 for nothing.
@@ -30,16 +37,40 @@ impl Held {
     /// As it was read from this state directory.
     pub fn new(identity: Identity, state_dir: &Path) -> Held {
         let keys = Keys::new(identity.credential.clone(), identity.spare.clone());
-        Held { state_dir: state_dir.into(), identity, keys, interval_ms: 0 }
+        Held {
+            state_dir: state_dir.into(),
+            identity,
+            confirmed: None,
+            has_other_trust: false,
+            trouble: None,
+            keys,
+            interval_ms: 0,
+        }
     }
 
     /// Brings the credentials to the disk.
     pub fn store_keys(&mut self) -> io::Result<()> {
-        let identity =
-            Identity { credential: self.keys.current.clone(), spare: self.keys.spare.clone(), ..self.identity.clone() };
+        self.store(self.with_keys())
+    }
+
+    fn with_keys(&self) -> Identity {
+        Identity { credential: self.keys.current.clone(), spare: self.keys.spare.clone(), ..self.identity.clone() }
+    }
+
+    fn store(&mut self, identity: Identity) -> io::Result<()> {
         identity.store(&self.state_dir)?;
         self.identity = identity;
         Ok(())
+    }
+
+    /// The server has taken what was said in a hello.
+    pub fn welcomed(&mut self) {
+        self.confirmed = Some(self.identity.revision);
+    }
+
+    /// Whether the server is to be reached or recognised by something new from now on: said once.
+    pub fn has_other_trust(&mut self) -> bool {
+        std::mem::take(&mut self.has_other_trust)
     }
 
     /// The identity with the credential that is to be shown now.
@@ -49,10 +80,14 @@ impl Held {
 }
 
 /// Does what a record behind a welcome or an answer asks for; what it does not know it leaves alone.
-pub fn obey(hub: &Hub, held: &mut Held, record: Record<'_>) -> Result<(), Malformed> {
+///
+/// Such a record came from a server that showed a pinned key and that accepted this host's credential; `in_use` is the
+/// address where it answers.
+pub fn obey(hub: &Hub, held: &mut Held, in_use: Option<Address>, record: Record<'_>) -> Result<(), Malformed> {
     match record.kind {
         Kind::Settings => set_interval(hub, held, record.decode::<Settings>()?.interval_ms),
         Kind::Renew => renew(hub, held, record.decode::<Renew>()?.number),
+        Kind::Trust => trust(hub, held, in_use, &record.decode()?),
         _ => {}
     }
     Ok(())
@@ -88,4 +123,38 @@ fn renew(hub: &Hub, held: &mut Held, number: u32) {
             held.keys = before;
         }
     }
+}
+
+/// Where the server is reached and what it is recognised by, from now on.
+fn trust(hub: &Hub, held: &mut Held, in_use: Option<Address>, announced: &orders::Trust<'_>) {
+    let revision = held.identity.revision;
+    if announced.revision <= revision {
+        // Known; but does the server know that?
+        if held.confirmed != Some(revision) {
+            hub.greet.set(true);
+        }
+        return;
+    }
+    let announced = Trust {
+        revision: announced.revision,
+        generation: announced.generation,
+        addresses: announced.addresses.iter().filter_map(|address| address.parse().ok()).collect(),
+        former: Vec::new(),
+        pins: announced.pins.iter().copied().map(Pin).collect(),
+    };
+    let mut next = held.with_keys();
+    next.follow(&announced, in_use.as_ref());
+    // On the disk first: what is used and confirmed must survive a power cut.
+    if let Err(error) = held.store(next) {
+        let trouble = format!("cannot keep the server's new keys and addresses: {error}; those before stay in use");
+        if held.trouble.as_ref() != Some(&trouble) {
+            warn!("{trouble}");
+            held.trouble = Some(trouble);
+        }
+        return;
+    }
+    held.trouble = None;
+    held.has_other_trust = true;
+    info!("the server's keys and addresses are of revision {} now", announced.revision);
+    hub.greet.set(true);
 }

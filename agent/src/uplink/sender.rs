@@ -5,9 +5,10 @@
 //! would have gone anyway and in less time, and taken if it answers.
 
 use super::courier::{Courier, LOOK_BACK};
+use super::in_use::InUse;
 use super::way::Wanted;
 use crate::join::identity::Identity;
-use muster_dial::Failure;
+use muster_dial::{Address, Failure};
 use std::time::Duration;
 
 pub use super::courier::{Reply, To};
@@ -29,6 +30,7 @@ pub struct Sent {
 pub struct Sender {
     messages: async_channel::Sender<Message>,
     sent: async_channel::Receiver<Sent>,
+    in_use: InUse,
 }
 
 struct Message {
@@ -47,11 +49,18 @@ impl Sender {
     pub fn start_looking_back(identity: Identity, uplink: Wanted, every: Duration) -> std::io::Result<Sender> {
         let (messages, to_send) = async_channel::bounded(1);
         let (done, sent) = async_channel::bounded(1);
+        let in_use = InUse::default();
+        let courier = Courier::new(identity, uplink, every, in_use.clone());
         std::thread::Builder::new()
             .name("uplink".into())
             .stack_size(STACK)
-            .spawn(move || run(Courier::new(identity, uplink, every), &to_send, &done))?;
-        Ok(Sender { messages, sent })
+            .spawn(move || run(courier, &to_send, &done))?;
+        Ok(Sender { messages, sent, in_use })
+    }
+
+    /// The address where the server has last answered.
+    pub fn in_use(&self) -> Option<Address> {
+        self.in_use.address()
     }
 
     /// Sends one message and waits for what comes of it. One at a time. A plain request is answered even if no

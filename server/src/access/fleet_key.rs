@@ -7,10 +7,10 @@
 //! knows only the key before still recognises the server.
 
 use super::serving::Serving;
-use muster_dial::{Pin, verify};
+use muster_dial::{Pin, generation, verify};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm, date_time_ymd,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SerialNumber, SignatureAlgorithm, date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
@@ -143,9 +143,11 @@ impl FleetKey {
         if self.links.is_empty() { std::slice::from_ref(&self.certificate) } else { &self.links }
     }
 
-    /// What is to be served for this key to be recognised by who knows `self`: the link, and what leads to `self`.
-    pub fn vouch_for(&self, public: &PublicKey) -> Result<Vec<CertificateDer<'static>>, String> {
-        let params = params_of(public.pin());
+    /// What is to be served for the key `public` to be recognised by who knows `self`: a link of this generation, and
+    /// what leads to `self`.
+    pub fn vouch_for(&self, public: &PublicKey, generation: u64) -> Result<Vec<CertificateDer<'static>>, String> {
+        let mut params = params_of(public.pin());
+        params.serial_number = Some(serial(generation)?);
         let link = params
             .signed_by(public, &Issuer::from_params(&self.params, &self.key))
             .map_err(|error| format!("cannot certify the new fleet key: {error}"))?;
@@ -165,10 +167,15 @@ impl FleetKey {
         params.signed_by(key, &issuer).map(Into::into).map_err(|error| error.to_string())
     }
 
-    /// What would be presented with these links and a serving certificate of generation 0, to see who accepts it.
-    pub(super) fn trial(&self, links: &[CertificateDer<'static>]) -> Result<Vec<CertificateDer<'static>>, String> {
+    /// What would be presented with these links and a serving certificate of this generation, to see who accepts it.
+    pub(super) fn trial(
+        &self,
+        links: &[CertificateDer<'static>],
+        generation: u64,
+    ) -> Result<Vec<CertificateDer<'static>>, String> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|error| error.to_string())?;
         let mut params = lasting();
+        params.serial_number = Some(serial(generation)?);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         Ok([&[self.sign(&params, &key)?], links].concat())
     }
@@ -250,6 +257,12 @@ fn params_of(pin: Pin) -> CertificateParams {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     params
+}
+
+/// The serial number of a new certificate.
+pub(super) fn serial(generation: u64) -> Result<SerialNumber, String> {
+    let random = super::secret::random().map_err(|error| error.message)?;
+    Ok(SerialNumber::from_slice(&generation::to_serial(generation, random)))
 }
 
 /// A certificate's parameters with dates that no clock ever leaves.

@@ -12,6 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The longest text that a backup key's holder vouches by: a link and a certificate take 1.2 KiB.
 pub const VOUCHER: usize = 16 * 1024;
 
+/// Certificates by which a backup key vouches: the link, and its own.
+const VOUCHED: usize = 2;
+
 /// The server's keys.
 pub struct Keys {
     data_dir: PathBuf,
@@ -114,13 +117,13 @@ impl Keys {
                 let next = state.next.as_ref().ok_or_else(|| {
                     NotRotated::Invalid("no key was prepared, or the server was restarted since: begin again".into())
                 })?;
-                let links = vouched(voucher, next, backup).map_err(NotRotated::Invalid)?;
+                let links = vouched(voucher, next, backup, generation).map_err(NotRotated::Invalid)?;
                 let next = state.next.take().ok_or_else(|| NotRotated::Failed("the key is gone".into()))?;
                 (next, links)
             }
         };
         if !rotation.compromised {
-            links.extend(state.current.vouch_for(&next.public()).map_err(NotRotated::Failed)?);
+            links.extend(state.current.vouch_for(&next.public(), generation).map_err(NotRotated::Failed)?);
         }
         let next = next.with_links(links);
         // What is served after a restart comes first: nobody may be told of a key that could be lost.
@@ -154,26 +157,34 @@ fn vouched(
     voucher: &str,
     next: &FleetKey,
     backup: Pin,
+    generation: u64,
 ) -> Result<Vec<rustls::pki_types::CertificateDer<'static>>, String> {
     let malformed = |why: &str| format!("the backup key's certificate cannot be read: {why}");
     if voucher.len() > VOUCHER {
         return Err(malformed("it is too long"));
     }
     let links = certificates_from_pem(voucher).map_err(|why| malformed(&why))?;
-    let trial = next.trial(&links).map_err(|why| malformed(&why))?;
-    verify::recognise(&trial, &[backup], 0)
-        .map_err(|_| format!("that is not the backup key that agents know: theirs is {backup}"))?;
+    if links.len() > VOUCHED {
+        return Err(malformed("there is more in it than the link and the backup key's own"));
+    }
+    let trial = next.trial(&links, generation).map_err(|why| malformed(&why))?;
+    verify::recognise(&trial, &[backup], generation).map_err(|_| {
+        format!(
+            "that is not the backup key that agents know (theirs is {backup}), or other keys were changed meanwhile"
+        )
+    })?;
     Ok(links)
 }
 
-/// What whoever holds the backup key's file gives the server: that the key `public` may speak for the fleet. PEM.
+/// What whoever holds the backup key's file gives the server: that the key `public` may speak for the fleet, from this
+/// generation on. PEM.
 ///
 /// # Errors
 /// The file cannot be read, or is no key. One line.
-pub fn voucher(backup_file: &Path, public: &PublicKey) -> Result<String, String> {
+pub fn voucher(backup_file: &Path, public: &PublicKey, generation: u64) -> Result<String, String> {
     let backup =
         FleetKey::load(backup_file).unwrap_or_else(|| Err(format!("there is no {}", backup_file.display())))?;
-    let links = backup.vouch_for(public)?;
+    let links = backup.vouch_for(public, generation)?;
     let links: Vec<&[u8]> = links.iter().map(|link| link.as_ref()).collect();
     Ok(super::fleet_key::certificates_to_pem(&links))
 }
@@ -183,3 +194,7 @@ impl fmt::Debug for Keys {
         f.debug_struct("Keys").field("pin", &self.pin()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod tests;

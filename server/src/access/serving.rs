@@ -1,8 +1,8 @@
 //! TLS as the server speaks it: which certificate a client is shown, and how that changes while connections go on.
 
-use super::fleet_key::{FleetKey, lasting};
-use muster_dial::{generation, pinned};
-use rcgen::{DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber};
+use super::fleet_key::{FleetKey, lasting, serial};
+use muster_dial::pinned;
+use rcgen::{DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType};
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::PrivateKeyDer;
@@ -104,9 +104,8 @@ fn serving_key(
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, String> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|error| error.to_string())?;
-    let random = super::secret::random::<8>().map_err(|error| error.message)?;
     let mut params = lasting();
-    params.serial_number = Some(SerialNumber::from_slice(&generation::to_serial(generation, random)));
+    params.serial_number = Some(serial(generation)?);
     params.distinguished_name.push(DnType::CommonName, "Muster server");
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -174,5 +173,44 @@ impl ProducesTickets for Tickets {
 
     fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
         self.current().decrypt(cipher)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_dial::verify;
+
+    #[test]
+    fn who_names_other_protocols_sees_the_operators_certificate_and_everybody_else_the_fleets() {
+        let (fleet, others) = (FleetKey::ephemeral(), FleetKey::ephemeral());
+        let serving = Serving::new(&fleet, 1, &[]).expect("TLS");
+        let pin = |protocols: Option<&[&[u8]]>| {
+            let chosen = serving.shown.choose(protocols.map(|list| list.iter().copied()));
+            [fleet.pin(), others.pin()].map(|pin| verify::recognise(&chosen.cert, &[pin], 0).is_ok())
+        };
+        let (ours, http, h2): (&[u8], &[u8], &[u8]) = (pinned::ALPN, HTTP, b"h2");
+        let ways = [None, Some(&[ours][..]), Some(&[http, ours]), Some(&[http]), Some(&[h2, http])];
+        assert_eq!(ways.map(pin), [[true, false]; 5], "there is no other one");
+        let operators = serving_key(&others, 0, &[], &serving.provider).expect("a certificate");
+        serving.show_others(Arc::new(operators));
+        let (theirs, of_fleet) = ([false, true], [true, false]);
+        assert_eq!(ways.map(pin), [of_fleet, of_fleet, of_fleet, theirs, theirs]);
+    }
+
+    #[test]
+    fn another_key_and_generation_are_served_at_once_and_old_sessions_end() {
+        let (first, second) = (FleetKey::ephemeral(), FleetKey::ephemeral());
+        let serving = Serving::new(&first, 1, &["0.0.0.0", "fleet.example", "no name", "localhost"]).expect("TLS");
+        let check = |key: &FleetKey, least| {
+            let chosen = serving.shown.choose(None::<std::iter::Empty<&[u8]>>);
+            verify::recognise(&chosen.cert, &[key.pin()], least).is_ok()
+        };
+        assert!(check(&first, 1) && !check(&first, 2) && !check(&second, 0));
+        let ticket = serving.tickets.encrypt(b"session").expect("a ticket");
+        assert_eq!(serving.tickets.decrypt(&ticket).as_deref(), Some(&b"session"[..]));
+        serving.serve_by(&second, 2).expect("served");
+        assert!(check(&second, 2) && !check(&first, 0));
+        assert_eq!(serving.tickets.decrypt(&ticket), None);
     }
 }

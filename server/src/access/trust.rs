@@ -14,6 +14,9 @@ const BACKUP: usize = 1;
 /// fleet gets between a backup and its restoring.
 pub const AHEAD: u64 = 1 << 20;
 
+/// The highest generation that an operator can ask for: beyond any that a fleet gets to, and far from the last.
+pub const GENERATIONS: u64 = 1 << 62;
+
 /// The row of a fleet whose server serves by `current`: as it was, if that is so already.
 ///
 /// A server can have gone over to a key without having stored so: it was killed in between.

@@ -57,3 +57,95 @@ impl Confirmed {
         Ok(confirmed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::harness::{Agent, Bench, by};
+    use super::*;
+    use crate::api::types::{FinishRotation, RotateKey};
+    use crate::fleet::Refusal;
+    use crate::listen::Content;
+    use futures_lite::future::block_on;
+
+    /// The agent's hello, with this behind it; what it is told, and the status.
+    fn hello(bench: &Bench, agent: &Agent, behind: &[u8]) -> (u16, Option<u64>) {
+        let body = [&agent.hello_bytes(), behind].concat();
+        told(block_on(agent.send(bench, &body, true)))
+    }
+
+    fn told(answer: crate::listen::Response) -> (u16, Option<u64>) {
+        let Content::Bytes(bytes) = &answer.content else { panic!("an answer is no stream") };
+        let mut revision = None;
+        if answer.status == 200 {
+            let mut records = Reader::message(bytes).expect("a message");
+            while let Some(record) = records.next_record().expect("well formed") {
+                if record.kind == Kind::Trust {
+                    revision = Some(record.decode::<Trust<'_>>().expect("it decodes").revision);
+                }
+            }
+        }
+        (answer.status, revision)
+    }
+
+    fn trusted(revision: u64) -> Vec<u8> {
+        let mut buffer = [0; 32];
+        let mut writer = Writer::records(&mut buffer);
+        writer.record(Kind::Trusted, &Trusted { revision }).expect("room");
+        writer.as_bytes().to_vec()
+    }
+
+    #[test]
+    fn a_host_is_told_until_it_confirms_and_again_after_each_change() {
+        let bench = Bench::new();
+        let mut agent = bench.host("pi", &[]);
+        assert_eq!(hello(&bench, &agent, &[]), (200, Some(1)));
+        let report = agent.report_bytes();
+        assert_eq!(told(block_on(agent.send(&bench, &report, false))), (200, Some(1)), "with reports, too");
+        assert_eq!(bench.fleet.key_status().unconfirmed.len(), 1);
+        assert_eq!(hello(&bench, &agent, &trusted(1)), (200, None));
+        assert!(bench.fleet.key_status().unconfirmed.is_empty());
+        let again = bench.restarted();
+        assert!(again.fleet.key_status().unconfirmed.is_empty(), "it is stored");
+
+        block_on(bench.fleet.rotate_key(&by(), RotateKey::default())).expect("rotated");
+        assert_eq!(hello(&bench, &agent, &trusted(1)), (200, Some(2)));
+        let early = block_on(bench.fleet.finish_rotation(&by(), FinishRotation::default().force));
+        assert!(matches!(early, Err(Refusal::Conflict(why)) if why.contains("1 hosts have not")));
+        assert_eq!(hello(&bench, &agent, &trusted(2)), (200, None));
+        let finished = block_on(bench.fleet.finish_rotation(&by(), false)).expect("finished");
+        assert!(finished.former_pins.is_empty() && finished.unconfirmed.len() == 1);
+        assert!(
+            matches!(block_on(bench.fleet.finish_rotation(&by(), false)), Err(Refusal::Conflict(_))),
+            "nothing is left"
+        );
+    }
+
+    #[test]
+    fn what_is_behind_a_hello_may_be_anything_that_is_well_formed() {
+        let bench = Bench::new();
+        let agent = bench.host("pi", &[]);
+        let unknown = [200, 1, 0];
+        let misplaced = agent.hello_bytes()[1..].to_vec();
+        assert_eq!(hello(&bench, &agent, &[&unknown, &misplaced[..], &trusted(1)].concat()), (200, None));
+        assert_eq!(hello(&bench, &agent, &[Kind::Trusted as u8, 9, 0]).0, 400, "longer than the message");
+        assert_eq!(hello(&bench, &agent, &[Kind::Trusted as u8, 1, 0xff]).0, 400, "not a number");
+    }
+
+    #[test]
+    fn a_key_that_could_not_be_announced_is_announced_with_the_next_change() {
+        let bench = Bench::new();
+        let before = bench.fleet.key_status();
+        bench.store.fail_commits(1);
+        assert!(matches!(block_on(bench.fleet.rotate_key(&by(), RotateKey::default())), Err(Refusal::Store(_))));
+        let between = bench.fleet.key_status();
+        assert_eq!((between.revision, between.generation), (before.revision, before.generation));
+        assert_ne!(between.pin, before.pin, "it serves by the new key, with a link from the old");
+        let healed = bench.restarted().fleet.key_status();
+        assert_eq!((&healed.pin, &healed.former_pins[..]), (&between.pin, &[before.pin.clone()][..]));
+        let address = "other.example:7443".parse().expect("an address");
+        bench.until(|fleet| block_on(fleet.add_address(&by(), &address)).is_ok());
+        let after = bench.fleet.key_status();
+        assert_eq!((&after.pin, &after.former_pins[..]), (&between.pin, &[before.pin][..]));
+        assert_eq!(bench.fleet.addresses().len(), 2);
+    }
+}

@@ -390,6 +390,8 @@ pub struct UnconfirmedHost {
 pub struct PreparedKey {
     /// A point on P-256, uncompressed, as 130 hexadecimal digits.
     pub public_key: String,
+    /// The least generation of the certificate that vouches for it.
+    pub generation: u64,
 }
 
 /// Asks the server to go over to another key.

@@ -6,6 +6,7 @@ use super::human;
 use super::output::{Format, Table, json_line, printable};
 use crate::access::fleet_key::PublicKey;
 use crate::access::keys;
+use crate::access::trust::GENERATIONS;
 use crate::api::types::{FinishRotation, KeyStatus, PreparedKey, RotateKey, UnconfirmedHost};
 use crate::time;
 use clap::{Args, Subcommand};
@@ -75,13 +76,13 @@ fn rotate(flags: &Rotate, server: &Server) -> Result<KeyStatus, Failure> {
         None => None,
         Some(file) => {
             let prepared: PreparedKey = server.send(Method::POST, "/api/v1/keys/prepare", &serde_json::json!({}))?;
-            let public = PublicKey::parse(&prepared.public_key).ok_or_else(|| {
-                Failure::new(Exit::Failure, "the server's new key cannot be read; is it of another version?")
-            })?;
-            Some(
-                keys::voucher(file, &public)
-                    .map_err(|why| Failure::new(Exit::Failure, format!("--backup-key: {why}")))?,
-            )
+            let failed = |why: String| Failure::new(Exit::Failure, why);
+            let generation = prepared.generation.max(flags.generation.unwrap_or(0));
+            let public = PublicKey::parse(&prepared.public_key).filter(|_| generation <= GENERATIONS);
+            let public = public
+                .ok_or_else(|| failed("the server's new key makes no sense; is it of another version?".into()))?;
+            let voucher = keys::voucher(file, &public, generation);
+            Some(voucher.map_err(|why| failed(format!("--backup-key: {why}")))?)
         }
     };
     let wanted = RotateKey { compromised: flags.compromised, voucher, generation: flags.generation };

@@ -71,8 +71,11 @@ impl Fleet {
             tokens.apply(made);
         })
         .await?;
-        let pins = trust::to_join_by(&self.trust());
-        let join = JoinString { token: secret.expose().into(), addresses: self.addresses(), pins };
+        let trusted = self.trust();
+        let pins = trust::to_join_by(&trusted);
+        // What every certificate has from the start needs no mention.
+        let generation = if trusted.generation > 1 { trusted.generation } else { 0 };
+        let join = JoinString { token: secret.expose().into(), addresses: self.addresses(), pins, generation };
         Ok(types::MadeJoinToken {
             token: describe_join(&row),
             command: format!("muster-agent join '{join}'"),

@@ -11,9 +11,6 @@ use smol::lock::MutexGuardArc;
 /// A host that does not confirm what it was told is told again after this.
 const TOLD_AGAIN_MS: u64 = 10 * 60 * 1000;
 
-/// Beyond any generation that a fleet gets to.
-const GENERATIONS: u64 = 1 << 62;
-
 impl From<NotRotated> for Refusal {
     fn from(error: NotRotated) -> Refusal {
         match error {
@@ -85,13 +82,14 @@ impl Fleet {
         let registry = self.registry.lock_arc().await;
         let public = self.keys.prepare().map_err(NotRotated::Failed)?;
         self.keep(registry, vec![by.audit("key.prepare", "", [])], |_| {}).await?;
-        Ok(types::PreparedKey { public_key: public.to_string() })
+        let generation = self.trust_now().generation.saturating_add(1);
+        Ok(types::PreparedKey { public_key: public.to_string(), generation })
     }
 
     /// Goes over to another key at once. Hosts follow when they next connect.
     pub async fn rotate_key(&self, by: &By, wanted: types::RotateKey) -> Result<types::KeyStatus, Refusal> {
-        if wanted.generation.is_some_and(|generation| generation > GENERATIONS) {
-            return Err(Refusal::Invalid(format!("generation: at most {GENERATIONS}")));
+        if wanted.generation.is_some_and(|generation| generation > trust::GENERATIONS) {
+            return Err(Refusal::Invalid(format!("generation: at most {}", trust::GENERATIONS)));
         }
         let registry = self.registry.lock_arc().await;
         let row = self.trust_now();

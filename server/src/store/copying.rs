@@ -87,3 +87,6 @@ pub struct Copied {
     /// Encoded with their version, as they are stored.
     pub rows: Vec<Vec<u8>>,
 }
+
+/// Rows as they are stored, and the key of the last of them; `None` if there are none.
+pub(super) type Rows = (Vec<Vec<u8>>, Option<Vec<u8>>);

@@ -7,7 +7,7 @@
 //! itself: after an error it reads through overlays, which need no room on the disk, and tries to open the files for
 //! writing again when the next commit comes.
 
-use super::copying::{Copied, Copying, Table};
+use super::copying::{Copied, Copying, Rows, Table};
 use super::encoded::encode;
 use super::files::{DirectoryLock, Place, make_directory};
 use super::format::{self, Format};
@@ -258,7 +258,7 @@ impl RedbStore {
     }
 
     /// The next rows of the state's tables, and the key of the last.
-    fn copy_state(&self, copying: &Copying) -> Result<(Vec<Vec<u8>>, Option<Vec<u8>>), StoreError> {
+    fn copy_state(&self, copying: &Copying) -> Result<Rows, StoreError> {
         let copied = self.copied();
         let transaction = match &*copied {
             (number, Some(transaction)) if *number == copying.number => transaction,
@@ -272,7 +272,7 @@ impl RedbStore {
     }
 
     /// The next rows of the history, and the key of the last.
-    fn copy_events(&self, copying: &Copying) -> Result<(Vec<Vec<u8>>, Option<Vec<u8>>), StoreError> {
+    fn copy_events(&self, copying: &Copying) -> Result<Rows, StoreError> {
         let after = copying.last.as_deref().and_then(|key| key.try_into().ok()).map_or(0, u64::from_le_bytes);
         let mut size = 0;
         let mut keep = |event: &EventRow| {

@@ -113,7 +113,7 @@ pub(super) fn copy(
     table: copying::Table,
     last: Option<&[u8]>,
     bytes: usize,
-) -> Result<(Vec<Vec<u8>>, Option<Vec<u8>>), Trouble> {
+) -> Result<copying::Rows, Trouble> {
     use copying::Table;
     match table {
         Table::Hosts => copy_table(transaction, HOSTS, last, bytes),
@@ -133,7 +133,7 @@ fn copy_table<K: Key + 'static>(
     definition: TableDefinition<K, &'static [u8]>,
     last: Option<&[u8]>,
     bytes: usize,
-) -> Result<(Vec<Vec<u8>>, Option<Vec<u8>>), Trouble> {
+) -> Result<copying::Rows, Trouble> {
     let (mut rows, mut end, mut size) = (Vec::new(), None, 0);
     let Some(table) = open(transaction, definition)? else { return Ok((rows, None)) };
     let begin = last.map_or(Bound::Unbounded, |key| Bound::Excluded(K::from_bytes(key)));
