@@ -16,5 +16,5 @@ programs=$own/programs
 mkdir -p "$programs"
 product=$(where ../Cargo.toml)/${place}release
 cp -f "$product/muster" "$product/muster-agent" "$own/${place}product/reference-agent" "$programs/"
-for program in compare-agents json-sink simulate-hosts soak; do cp -f "$own/${place}release/$program" "$programs/"; done
+for program in compare-agents json-sink measure-bytes simulate-hosts soak; do cp -f "$own/${place}release/$program" "$programs/"; done
 export MUSTER_BIN_DIR=$programs

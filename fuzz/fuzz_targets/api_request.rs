@@ -8,11 +8,11 @@ use muster::access::keys::Keys;
 use muster::access::secret::Secret;
 use muster::access::tokens::Role;
 use muster::api::{self, ApiRequest, Body, query};
-use muster::fleet::Fleet;
+use muster::fleet::{By, Fleet};
 use muster::store::{AuditRow, EventRow, Keep, Snapshot, Span, Store, StoreError, Write};
 use muster_protocol::id::HostId;
 use std::cell::RefCell;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 const METHODS: [&str; 5] = ["GET", "POST", "PATCH", "DELETE", "HEAD"];
 
@@ -57,13 +57,12 @@ impl Store for Nothing {
 fn fleet() -> Fleet {
     let admin = Secret::parse(&"a".repeat(32)).expect("a token");
     let address = "localhost:7443".parse().expect("an address");
-    static KEYS: OnceLock<Arc<Keys>> = OnceLock::new();
-    let keys = KEYS.get_or_init(|| {
-        let place = std::env::temp_dir().join(format!("muster-fuzz-keys-{}", std::process::id()));
-        std::fs::create_dir_all(&place).expect("making a directory");
-        Arc::new(Keys::open(&place).expect("keys"))
-    });
-    Fleet::open(Arc::new(Nothing), &admin, "boot".into(), address, keys.clone()).expect("a fleet")
+    let place = std::env::temp_dir().join(format!("muster-fuzz-keys-{}", std::process::id()));
+    // Those of the fleet before may be others by now.
+    let _ = std::fs::remove_dir_all(&place);
+    std::fs::create_dir_all(&place).expect("making a directory");
+    let keys = Arc::new(Keys::open(&place).expect("keys"));
+    Fleet::open(Arc::new(Nothing), &admin, "boot".into(), address, keys).expect("a fleet")
 }
 
 thread_local! {
@@ -81,8 +80,9 @@ fuzz_target!(|data: &[u8]| {
     let Some(query) = query::parse(query) else { return };
     let first = usize::from(first);
     let role = [Some(Role::Admin), Some(Role::Viewer), None][first / METHODS.len() % 3];
+    let by = role.map(|role| By { role, token: "admin".into(), name: String::new(), peer: "192.0.2.1".into() });
     let method = METHODS[first % METHODS.len()];
-    let request = ApiRequest { method, path, query: &query, body, role, last_event_id: header };
+    let request = ApiRequest { method, path, query: &query, body, by: by.as_ref(), last_event_id: header };
     FLEET.with_borrow_mut(|(count, slot)| {
         *count = (*count + 1) % REQUESTS;
         if *count == 0 {

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod agents;
 pub mod api;
+pub mod backup;
 pub mod cli;
 pub mod fleet;
 pub mod listen;

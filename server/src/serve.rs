@@ -318,6 +318,7 @@ async fn answer(fleet: Arc<Fleet>, mut request: Request) -> Response {
 fn adapt(answer: api::ApiAnswer) -> Response {
     let mut response = match answer.body {
         api::Body::Bytes(bytes) => Response::bytes(answer.status, answer.content_type, bytes),
+        api::Body::Parts(parts) => Response::stream(answer.status, answer.content_type, parts),
         api::Body::Stream(stream) => Response::stream(answer.status, answer.content_type, stream.into_stream()),
     };
     for (name, value) in answer.headers {

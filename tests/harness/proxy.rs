@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// Runs on a port of the loopback address, on threads of the test. Dropping it ends it.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ struct Seen {
     demands: String,
     targets: Mutex<Vec<String>>,
     bytes: AtomicU64,
+    /// Connections end after so many milliseconds; 0: never.
+    patience: AtomicU64,
     connections: Mutex<Vec<TcpStream>>,
 }
 
@@ -39,6 +42,7 @@ impl Proxy {
             demands: demands.to_owned(),
             targets: Mutex::default(),
             bytes: AtomicU64::new(0),
+            patience: AtomicU64::new(0),
             connections: Mutex::default(),
         };
         let any = (Ipv4Addr::LOCALHOST, 0).into();
@@ -77,6 +81,11 @@ impl Proxy {
         for tcp in self.seen.connections.lock().expect("nobody panics with the lock").drain(..) {
             let _ = tcp.shutdown(Shutdown::Both);
         }
+    }
+
+    /// From now on it ends connections that have lasted so long.
+    pub fn cuts_after(&self, time: Duration) {
+        self.seen.patience.store(time.as_millis() as u64, Ordering::SeqCst);
     }
 
     /// Where it listens, as `HOST:PORT`.
@@ -120,6 +129,14 @@ impl Seen {
         let kept = [&tcp, &server].map(|tcp| tcp.try_clone().expect("duplicating a socket"));
         self.connections.lock().expect("nobody panics with the lock").extend(kept);
         let _ = tcp.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n");
+        let patience = self.patience.load(Ordering::SeqCst);
+        if patience > 0 {
+            let both = [&tcp, &server].map(|tcp| tcp.try_clone().expect("duplicating a socket"));
+            thread::spawn(move || {
+                thread::sleep(Duration::from_millis(patience));
+                both.iter().for_each(|tcp| drop(tcp.shutdown(Shutdown::Both)));
+            });
+        }
         thread::scope(|scope| {
             scope.spawn(|| copy(&tcp, &server, &self.bytes));
             copy(&server, &tcp, &AtomicU64::new(0));

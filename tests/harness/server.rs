@@ -14,12 +14,36 @@ const COMMAND_LIMIT: u32 = 60;
 /// A server with a data directory of its own. Dropping it ends it and removes its data.
 #[derive(Debug)]
 pub struct Server {
+    /// Its own disk, if it has one: given up before its place is removed.
+    disk: Option<SmallDisk>,
     place: Place,
     process: Option<Process>,
     port: u16,
     pin: String,
     /// Its own network namespace and address, if it has them.
     network: Option<(String, &'static str)>,
+    /// More arguments of `muster serve`.
+    options: Vec<String>,
+}
+
+/// A file system of its own in memory, that is quickly full.
+#[derive(Debug)]
+struct SmallDisk(String);
+
+impl SmallDisk {
+    fn mount(at: String, mib: u32) -> SmallDisk {
+        std::fs::create_dir(&at).unwrap_or_else(|e| panic!("making {at}: {e}"));
+        let size = format!("size={mib}m,mode=700");
+        Ran::of("mount", &["-t", "tmpfs", "-o", &size, "tmpfs", &at], &[], COMMAND_LIMIT).ok();
+        SmallDisk(at)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Even while something has it open.
+        Ran::of("umount", &["--lazy", &self.0], &[], COMMAND_LIMIT);
+    }
 }
 
 impl Server {
@@ -39,8 +63,37 @@ impl Server {
     }
 
     fn start_in(network: Option<(String, &'static str)>, port: u16) -> Server {
+        let mut server = Server::nowhere(network, port);
+        server.start_again();
+        server
+    }
+
+    fn nowhere(network: Option<(String, &'static str)>, port: u16) -> Server {
         engine::require();
-        let mut server = Server { place: Place::new(), process: None, port, pin: String::new(), network };
+        let pin = String::new();
+        Server { disk: None, place: Place::new(), process: None, port, pin, network, options: Vec::new() }
+    }
+
+    /// Starts one with more arguments of `muster serve`.
+    pub fn start_with(options: &[&str]) -> Server {
+        let mut server = Server::nowhere(None, 0);
+        server.options = options.iter().map(|option| (*option).to_owned()).collect();
+        server.start_again();
+        server
+    }
+
+    /// Starts one whose data is on a disk of its own with so many MiB.
+    pub fn start_on_small_disk(mib: u32) -> Server {
+        let mut server = Server::nowhere(None, 0);
+        server.disk = Some(SmallDisk::mount(server.data_dir(), mib));
+        server.start_again();
+        server
+    }
+
+    /// Starts one with the data of a backup, in a place of its own, on a port of the loopback address.
+    pub fn start_restored(backup: &str, port: u16) -> Server {
+        let mut server = Server::nowhere(None, port);
+        Ran::of(&program("muster"), &["restore", backup, "--data-dir", &server.data_dir()], &[], COMMAND_LIMIT).ok();
         server.start_again();
         server
     }
@@ -59,6 +112,7 @@ impl Server {
         let address = format!("{}:{}", self.address(), self.port);
         let mut command = command_inside(self.namespace(), &program("muster"));
         command.args(["serve", "--data-dir", &self.data_dir(), "--listen", &address, "--advertise", &address]);
+        command.args(&self.options);
         let mut process = Process::start_read("server", process::clean(&mut command), &self.place.join("server.log"));
         let line = process.line(Duration::from_secs(30)).unwrap_or_default();
         let (port, pin) = parse_ready(&line)

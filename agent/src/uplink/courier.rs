@@ -163,7 +163,7 @@ impl Courier {
                     Err(failure) => {
                         debug!("the line has ended after {:?}: {failure}", since.elapsed());
                         self.open = None;
-                        self.ways.line_ended(since.elapsed(), Instant::now());
+                        self.ways.line_ended(since.elapsed());
                         // What was lost with a line that died meanwhile may be sent again. Who waited long for an
                         // answer rather tells that nobody is there.
                         if failure == Failure::TimedOut {
@@ -183,13 +183,20 @@ impl Courier {
                 let talked = talk(line, body, wants_answer, &mut heard);
                 if talked.is_err() {
                     self.open = None;
-                    self.ways.line_ended(since.elapsed(), Instant::now());
+                    self.ways.line_ended(since.elapsed());
                 }
                 return talked.map(|()| heard);
             }
         }
+        if matches!((&self.session, to), (Known::Nothing, To::Report)) {
+            // Over the line the credential stood for everything. A hello brings a session.
+            heard.push(Reply { status: 200, message: hello_first(), is_answer: true });
+            return Ok(heard);
+        }
         let asked = self.ask(trip, to, body);
-        self.ways.plain_ended(asked.is_ok());
+        if self.ways.plain_ended(asked.is_ok(), Instant::now()) {
+            info!("lasting connections to the server do not work here, and requests do; sending those");
+        }
         heard.push(asked?);
         Ok(heard)
     }
@@ -212,12 +219,15 @@ impl Courier {
                     let why = format!("no lasting connection (status {}), and settings allow no other", status.0);
                     return Err(Failure::Protocol(why));
                 }
-                info!("no lasting connection to the server is possible (status {}); sending requests", status.0);
+                info!(
+                    "no lasting connection to the server is possible (status {}), and requests are; sending those",
+                    status.0
+                );
                 self.ways.refused(Instant::now());
                 Ok(None)
             }
             Err(failure) => {
-                self.ways.not_opened(Instant::now());
+                self.ways.not_opened();
                 Err(failure)
             }
         }
@@ -231,11 +241,6 @@ impl Courier {
         };
         let mut message = Vec::new();
         let status = match (&self.session, to) {
-            // Over the line the credential stood for everything. A hello brings a session.
-            (Known::Nothing, To::Report) => {
-                self.open = Some(Open::Requests(client));
-                return Ok(Reply { status: 200, message: hello_first(), is_answer: true });
-            }
             (Known::Session(session), To::Report) => {
                 let record = session_record(session);
                 body.splice(1..1, record.iter().copied());

@@ -1,7 +1,7 @@
 //! Line or plain requests? What is tried next, from what came of what was tried. No I/O and no clock of its own.
 //!
 //! A line costs half as many bytes. Some proxies let none through, or end it soon. That is not held against a proxy
-//! before plain requests have worked where a line has not: a server that is away fails both.
+//! before plain requests have worked where lines have not, by turns: a server that is away fails both.
 
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,8 @@ const PLAIN: Duration = Duration::from_secs(3600);
 const YOUNG: Duration = Duration::from_secs(30);
 /// Lines in a row that did not open or died young, before plain requests are tried.
 const TROUBLE: u8 = 3;
+/// So often a plain request has to work right after a line has not, before lines are given up.
+const PROOFS: u8 = 3;
 
 /// What an operator wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,10 +58,10 @@ pub struct Ways {
 enum State {
     /// Lines, of which so many have failed in a row.
     Lines(u8),
-    /// Plain requests, to see whether it is the server that fails.
-    Probe,
-    /// One line more: if it fails too, plain requests it is.
-    LastLine,
+    /// A plain request, to see whether it is the server that fails. So many have worked before.
+    Probe(u8),
+    /// One line more, after so many plain requests that have worked.
+    Again(u8),
     /// Plain requests until then.
     Plain(Instant),
 }
@@ -78,11 +80,11 @@ impl Ways {
     /// The way for the next message.
     pub fn next(&mut self, now: Instant) -> Way {
         if matches!(self.state, State::Plain(until) if now >= until) {
-            self.state = State::LastLine;
+            self.state = State::Again(PROOFS - 1);
         }
         match (self.wanted, self.state) {
-            (Wanted::Line, _) | (Wanted::Auto, State::Lines(_) | State::LastLine) => Way::Line,
-            (Wanted::Plain, _) | (Wanted::Auto, State::Probe | State::Plain(_)) => Way::Plain,
+            (Wanted::Line, _) | (Wanted::Auto, State::Lines(_) | State::Again(_)) => Way::Line,
+            (Wanted::Plain, _) | (Wanted::Auto, State::Probe(_) | State::Plain(_)) => Way::Plain,
         }
     }
 
@@ -92,26 +94,30 @@ impl Ways {
     }
 
     /// A line did not open.
-    pub fn not_opened(&mut self, now: Instant) {
-        self.line_ended(Duration::ZERO, now);
+    pub fn not_opened(&mut self) {
+        self.line_ended(Duration::ZERO);
     }
 
     /// A line is at its end that was open for so long.
-    pub fn line_ended(&mut self, lived: Duration, now: Instant) {
+    pub fn line_ended(&mut self, lived: Duration) {
         self.state = match self.state {
+            State::Plain(_) | State::Probe(_) => return,
             _ if lived >= YOUNG => State::Lines(0),
             State::Lines(failed) if failed + 1 < TROUBLE => State::Lines(failed + 1),
-            State::Lines(_) => State::Probe,
-            State::LastLine => State::Plain(now + PLAIN),
-            other => other,
+            State::Lines(_) => State::Probe(0),
+            State::Again(proofs) => State::Probe(proofs),
         };
     }
 
-    /// A plain request was answered, or not.
-    pub fn plain_ended(&mut self, answered: bool) {
-        if self.state == State::Probe {
-            self.state = if answered { State::LastLine } else { State::Lines(0) };
-        }
+    /// A plain request was answered, or not. Whether lines are given up for now because of that.
+    pub fn plain_ended(&mut self, answered: bool, now: Instant) -> bool {
+        let State::Probe(proofs) = self.state else { return false };
+        self.state = match answered {
+            false => State::Lines(0),
+            true if proofs + 1 < PROOFS => State::Again(proofs + 1),
+            true => State::Plain(now + PLAIN),
+        };
+        self.wanted == Wanted::Auto && matches!(self.state, State::Plain(_))
     }
 
     /// Another address has its turn, with other proxies before it perhaps.
@@ -129,7 +135,7 @@ mod tests {
     fn trouble(ways: &mut Ways, now: Instant) {
         for _ in 0..TROUBLE {
             assert_eq!(ways.next(now), Way::Line);
-            ways.line_ended(SHORT, now);
+            ways.line_ended(SHORT);
         }
     }
 
@@ -139,25 +145,31 @@ mod tests {
         assert_eq!(ways.next(now), Way::Line);
         ways.refused(now);
         assert_eq!(ways.next(now + PLAIN - SHORT), Way::Plain);
-        ways.plain_ended(false);
+        assert!(!ways.plain_ended(false, now));
         assert_eq!(ways.next(now + PLAIN - SHORT), Way::Plain, "that says nothing about lines");
         assert_eq!(ways.next(now + PLAIN), Way::Line);
-        ways.not_opened(now + PLAIN);
+        ways.not_opened();
         assert_eq!(ways.next(now + PLAIN), Way::Plain, "one try an hour");
+        assert!(ways.plain_ended(true, now + PLAIN));
+        assert_eq!(ways.next(now + 2 * PLAIN - SHORT), Way::Plain);
         ways.moved();
         assert_eq!(ways.next(now + PLAIN), Way::Line, "a new address, a new try");
     }
 
     #[test]
-    fn lines_that_die_young_are_given_up_once_plain_requests_have_worked() {
+    fn lines_that_die_young_are_given_up_once_plain_requests_work_by_turns_with_them() {
         let (mut ways, now) = (Ways::new(Wanted::Auto), Instant::now());
         trouble(&mut ways, now);
+        for proof in 1..=PROOFS {
+            assert_eq!(ways.next(now), Way::Plain);
+            assert_eq!(ways.plain_ended(true, now), proof == PROOFS);
+            if proof < PROOFS {
+                assert_eq!(ways.next(now), Way::Line, "was it the server, that is back now?");
+                ways.line_ended(SHORT);
+            }
+        }
         assert_eq!(ways.next(now), Way::Plain);
-        ways.plain_ended(true);
-        assert_eq!(ways.next(now), Way::Line, "was it the server, that is back now?");
-        ways.line_ended(SHORT, now);
-        assert_eq!(ways.next(now), Way::Plain);
-        ways.plain_ended(true);
+        assert!(!ways.plain_ended(true, now), "that is known");
         assert_eq!(ways.next(now), Way::Plain);
     }
 
@@ -167,12 +179,17 @@ mod tests {
         for _ in 0..10 {
             trouble(&mut ways, now);
             assert_eq!(ways.next(now), Way::Plain);
-            ways.plain_ended(false);
+            assert!(!ways.plain_ended(false, now));
+            // It comes back in the very moment, and goes again.
+            trouble(&mut ways, now);
+            assert!(!ways.plain_ended(true, now));
+            assert_eq!(ways.next(now), Way::Line);
+            ways.line_ended(SHORT);
+            assert!(!ways.plain_ended(false, now));
         }
         trouble(&mut ways, now);
-        ways.plain_ended(true);
-        assert_eq!(ways.next(now), Way::Line);
-        ways.line_ended(YOUNG, now);
+        ways.plain_ended(true, now);
+        ways.line_ended(YOUNG);
         assert_eq!(ways.state, State::Lines(0));
     }
 
@@ -180,9 +197,9 @@ mod tests {
     fn one_line_that_lives_clears_the_others() {
         let (mut ways, now) = (Ways::new(Wanted::Auto), Instant::now());
         for _ in 0..10 {
-            ways.line_ended(SHORT, now);
-            ways.not_opened(now);
-            ways.line_ended(YOUNG, now);
+            ways.line_ended(SHORT);
+            ways.not_opened();
+            ways.line_ended(YOUNG);
             assert_eq!(ways.next(now), Way::Line);
         }
     }
@@ -193,8 +210,8 @@ mod tests {
         let (mut line, mut plain) = (Ways::new(Wanted::Line), Ways::new(Wanted::Plain));
         for _ in 0..10 {
             line.refused(now);
-            line.line_ended(SHORT, now);
-            plain.plain_ended(false);
+            line.line_ended(SHORT);
+            assert!(!plain.plain_ended(false, now) && !plain.plain_ended(true, now));
             assert_eq!((line.next(now), plain.next(now)), (Way::Line, Way::Plain));
             assert_eq!(plain.next(now + 2 * PLAIN), Way::Plain);
         }

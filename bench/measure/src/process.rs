@@ -60,22 +60,36 @@ impl Memory {
     }
 }
 
-/// What the loopback interface has carried, in the network namespace of a process.
+/// What an interface has carried, in the network namespace of a process.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Carried {
-    /// IP bytes, headers included: loopback has no link header.
+    /// IP bytes, headers included.
     pub bytes: u64,
     /// Packets.
     pub packets: u64,
 }
 
 impl Carried {
-    /// So far.
+    /// By the loopback so far, which has no link header.
     pub fn by_loopback_of(process: u32) -> Carried {
-        let text = fs::read_to_string(format!("/proc/{process}/net/dev")).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.trim_start().strip_prefix("lo:")).unwrap_or_default();
-        let mut numbers = line.split_whitespace().map(|number| number.parse().unwrap_or(0));
-        // Each packet is received once and sent once: the first two fields have both directions.
-        Carried { bytes: numbers.next().unwrap_or(0), packets: numbers.next().unwrap_or(0) }
+        let [bytes, packets, ..] = counters(process, "lo");
+        // Each packet is received once and sent once: the first two have both directions.
+        Carried { bytes, packets }
     }
+
+    /// By an interface so far, in both directions, without `link_header` bytes of each packet.
+    pub fn by(process: u32, interface: &str, link_header: u64) -> Carried {
+        let [received, packets_in, sent, packets_out] = counters(process, interface);
+        let packets = packets_in + packets_out;
+        Carried { bytes: (received + sent).saturating_sub(packets * link_header), packets }
+    }
+}
+
+/// Bytes and packets received, bytes and packets sent.
+fn counters(process: u32, interface: &str) -> [u64; 4] {
+    let text = fs::read_to_string(format!("/proc/{process}/net/dev")).unwrap_or_default();
+    let named = |line: &'_ str| line.trim_start().strip_prefix(interface)?.strip_prefix(':').map(str::to_owned);
+    let line = text.lines().find_map(named).unwrap_or_default();
+    let numbers: Vec<u64> = line.split_whitespace().map(|number| number.parse().unwrap_or(0)).collect();
+    [0, 1, 8, 9].map(|field| numbers.get(field).copied().unwrap_or(0))
 }

@@ -8,7 +8,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-const FILE: &str = "admin.token";
+/// What its file is called.
+pub const FILE: &str = "admin.token";
 
 /// What the file is called until it is whole.
 const NEW_FILE: &str = "admin.token.new";

@@ -12,7 +12,7 @@ pub(super) fn append(
     behind_welcome: bool,
     writer: &mut Writer<'_>,
 ) -> Result<(), Full> {
-    if let Some(row) = fleet.untold(cell) {
+    if let Some(row) = fleet.untold(cell, behind_welcome) {
         writer.record(Kind::Trust, &trust(&row))?;
     }
     let mut live = cell.live();

@@ -3,6 +3,7 @@
 //! [`types`] has the objects, [`router`] the table of routes, and one file each resource. [`openapi`] describes them.
 
 mod audit;
+mod backup;
 mod containers;
 mod events;
 mod healthz;
@@ -81,6 +82,8 @@ pub enum Body {
     Bytes(Vec<u8>),
     /// Server-Sent Events without an end of their own.
     Stream(EventStream),
+    /// Parts, as they come.
+    Parts(async_channel::Receiver<Vec<u8>>),
 }
 
 const JSON: &str = "application/json";

@@ -2,7 +2,7 @@
 
 use super::types::Problem;
 use super::{ApiAnswer, Handled};
-use super::{audit, containers, events, healthz, hosts, join_tokens, keys, stream, tokens};
+use super::{audit, backup, containers, events, healthz, hosts, join_tokens, keys, stream, tokens};
 use std::sync::OnceLock;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -41,6 +41,7 @@ use utoipa::{Modify, OpenApi as _};
         keys::addresses,
         keys::add_address,
         keys::remove_address,
+        backup::give,
         healthz::show,
         document,
     ),

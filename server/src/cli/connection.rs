@@ -143,6 +143,11 @@ impl Target {
         }
     }
 
+    /// Whether the server is the one of the data directory.
+    pub fn is_here(&self) -> bool {
+        self.url.as_deref().is_none_or(str::is_empty)
+    }
+
     /// Connects to nothing yet.
     pub fn server(&self) -> Result<Server, Failure> {
         let found = self.find()?;
@@ -214,9 +219,18 @@ impl Server {
         Ok(all)
     }
 
+    /// The bytes of a backup.
+    pub fn backup(&self, with_history: bool) -> Result<Stream, Failure> {
+        self.open(&format!("/api/v1/backup?history={with_history}"), None)
+    }
+
     /// The stream of changes, behind the one with the id `resume`.
     pub fn stream(&self, resume: Option<&str>) -> Result<Stream, Failure> {
-        let mut stream = self.client.stream("/api/v1/stream", &self.token.0, resume, SILENCE)?;
+        self.open("/api/v1/stream", resume)
+    }
+
+    fn open(&self, path: &str, resume: Option<&str>) -> Result<Stream, Failure> {
+        let mut stream = self.client.stream(path, &self.token.0, resume, SILENCE)?;
         if stream.status().is_success() {
             return Ok(stream);
         }

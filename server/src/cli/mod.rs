@@ -3,6 +3,7 @@
 //! One file each command. [`connection`] finds the server, `output` prints, [`exit`] says how it went.
 
 mod audit;
+mod backup;
 pub mod connection;
 mod events;
 pub mod exit;
@@ -60,6 +61,14 @@ enum Command {
     Serve(serve::Serve),
     /// Print the command that lets a host join
     JoinCommand(join_command::JoinCommand),
+    /// Write a backup of the server, which goes on meanwhile
+    ///
+    /// It has everything that a server needs to go on on another machine: also its key and its admin token, if this
+    /// runs on the server's machine. It never has the backup fleet key, which is to be kept apart. Whoever has it can
+    /// pass for the server: keep it like a key.
+    Backup(backup::Backup),
+    /// Make a data directory from a backup, for a server that does not run
+    Restore(backup::Restore),
     /// List hosts, and change them
     Hosts(hosts::Hosts),
     /// List containers of all hosts: running, and stopped ones too
@@ -105,10 +114,14 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     if let Command::Serve(flags) = &cli.command {
         return serve::run(flags, &cli.target.data_dir);
     }
+    if let Command::Restore(flags) = &cli.command {
+        return backup::run_restore(flags, &cli.target.data_dir, &mut io::stdout().lock());
+    }
     let server = cli.target.server()?;
     let mut out = BufWriter::new(io::stdout().lock());
     let result = match &cli.command {
-        Command::Serve(_) => Ok(()),
+        Command::Backup(flags) => backup::run(flags, &cli.target, &server, &mut out),
+        Command::Serve(_) | Command::Restore(_) => Ok(()),
         Command::JoinCommand(flags) => join_command::run(flags, &server, &mut out),
         Command::Hosts(flags) => hosts::run(flags, &server, &mut out),
         Command::Ps(flags) => ps::run(flags, &server, &mut out),
@@ -219,6 +232,8 @@ mod tests {
             "events --since 10m --until 5m --host a --filter container=web --format json",
             "events -f",
             "inspect a/web",
+            "backup /tmp/x --no-history --force",
+            "restore /tmp/x --data-dir /tmp/y --force",
             "token ls",
             "token create --role viewer --name x",
             "token rm a",

@@ -69,6 +69,8 @@ pub struct Host {
     conflict_ms: u64,
     /// Whole lists in a row after which the server's copy was not what the agent said that the host has.
     differing: u8,
+    /// The revision of keys and addresses that its agent was told last, and when, by the monotonic clock.
+    pub told_trust: (u64, u64),
     /// Whether the store knows that a whole list was ever taken.
     import_stored: bool,
     /// Operators have set something that its agent may not have heard of.
@@ -98,6 +100,7 @@ impl Host {
             settings_due: false,
             boards: Boards::default(),
             differing: 0,
+            told_trust: (0, 0),
             row,
         };
         host.count();

@@ -37,6 +37,7 @@ use crate::access::secret::Secret;
 use crate::access::tokens::{ApiTokens, JoinTokens};
 use crate::access::trust as trusted;
 use crate::api::types::Change;
+use crate::backup;
 use crate::store::committer::{Committer, Pending};
 use crate::store::{EventRow, FleetRow, Store, StoreError, Write};
 use crate::time::now_ms;
@@ -195,6 +196,15 @@ impl Fleet {
     /// Why the store will not work again by itself, if that is so.
     pub fn lost(&self) -> Option<String> {
         self.history.0.lost().map(|error| error.message)
+    }
+
+    /// Begins a backup: its bytes, as they are made. That it was noted need not be stored before: a store that cannot
+    /// be written can be saved all the same.
+    pub async fn backup(&self, by: &By, with_history: bool) -> Result<async_channel::Receiver<Vec<u8>>, Refusal> {
+        let store = self.history.0.clone();
+        let details = [("history", with_history.to_string())];
+        drop(self.committer.commit(vec![by.audit("server.backup", "server", details)], |_| {}));
+        smol::unblock(move || backup::give(store, with_history)).await.map_err(Refusal::Store)
     }
 
     /// Deletes events that are too old or too many. To be called each hour.

@@ -8,6 +8,9 @@ use crate::store::{FleetRow, StoreError, Write};
 use muster_dial::Address;
 use smol::lock::MutexGuardArc;
 
+/// A host that does not confirm what it was told is told again after this.
+const TOLD_AGAIN_MS: u64 = 10 * 60 * 1000;
+
 /// Beyond any generation that a fleet gets to.
 const GENERATIONS: u64 = 1 << 62;
 
@@ -26,11 +29,21 @@ impl Fleet {
         locked(&self.state.trust).clone()
     }
 
-    /// What this host has still to be told, if anything.
-    pub fn untold(&self, cell: &HostCell) -> Option<FleetRow> {
-        let confirmed = cell.live().row.orders.trust_revision;
+    /// What this host is to be told now, if anything: until it has confirmed it, behind every welcome, and behind
+    /// other answers from time to time. An agent may be too old to understand it, and pays for every byte.
+    pub fn untold(&self, cell: &HostCell, behind_welcome: bool) -> Option<FleetRow> {
+        let now_ms = self.now().monotonic_ms;
         let trust = locked(&self.state.trust);
-        (confirmed < trust.revision).then(|| trust.clone())
+        let mut live = cell.live();
+        if live.row.orders.trust_revision >= trust.revision {
+            return None;
+        }
+        let (told, told_ms) = live.told_trust;
+        if !behind_welcome && told == trust.revision && now_ms.saturating_sub(told_ms) < TOLD_AGAIN_MS {
+            return None;
+        }
+        live.told_trust = (trust.revision, now_ms);
+        Some(trust.clone())
     }
 
     /// The server's keys, and which hosts do not know of the last change yet.

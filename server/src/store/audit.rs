@@ -5,7 +5,7 @@ use super::trouble::Trouble;
 use super::{AUDIT, AuditRow};
 use redb::{Error, ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
 
-const TABLE: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
+pub(super) const TABLE: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
 
 /// Stores `rows` behind those that there are, with the next ids.
 pub(super) fn append<'a>(
@@ -23,6 +23,15 @@ pub(super) fn append<'a>(
         table.insert(newest, encode(&AuditRow { id: newest, ..row.clone() })?.as_slice())?;
     }
     table.retain_in(..newest.saturating_sub(AUDIT - 1), |_, _| false)?;
+    Ok(())
+}
+
+/// Stores rows with the ids that they have.
+pub(super) fn restore(transaction: &WriteTransaction, rows: &[AuditRow]) -> Result<(), Trouble> {
+    let mut table = transaction.open_table(TABLE)?;
+    for row in rows {
+        table.insert(row.id, encode(row)?.as_slice())?;
+    }
     Ok(())
 }
 

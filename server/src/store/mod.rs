@@ -5,6 +5,7 @@
 
 mod audit;
 pub mod committer;
+pub mod copying;
 mod encoded;
 mod files;
 mod format;
@@ -14,16 +15,19 @@ pub(crate) mod memory;
 mod migrate;
 mod overlay;
 mod redb_store;
+mod restoring;
 mod rows;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod state;
 mod trouble;
 
 pub use history::Retention;
 pub use redb_store::RedbStore;
+pub use restoring::{Restoring, UNFINISHED};
 pub use rows::*;
 
+use copying::{Copied, Copying};
 use muster_protocol::id::{EngineId, HostId};
 
 /// What a store can do.
@@ -54,6 +58,20 @@ pub trait Store: Send + Sync + 'static {
 
     /// The id of the newest event that was ever stored, so that ids are never given twice; 0 if there was none.
     fn newest_event(&self) -> Result<u64, StoreError>;
+
+    /// Begins a copy of all rows as they are now, with or without events. It takes the place of a copy that was begun
+    /// before. Somebody has to call [`Store::end_copy`]: until then the store cannot use again what it frees.
+    fn begin_copy(&self, _with_events: bool) -> Result<Copying, StoreError> {
+        Err(StoreError { message: "this store cannot be copied".into() })
+    }
+
+    /// The next piece of a copy, some 100 KiB; `None` at the end.
+    fn copy_on(&self, _copying: &mut Copying) -> Result<Option<Copied>, StoreError> {
+        Ok(None)
+    }
+
+    /// A copy is over, at its end or before.
+    fn end_copy(&self, _copying: &Copying) {}
 
     /// When the oldest event that is still kept was received, if older ones have been deleted.
     fn history_begins_ms(&self) -> Option<i64> {

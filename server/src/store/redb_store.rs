@@ -7,19 +7,24 @@
 //! itself: after an error it reads through overlays, which need no room on the disk, and tries to open the files for
 //! writing again when the next commit comes.
 
+use super::copying::{Copied, Copying, Table};
+use super::encoded::encode;
 use super::files::{DirectoryLock, Place, make_directory};
 use super::format::{self, Format};
 use super::history::{History, Retention};
 use super::trouble::{Fault, Trouble, foreign, line};
-use super::{AuditRow, EventRow, Keep, Snapshot, Span, Store, StoreError, Write, audit, migrate, state};
+use super::{
+    AuditRow, EventBody, EventRow, Keep, Snapshot, Span, Store, StoreError, Write, audit, migrate,
+    restoring::UNFINISHED, state,
+};
 use muster_protocol::id::HostId;
-use redb::{Database, Durability, ReadTransaction, ReadableDatabase};
+use redb::{Database, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-const FILE: &str = "muster.redb";
+pub(super) const FILE: &str = "muster.redb";
 
 /// Pages that redb keeps in memory of the state. What is hot is small: the containers that change.
 const CACHE: usize = 32 * 1024 * 1024;
@@ -33,6 +38,12 @@ const SHORTEST_REST: Duration = Duration::from_secs(1);
 
 /// The longest rest.
 const LONGEST_REST: Duration = Duration::from_secs(30);
+
+/// Bytes of rows in one piece of a copy.
+const PIECE: usize = 100 * 1024;
+
+/// Events in one piece of a copy.
+const PIECE_ROWS: usize = 1000;
 
 /// The store is lost after this long, and [`TRIES`], without a commit, if its disk has room.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -51,6 +62,8 @@ pub struct RedbStore {
     /// One commit at a time. True: the one before did not succeed, and its events may be in the history.
     unsure: Mutex<bool>,
     failing: Mutex<Option<Failing>>,
+    /// What is being copied: the number of the copy, and the state as it was at its beginning.
+    copied: Mutex<(u64, Option<ReadTransaction>)>,
     /// Behind `open`, so that it is given up last.
     _lock: DirectoryLock,
 }
@@ -100,6 +113,10 @@ impl RedbStore {
         let shown = data_dir.display();
         make_directory(data_dir).map_err(|error| line(format!("cannot make the data directory {shown}: {error}")))?;
         let lock = DirectoryLock::take(data_dir)?;
+        if data_dir.join(UNFINISHED).exists() {
+            let what = "was not finished: run `muster restore` again, with --force";
+            return Err(line(format!("a restore into {shown} {what}")));
+        }
         let place = Place { path: data_dir.join(FILE), cache: CACHE };
         if !place.exists()? {
             place.make(format::mark).map_err(|fault| fault.explain("make"))?;
@@ -129,6 +146,7 @@ impl RedbStore {
             newest: AtomicU64::new(newest),
             unsure: Mutex::new(false),
             failing: Mutex::default(),
+            copied: Mutex::new((0, None)),
             _lock: lock,
         })
     }
@@ -193,6 +211,8 @@ impl RedbStore {
     /// Opens the state for reading only. No other opening of it may be alive.
     fn failed(&self, error: StoreError, number: u64) -> Open {
         self.history.close();
+        // It would hold the file.
+        self.copied().1 = None;
         let begun = Instant::now();
         let reader = self.place.open_overlay().map_err(|fault| fault.explain("read"));
         let rest = begun.elapsed().saturating_mul(REST).clamp(SHORTEST_REST, LONGEST_REST);
@@ -233,6 +253,44 @@ impl RedbStore {
         }
     }
 
+    fn copied(&self) -> MutexGuard<'_, (u64, Option<ReadTransaction>)> {
+        self.copied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next rows of the state's tables, and the key of the last.
+    fn copy_state(&self, copying: &Copying) -> Result<(Vec<Vec<u8>>, Option<Vec<u8>>), StoreError> {
+        let copied = self.copied();
+        let transaction = match &*copied {
+            (number, Some(transaction)) if *number == copying.number => transaction,
+            (number, _) if *number == copying.number => {
+                return Err(line("the store failed while it was copied: try again".into()));
+            }
+            _ => return Err(line("another backup was begun meanwhile".into())),
+        };
+        let rows = state::copy(transaction, Table::ALL[copying.table], copying.last.as_deref(), PIECE);
+        rows.map_err(|trouble| self.place.fault(trouble).explain("read"))
+    }
+
+    /// The next rows of the history, and the key of the last.
+    fn copy_events(&self, copying: &Copying) -> Result<(Vec<Vec<u8>>, Option<Vec<u8>>), StoreError> {
+        let after = copying.last.as_deref().and_then(|key| key.try_into().ok()).map_or(0, u64::from_le_bytes);
+        let mut size = 0;
+        let mut keep = |event: &EventRow| {
+            // Of an event the body is what varies.
+            size += match &event.body {
+                EventBody::Engine(body) | EventBody::Gap(body) => body.len() + 40,
+                EventBody::Derived { .. } | EventBody::Host { .. } => 500,
+            };
+            if size > PIECE * 2 { Keep::Stop } else { Keep::Yes }
+        };
+        let through = copying.newest_event;
+        let range = (after, through);
+        let (page, _) = self.looking(|_, history| history.page(range, Span::default(), PIECE_ROWS, &mut keep))?;
+        let last = page.last().map(|event| event.id.to_le_bytes().to_vec());
+        let rows = page.iter().map(encode).collect::<Result<_, _>>();
+        Ok((rows.map_err(|trouble| self.place.fault(trouble).explain("read"))?, last))
+    }
+
     fn note_failure(&self, error: &StoreError, is_full: bool, replaced: bool) {
         let mut failing = self.failing();
         let before = failing.take();
@@ -244,6 +302,39 @@ impl RedbStore {
         };
         let replaced = replaced || before.is_some_and(|before| before.replaced);
         *failing = Some(Failing { since, tries, error: error.clone(), replaced });
+    }
+
+    /// As [`Store::commit`], but rows of the audit log keep their ids: for a restore.
+    pub(super) fn commit_as_it_was(&self, writes: &[Write]) -> Result<(), StoreError> {
+        self.commit(&writes.iter().filter(|write| !matches!(write, Write::Audit(_))).cloned().collect::<Vec<_>>())?;
+        let audits = writes.iter().filter_map(|write| match write {
+            Write::Audit(row) => Some(row.clone()),
+            _ => None,
+        });
+        let audits: Vec<AuditRow> = audits.collect();
+        self.changing(|transaction| audit::restore(transaction, &audits))
+    }
+
+    /// Events will have ids above this one.
+    pub(super) fn skip_events(&self, newest: u64) -> Result<(), StoreError> {
+        self.changing(|transaction| Ok(format::raise_newest_event(transaction, newest)?))
+    }
+
+    fn changing(&self, change: impl FnOnce(&WriteTransaction) -> Result<(), Trouble>) -> Result<(), StoreError> {
+        self.looking(|state, _| {
+            let result = state.begin_write().map_err(Trouble::from).and_then(|transaction| {
+                change(&transaction)?;
+                Ok(transaction.commit()?)
+            });
+            result.map_err(|trouble| self.place.fault(trouble))
+        })
+    }
+
+    /// Closes all files well. Nothing can be done with it behind that.
+    pub(super) fn close(&self) {
+        let mut open = self.exclusive();
+        *open = Open::Closed;
+        self.history.close();
     }
 
     /// Writes history and state. `unsure` is true behind it unless the commit has happened.
@@ -360,6 +451,43 @@ impl Store for RedbStore {
 
     fn newest_event(&self) -> Result<u64, StoreError> {
         self.reading(|transaction| Ok(format::newest_event(transaction)?))
+    }
+
+    fn begin_copy(&self, with_events: bool) -> Result<Copying, StoreError> {
+        self.looking(|state, _| {
+            // Never held while `open` is waited for.
+            let mut copied = self.copied();
+            let transaction = state.begin_read().map_err(|error| self.place.fault(error))?;
+            let newest_event = format::newest_event(&transaction).map_err(|error| self.place.fault(error))?;
+            let number = copied.0 + 1;
+            *copied = (number, Some(transaction));
+            Ok(Copying { number, newest_event, table: 0, last: None, with_events })
+        })
+    }
+
+    fn copy_on(&self, copying: &mut Copying) -> Result<Option<Copied>, StoreError> {
+        while let Some(table) = Table::ALL.get(copying.table).copied() {
+            let (rows, last) = match table {
+                Table::Events if !copying.with_events => (Vec::new(), None),
+                Table::Events => self.copy_events(copying)?,
+                _ => self.copy_state(copying)?,
+            };
+            if rows.is_empty() {
+                copying.table += 1;
+                copying.last = None;
+                continue;
+            }
+            copying.last = last;
+            return Ok(Some(Copied { table, rows }));
+        }
+        Ok(None)
+    }
+
+    fn end_copy(&self, copying: &Copying) {
+        let mut copied = self.copied();
+        if copied.0 == copying.number {
+            copied.1 = None;
+        }
     }
 
     fn history_begins_ms(&self) -> Option<i64> {

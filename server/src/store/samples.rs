@@ -4,7 +4,7 @@ use super::*;
 use muster_protocol::id::EventIdentity;
 use std::collections::BTreeMap;
 
-pub(super) fn host(number: u8) -> HostRow {
+pub(crate) fn host(number: u8) -> HostRow {
     HostRow {
         id: HostId([number; 8]),
         name: format!("board-{number}"),
@@ -45,7 +45,7 @@ pub(super) fn host(number: u8) -> HostRow {
     }
 }
 
-pub(super) fn fleet() -> FleetRow {
+pub(crate) fn fleet() -> FleetRow {
     FleetRow {
         revision: 3,
         generation: 2,
@@ -54,7 +54,7 @@ pub(super) fn fleet() -> FleetRow {
     }
 }
 
-pub(super) fn audit(id: u64) -> AuditRow {
+pub(crate) fn audit(id: u64) -> AuditRow {
     AuditRow {
         id,
         time_ms: 1_700_000_000_000,
@@ -67,7 +67,7 @@ pub(super) fn audit(id: u64) -> AuditRow {
     }
 }
 
-pub(super) fn stream(number: u8) -> StreamRow {
+pub(crate) fn stream(number: u8) -> StreamRow {
     StreamRow {
         host: HostId([number; 8]),
         stream: 1,
@@ -79,7 +79,7 @@ pub(super) fn stream(number: u8) -> StreamRow {
     }
 }
 
-pub(super) fn container(host: u8, number: u8) -> ContainerRow {
+pub(crate) fn container(host: u8, number: u8) -> ContainerRow {
     ContainerRow {
         host: HostId([host; 8]),
         id: EngineId([number; 32]),
@@ -91,7 +91,7 @@ pub(super) fn container(host: u8, number: u8) -> ContainerRow {
     }
 }
 
-pub(super) fn event(id: u64) -> EventRow {
+pub(crate) fn event(id: u64) -> EventRow {
     EventRow {
         id,
         received_ms: 1_700_000_003_000,
@@ -102,7 +102,7 @@ pub(super) fn event(id: u64) -> EventRow {
     }
 }
 
-pub(super) fn other_events() -> [EventRow; 3] {
+pub(crate) fn other_events() -> [EventRow; 3] {
     let attributes = BTreeMap::from([("name".to_owned(), "web".to_owned())]);
     [
         EventRow { body: EventBody::Gap(vec![8]), ..event(2) },
@@ -118,7 +118,7 @@ pub(super) fn other_events() -> [EventRow; 3] {
     ]
 }
 
-pub(super) fn join_token(number: u8) -> JoinTokenRow {
+pub(crate) fn join_token(number: u8) -> JoinTokenRow {
     JoinTokenRow {
         id: format!("{number:012x}"),
         hash: [number; 32],
@@ -131,7 +131,7 @@ pub(super) fn join_token(number: u8) -> JoinTokenRow {
     }
 }
 
-pub(super) fn api_token(number: u8) -> ApiTokenRow {
+pub(crate) fn api_token(number: u8) -> ApiTokenRow {
     ApiTokenRow {
         id: format!("{number:012x}"),
         hash: [number; 32],

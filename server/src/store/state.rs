@@ -2,11 +2,12 @@
 
 use super::encoded::{Row, Unreadable, decode, encode};
 use super::trouble::Trouble;
-use super::{Snapshot, Write};
+use super::{Snapshot, Write, audit, copying};
 use muster_protocol::id::{EngineId, HostId};
 use redb::{
     Key, Range, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableError, WriteTransaction,
 };
+use std::ops::Bound;
 
 const HOSTS: TableDefinition<&[u8; 8], &[u8]> = TableDefinition::new("hosts");
 const STREAMS: TableDefinition<&[u8; 9], &[u8]> = TableDefinition::new("streams");
@@ -103,6 +104,49 @@ pub(super) fn load(transaction: &ReadTransaction) -> Result<(Snapshot, u64), Tro
         fleet: all(transaction, FLEET, &mut missed("fleet"))?.pop(),
     };
     Ok((snapshot, unreadable))
+}
+
+/// Rows of a table behind the one with the key `last`, as they are stored, until they have some `bytes`; and the key
+/// of the last of them. None are left, if there are none.
+pub(super) fn copy(
+    transaction: &ReadTransaction,
+    table: copying::Table,
+    last: Option<&[u8]>,
+    bytes: usize,
+) -> Result<(Vec<Vec<u8>>, Option<Vec<u8>>), Trouble> {
+    use copying::Table;
+    match table {
+        Table::Hosts => copy_table(transaction, HOSTS, last, bytes),
+        Table::Streams => copy_table(transaction, STREAMS, last, bytes),
+        Table::Containers => copy_table(transaction, CONTAINERS, last, bytes),
+        Table::JoinTokens => copy_table(transaction, JOIN_TOKENS, last, bytes),
+        Table::ApiTokens => copy_table(transaction, API_TOKENS, last, bytes),
+        Table::Fleet => copy_table(transaction, FLEET, last, bytes),
+        Table::Audit => copy_table(transaction, audit::TABLE, last, bytes),
+        // They are in the history.
+        Table::Events => Ok((Vec::new(), None)),
+    }
+}
+
+fn copy_table<K: Key + 'static>(
+    transaction: &ReadTransaction,
+    definition: TableDefinition<K, &'static [u8]>,
+    last: Option<&[u8]>,
+    bytes: usize,
+) -> Result<(Vec<Vec<u8>>, Option<Vec<u8>>), Trouble> {
+    let (mut rows, mut end, mut size) = (Vec::new(), None, 0);
+    let Some(table) = open(transaction, definition)? else { return Ok((rows, None)) };
+    let begin = last.map_or(Bound::Unbounded, |key| Bound::Excluded(K::from_bytes(key)));
+    for entry in table.range::<K::SelfType<'_>>((begin, Bound::Unbounded))? {
+        let (key, value) = entry?;
+        size += value.value().len();
+        rows.push(value.value().to_vec());
+        end = Some(K::as_bytes(&key.value()).as_ref().to_vec());
+        if size >= bytes {
+            break;
+        }
+    }
+    Ok((rows, end))
 }
 
 /// Reads what belongs to one host, in the same way.

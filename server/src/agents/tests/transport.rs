@@ -8,7 +8,7 @@ use muster_protocol::batch::{Answer, Batch, Reason, Refused};
 use muster_protocol::container::State;
 use muster_protocol::hello::Welcome;
 use muster_protocol::limits;
-use muster_protocol::orders::Session;
+use muster_protocol::orders::{Session, Trusted};
 use muster_protocol::record::{Kind, Reader, Writer};
 use serde::de::DeserializeOwned;
 use std::cell::RefCell;
@@ -38,8 +38,14 @@ fn first<T: DeserializeOwned>(kind: Kind, message: &[u8]) -> T {
     Reader::message(message).and_then(|mut records| records.expect(kind)).expect("that record")
 }
 
-fn hello(line: &mut Line, agent: &mut Agent) {
-    let welcome: Welcome = first(Kind::Welcome, &ask(line, &agent.hello_bytes()));
+/// A hello of an agent that needs to be told nothing.
+fn greeting(port: &Port, agent: &Agent) -> Vec<u8> {
+    let trusted = Trusted { revision: port.bench.fleet.trust().revision };
+    [&agent.hello_bytes()[..], &one_record(Kind::Trusted, &trusted)[1..]].concat()
+}
+
+fn hello(port: &Port, line: &mut Line, agent: &mut Agent) {
+    let welcome: Welcome = first(Kind::Welcome, &ask(line, &greeting(port, agent)));
     agent.reporter.welcomed(&welcome);
 }
 
@@ -61,7 +67,7 @@ fn one_line_carries_hello_and_reports_and_is_silent_where_nothing_needs_saying()
     let mut agent = port.bench.join("pi");
     agent.containers = vec![(1, State::Running)];
     let mut line = open(&port, &agent.credential).expect("a line");
-    hello(&mut line, &mut agent);
+    hello(&port, &mut line, &mut agent);
     let answer: Answer = first(Kind::Answer, &ask(&mut line, &agent.report_bytes()));
     assert!(answer.listed > 0 && agent.reporter.answered(&answer));
     assert_eq!(agent.shown(&port.bench), ["c1"]);
@@ -89,7 +95,7 @@ fn what_goes_wrong_is_said_unasked() {
     let early = one_record(Kind::Batch, &Batch { epoch: 1, seq: 1, base: 0, through: 1, events_dropped: 0 });
     line.send(&early, false, PATIENCE).expect("it takes it");
     assert_eq!(line.wait(PATIENCE).map(refused), Ok(Reason::HelloFirst));
-    hello(&mut line, &mut agent);
+    hello(&port, &mut line, &mut agent);
     line.send(&[9, 9, 9], false, PATIENCE).expect("it takes it");
     assert_eq!(line.wait(PATIENCE).map(refused), Ok(Reason::Malformed));
     let answer: Answer = first(Kind::Answer, &ask(&mut line, &agent.report_bytes()));
@@ -145,9 +151,9 @@ fn removing_a_host_ends_its_line_and_its_session_at_once() {
     let port = Port::open();
     let mut agent = port.bench.join("pi");
     let client = port.client();
-    let session = session_of(&post(&client, "hello", &agent.credential, &agent.hello_bytes()));
+    let session = session_of(&post(&client, "hello", &agent.credential, &greeting(&port, &agent)));
     let mut line = open(&port, &agent.credential).expect("a line");
-    hello(&mut line, &mut agent);
+    hello(&port, &mut line, &mut agent);
     futures_lite::future::block_on(port.bench.fleet.remove_host(&by(), "pi")).expect("removed");
     until_it_ends(&mut line);
     assert_eq!(short(&client, &session, &heartbeat(&mut agent)).0, 200, "it means nothing any more");
@@ -159,12 +165,12 @@ fn an_older_line_ends_when_a_newer_run_is_welcomed_and_not_before() {
     let port = Port::open();
     let mut agent = port.bench.join("pi");
     let mut old = open(&port, &agent.credential).expect("a line");
-    hello(&mut old, &mut agent);
+    hello(&port, &mut old, &mut agent);
     // The same card in a new life of its agent, which is newer than what the server knows.
     agent.start();
     let mut new = open(&port, &agent.credential).expect("a line");
     assert_eq!(old.heard(), Ok(None), "to come is not enough");
-    hello(&mut new, &mut agent);
+    hello(&port, &mut new, &mut agent);
     until_it_ends(&mut old);
     first::<Answer>(Kind::Answer, &ask(&mut new, &heartbeat(&mut agent)));
     // Its network has changed, and the server does not know yet that the connection is dead.
@@ -178,11 +184,11 @@ fn two_agents_with_one_identity_do_not_throw_each_other_out_by_turns() {
     let port = Port::open();
     let mut agent = port.bench.join("pi");
     let mut line = open(&port, &agent.credential).expect("a line");
-    hello(&mut line, &mut agent);
+    hello(&port, &mut line, &mut agent);
     let mut copy = Agent::new();
     copy.credential.clone_from(&agent.credential);
     let mut other = open(&port, &copy.credential).expect("a line");
-    hello(&mut other, &mut copy);
+    hello(&port, &mut other, &mut copy);
     until_it_ends(&mut line);
     for _ in 0..3 {
         let mut line = open(&port, &agent.credential).expect("a line");
@@ -199,7 +205,7 @@ fn the_end_of_the_server_is_the_end_of_its_lines() {
     let mut port = Port::open();
     let mut agent = port.bench.join("pi");
     let mut line = open(&port, &agent.credential).expect("a line");
-    hello(&mut line, &mut agent);
+    hello(&port, &mut line, &mut agent);
     port.stop = None;
     until_it_ends(&mut line);
 }
@@ -228,7 +234,7 @@ fn a_session_stands_for_the_credential_and_nothing_to_say_is_nothing() {
     let client = port.client();
     let mut agent = port.bench.join("pi");
     agent.containers = vec![(1, State::Running)];
-    let answer = post(&client, "hello", &agent.credential, &agent.hello_bytes());
+    let answer = post(&client, "hello", &agent.credential, &greeting(&port, &agent));
     let session = session_of(&answer);
     agent.reporter.welcomed(&record::<Welcome>(Kind::Welcome, &answer));
     let body = agent.report_bytes();
@@ -251,7 +257,7 @@ fn a_session_stands_for_the_credential_and_nothing_to_say_is_nothing() {
         assert_eq!(client.post(crate::agents::SHORT, "", body, &mut answer, 100), Ok(Status(400)), "{body:?}");
     }
     // Each hello brings another one.
-    let again = session_of(&post(&client, "hello", &agent.credential, &agent.hello_bytes()));
+    let again = session_of(&post(&client, "hello", &agent.credential, &greeting(&port, &agent)));
     assert_eq!(reason(&short(&client, &session, &heartbeat(&mut agent))), Reason::HelloFirst);
     assert_eq!(short(&client, &again, &heartbeat(&mut agent)).0, 204);
     assert_eq!(client.connections(), 1);
@@ -261,7 +267,7 @@ fn a_session_stands_for_the_credential_and_nothing_to_say_is_nothing() {
 fn a_short_answer_has_nothing_that_can_be_left_out() {
     let port = Port::open();
     let mut agent = port.bench.host("pi", &[1]);
-    let session = session_of(&post(&port.client(), "hello", &agent.credential, &agent.hello_bytes()));
+    let session = session_of(&post(&port.client(), "hello", &agent.credential, &greeting(&port, &agent)));
     let beat = heartbeat(&mut agent);
     let body = [&beat[..1], &[17, 12], &session[..], &beat[1..]].concat();
     let mut raw = port.raw();

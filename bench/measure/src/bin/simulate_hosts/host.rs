@@ -9,6 +9,7 @@ use muster_agent::uplink::backoff::Backoff;
 use muster_bench::machine::now_nano;
 use muster_protocol::batch::{Answer, Differs, Engine, EngineState, Refused};
 use muster_protocol::event::Cause;
+use muster_protocol::frame;
 use muster_protocol::hello::{Hello, Stream, Welcome};
 use muster_protocol::join::{Join, Joined};
 use muster_protocol::limits;
@@ -30,11 +31,16 @@ pub struct Fleet {
     pub token: String,
     pub interval: Duration,
     pub event_every: Duration,
+    /// Hosts make plain requests, as where a proxy lets no line through.
+    pub requests: bool,
     /// All hosts come from one address, as behind one router.
     pub one_address: bool,
     /// Connections that strangers may have open at once.
     pub strangers: Semaphore,
 }
+
+/// As often as this the agent wants an answer in any case.
+const ASK: Duration = Duration::from_secs(60);
 
 /// As the agent waits between an event and the reading of its container.
 const SETTLE: Duration = Duration::from_millis(25);
@@ -48,6 +54,8 @@ struct Host {
     /// What the server has of its containers.
     ledger: Ledger,
     known: Vec<Known>,
+    /// When an answer was last wanted, over this connection; `None` if one is to be wanted now.
+    asked: Option<Instant>,
     /// The server is to hear of the engine with the next message.
     tell_engine: bool,
     /// The container that its events are about, and whether it is paused now.
@@ -81,6 +89,7 @@ pub async fn live(fleet: Arc<Fleet>, number: u32, begin: Instant) {
         joined: false,
         reporter,
         ledger: Ledger::default(),
+        asked: None,
         tell_engine: true,
         next: 0,
         paused: None,
@@ -118,6 +127,13 @@ impl Host {
         if !self.joined {
             self.join(&mut link).await?;
         }
+        if !fleet.requests {
+            match link.upgrade(&self.credential).await {
+                Ok(101) => {}
+                Ok(status) => return Err(Ended::Broken(format!("no line: status {status}"))),
+                Err(error) => return Err(Ended::Broken(format!("no line: {}", error.kind()))),
+            }
+        }
         self.tell_all(&mut link, life).await?;
         drop(stranger);
         backoff.succeed();
@@ -146,6 +162,8 @@ impl Host {
         loop {
             if self.reporter.needs_hello() {
                 self.hello(link).await?;
+                // Whether the host is true for the server is to be known.
+                self.asked = None;
             }
             self.report(link, life).await?;
             if !self.reporter.needs_hello() {
@@ -208,8 +226,7 @@ impl Host {
             kernel: "6.12.0-bench",
         };
         let request = message(|writer| writer.record(Kind::Hello, &hello));
-        let answer = self.ask(link, "hello", &request).await?;
-        self.take(&answer).map(|_| ())
+        self.say(link, "hello", &request).await.map(|_| ())
     }
 
     /// What has changed, or all containers, as many messages as it needs.
@@ -233,15 +250,20 @@ impl Host {
             put(&mut parts, |writer| writer.record(Kind::Digest, &digest));
         }
         self.ledger.finish(&report);
-        let mut told = None;
+        let mut told = Heard::Nothing;
         for part in &parts {
             told = self.send(link, part).await?;
         }
-        let Some((answer, differs)) = told else { return Ok(()) };
-        self.ledger.answered(&answer, differs.as_ref());
-        if differs.is_some() {
-            fleet.tally.differs.fetch_add(1, Ordering::Relaxed);
-        }
+        let (answer, differs) = match told {
+            Heard::Answer(answer, differs) => (answer, differs),
+            Heard::Nothing => {
+                // The server has nothing to say against it.
+                fleet.tally.reports.fetch_add(1, Ordering::Relaxed);
+                return Ok(());
+            }
+            Heard::Other => return Ok(()),
+        };
+        self.learn(&answer, differs.as_ref());
         if answer.listed == reading.seq {
             fleet.tally.reports.fetch_add(1, Ordering::Relaxed);
             if self.true_in != Some(life) && life == fleet.tally.life.load(Ordering::Relaxed) {
@@ -270,7 +292,7 @@ impl Host {
         let container = id(self.number, n);
         let time = now_nano();
         self.reporter.event(time, &shape.event(container, paused, time));
-        if self.send(link, &[]).await?.is_some() {
+        if matches!(self.send(link, &[]).await?, Heard::Answer(..)) {
             fleet.tally.events.fetch_add(1, Ordering::Relaxed);
         }
         Timer::after(SETTLE).await;
@@ -283,7 +305,7 @@ impl Host {
         self.send(link, &parts[0]).await.map(|_| ())
     }
 
-    async fn send(&mut self, link: &mut Link, readings: &[u8]) -> Result<Option<Told>, Ended> {
+    async fn send(&mut self, link: &mut Link, readings: &[u8]) -> Result<Heard, Ended> {
         let engine = Engine { state: EngineState::Ok as u8, for_ms: 1000, version: "28.5.2", api_version: "1.51" };
         let mut due = false;
         let request = message(|writer| {
@@ -292,15 +314,55 @@ impl Host {
             Ok(())
         });
         if !due {
-            return Ok(None);
+            return Ok(Heard::Other);
         }
-        let answer = self.ask(link, "report", &request).await?;
+        let heard = self.say(link, "report", &request).await?;
         self.tell_engine = false;
-        self.take(&answer)
+        Ok(heard)
+    }
+
+    /// What the server has, by its own words.
+    fn learn(&mut self, answer: &Answer, differs: Option<&Differs>) {
+        match differs {
+            Some(differs) => {
+                self.ledger.differs(differs);
+                self.fleet.tally.differs.fetch_add(1, Ordering::Relaxed);
+            }
+            None => self.ledger.answered(answer),
+        }
+    }
+
+    /// Says something over the line, or by a request.
+    async fn say(&mut self, link: &mut Link, what: &str, message: &[u8]) -> Result<Heard, Ended> {
+        if !link.is_line() {
+            let answer = self.ask(link, what, message).await?;
+            return self.take(&answer);
+        }
+        let begin = Instant::now();
+        let is_due = self.asked.is_none_or(|asked| begin.duration_since(asked) + self.fleet.interval / 2 >= ASK);
+        let wants_answer = is_due || frame::wants_answer(message);
+        let said = link.say(message, wants_answer).await;
+        let said = said.map_err(|error| Ended::Broken(format!("line: {}", error.kind())))?;
+        if wants_answer {
+            self.asked = Some(begin);
+            self.fleet.tally.answered(begin.elapsed().as_nanos() as u64);
+        }
+        self.fleet.tally.bytes.fetch_add(message.len() as u64, Ordering::Relaxed);
+        let mut heard = Heard::Nothing;
+        for (is_answer, message) in said {
+            match self.take(&message)? {
+                told if is_answer => heard = told,
+                Heard::Answer(answer, differs) => {
+                    self.learn(&answer, differs.as_ref());
+                }
+                Heard::Nothing | Heard::Other => {}
+            }
+        }
+        Ok(heard)
     }
 
     /// Does what an answer says.
-    fn take(&mut self, answer: &[u8]) -> Result<Option<Told>, Ended> {
+    fn take(&mut self, answer: &[u8]) -> Result<Heard, Ended> {
         let strange = |what: &str| Ended::Broken(format!("an answer that makes no sense: {what}"));
         let Ok(mut records) = Reader::message(answer) else { return Err(strange("no message")) };
         let Ok(Some(record)) = records.next_record() else { return Err(strange("no record")) };
@@ -310,7 +372,7 @@ impl Host {
                 self.reporter.welcomed(&welcome);
                 self.ledger.doubt();
                 self.tell_engine = true;
-                Ok(None)
+                Ok(Heard::Other)
             }
             Kind::Answer => {
                 let answer: Answer = record.decode().map_err(|_| strange("answer"))?;
@@ -320,12 +382,12 @@ impl Host {
                         differs = record.decode().ok();
                     }
                 }
-                Ok(self.reporter.answered(&answer).then_some((answer, differs)))
+                Ok(if self.reporter.answered(&answer) { Heard::Answer(answer, differs) } else { Heard::Other })
             }
             Kind::Refused => {
                 let refused: Refused = record.decode().map_err(|_| strange("refused"))?;
                 match self.reporter.refused(&refused) {
-                    Next::Hello => Ok(None),
+                    Next::Hello => Ok(Heard::Other),
                     Next::Later | Next::Superseded | Next::Clone => {
                         self.fleet.tally.error(format!("refused for reason {}", refused.reason));
                         Err(Ended::Later)
@@ -337,8 +399,15 @@ impl Host {
     }
 }
 
-/// An answer, and what it says of the server's copy.
-type Told = (Answer, Option<Differs>);
+/// What came of a message.
+enum Heard {
+    /// It was answered, perhaps with a word about the server's copy.
+    Answer(Answer, Option<Differs>),
+    /// Something else came: a welcome, or a refusal.
+    Other,
+    /// It wanted no answer, and none came.
+    Nothing,
+}
 
 /// Puts a record into the last part, or into a new one.
 fn put(parts: &mut Vec<Vec<u8>>, record: impl Fn(&mut Writer<'_>) -> Result<(), Full>) {

@@ -1,9 +1,11 @@
-//! A host's connection: the requests that the agent makes, byte for byte as short, without a thread for each host.
+//! A host's connection: what the agent says over a line or by requests, byte for byte as short, without a thread for
+//! each host.
 
 use async_io::{Async, Timer};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use futures_rustls::TlsConnector;
 use futures_rustls::client::TlsStream;
+use muster_protocol::frame::{self, Frame, Head};
 use rustls::pki_types::ServerName;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
@@ -20,8 +22,13 @@ const ANSWER: usize = 8 * 1024;
 pub struct Link {
     tls: TlsStream<Async<TcpStream>>,
     server: SocketAddr,
+    /// What came and is not used yet.
     buffer: Vec<u8>,
+    is_line: bool,
 }
+
+/// What the server said on a line: whether it is an answer, and the message.
+pub type Said = (bool, Vec<u8>);
 
 impl Link {
     /// Opens one from that address of this machine.
@@ -41,7 +48,7 @@ impl Link {
                 return Err(error);
             }
             let tls = tls.connect(ServerName::from(server.ip()), tcp).await?;
-            Ok(Link { tls, server, buffer: Vec::new() })
+            Ok(Link { tls, server, buffer: Vec::new(), is_line: false })
         };
         within(CONNECT, open).await
     }
@@ -49,6 +56,78 @@ impl Link {
     /// Sends a request and reads its answer's status and body.
     pub async fn post(&mut self, path: &str, credential: &str, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
         within(OVERALL, self.exchange(path, credential, body)).await
+    }
+
+    /// Whether it carries frames.
+    pub fn is_line(&self) -> bool {
+        self.is_line
+    }
+
+    /// Asks that it become a line; answers the status.
+    pub async fn upgrade(&mut self, credential: &str) -> io::Result<u16> {
+        let head = format!(
+            "GET /agent/v1/stream HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {credential}\r\nconnection: upgrade\r\n\
+             upgrade: {}\r\n\r\n",
+            self.server,
+            frame::PROTOCOL
+        );
+        let ask = async {
+            self.tls.write_all(head.as_bytes()).await?;
+            self.tls.flush().await?;
+            self.buffer.clear();
+            loop {
+                if let Some((status, head, _)) = parse(&self.buffer)? {
+                    self.buffer.drain(..head);
+                    self.is_line = status == 101;
+                    return Ok(status);
+                }
+                self.receive().await?;
+            }
+        };
+        within(OVERALL, ask).await
+    }
+
+    /// Says something on a line, and gives what the server has said until the answer has come, or by now if none is
+    /// wanted.
+    pub async fn say(&mut self, message: &[u8], wants_answer: bool) -> io::Result<Vec<Said>> {
+        let head = Head { length: message.len(), flag: wants_answer };
+        let (bytes, used) = head.encode().ok_or(io::ErrorKind::InvalidInput)?;
+        let talk = async {
+            let mut said = Vec::new();
+            self.tls.write_all(&[&bytes[..used], message].concat()).await?;
+            self.tls.flush().await?;
+            loop {
+                while let Some(Frame { flag, message, rest }) =
+                    frame::split(&self.buffer).map_err(|_| io::ErrorKind::InvalidData)?
+                {
+                    let (message, left) = (message.to_vec(), rest.len());
+                    said.push((flag, message));
+                    self.buffer.drain(..self.buffer.len() - left);
+                    if flag {
+                        return Ok(said);
+                    }
+                }
+                if wants_answer {
+                    self.receive().await?;
+                } else {
+                    match future::poll_once(self.receive()).await {
+                        Some(received) => received?,
+                        None => return Ok(said),
+                    }
+                }
+            }
+        };
+        within(OVERALL, talk).await
+    }
+
+    async fn receive(&mut self) -> io::Result<()> {
+        let mut chunk = [0; 2048];
+        let length = self.tls.read(&mut chunk).await?;
+        if length == 0 || self.buffer.len() + length > ANSWER {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.buffer.extend_from_slice(&chunk[..length]);
+        Ok(())
     }
 
     async fn exchange(&mut self, path: &str, credential: &str, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
@@ -66,12 +145,7 @@ impl Link {
             {
                 return Ok((status, self.buffer[head..head + length].to_vec()));
             }
-            let mut chunk = [0; 2048];
-            let length = self.tls.read(&mut chunk).await?;
-            if length == 0 || self.buffer.len() + length > ANSWER {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            self.buffer.extend_from_slice(&chunk[..length]);
+            self.receive().await?;
         }
     }
 }

@@ -29,7 +29,8 @@ use std::time::{Duration, Instant};
 use tally::Tally;
 
 const USAGE: &str = "usage: bench/hosts [--hosts N] [--containers N] [--interval SECONDS] [--event-every SECONDS]
-    [--seconds N] [--join-over SECONDS] [--restart term|kill|no] [--one-address] [--profile FILE]";
+    [--seconds N] [--join-over SECONDS] [--restart term|kill|no] [--one-address] [--requests]
+    [--profile FILE]";
 
 /// For the server's ready line.
 const READY: Duration = Duration::from_secs(60);
@@ -51,6 +52,7 @@ struct Options {
     join_over: Option<Duration>,
     restart: String,
     one_address: bool,
+    requests: bool,
     profile: Option<String>,
 }
 
@@ -62,10 +64,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     ending::listen();
     let load = machine::load();
     println!(
-        "{} hosts x {} containers, a report each {:?}, an event each {:?} a host, {}\n",
+        "{} hosts x {} containers, a report each {:?} {}, an event each {:?} a host, {}\n",
         options.hosts,
         options.containers,
         options.interval,
+        if options.requests { "by a request" } else { "over a line" },
         options.event_every,
         if options.one_address { "all from one address" } else { "each from its own address" }
     );
@@ -80,6 +83,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         interval: options.interval,
         event_every: options.event_every,
         one_address: options.one_address,
+        requests: options.requests,
         strangers: Semaphore::new(STRANGERS),
     });
     let address = Address::new("127.0.0.1", server.address.port())?;
@@ -114,6 +118,7 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
         join_over: None,
         restart: "kill".into(),
         one_address: false,
+        requests: false,
         profile: None,
     };
     let mut parser = lexopt::Parser::from_env();
@@ -127,6 +132,7 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
             Long("containers") => options.containers = parser.value()?.parse::<usize>()?.clamp(1, 1024),
             Long("restart") => options.restart = parser.value()?.parse()?,
             Long("one-address") => options.one_address = true,
+            Long("requests") => options.requests = true,
             Long("profile") => options.profile = Some(parser.value()?.parse()?),
             Short('h') | Long("help") => return Ok(None),
             other => return Err(other.unexpected()),
