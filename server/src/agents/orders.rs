@@ -99,8 +99,14 @@ mod tests {
         let bench = Bench::new();
         let mut agent = bench.host("pi", &[]);
         assert_eq!(hello(&bench, &agent, &[]), (200, Some(1)));
-        let report = agent.report_bytes();
-        assert_eq!(told(block_on(agent.send(&bench, &report, false))), (200, Some(1)), "with reports, too");
+        let mut by_report = || {
+            let report = agent.report_bytes();
+            told(block_on(agent.send(&bench, &report, false)))
+        };
+        assert_eq!(by_report(), (200, None), "it was just told");
+        bench.fleet.skip(std::time::Duration::from_secs(600));
+        assert_eq!(by_report(), (200, Some(1)), "with reports, too, but seldom");
+        assert_eq!(by_report(), (200, None));
         assert_eq!(bench.fleet.key_status().unconfirmed.len(), 1);
         assert_eq!(hello(&bench, &agent, &trusted(1)), (200, None));
         assert!(bench.fleet.key_status().unconfirmed.is_empty());
