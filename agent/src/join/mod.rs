@@ -324,8 +324,11 @@ impl Wanted<'_> {
         if answer.status != 200 {
             let secrets = [self.string.token.as_str(), &kept.identity.credential.hex()];
             let reason = secrets.iter().fold(reason(&answer.body), |text, secret| text.replace(secret, "(hidden)"));
+            let was_known = kept.identity.host.is_some();
             kept.forget(directory, self.file);
-            return Err(refused(&server, answer.status, &reason, directory));
+            let not_joined = refused(&server, answer.status, &reason, directory);
+            // A credential that is new cannot have been revoked.
+            return Err(NotJoined { is_revoked: not_joined.is_revoked && was_known, ..not_joined });
         }
         let joined = Reader::message(&answer.body).and_then(|mut reader| reader.expect::<Joined<'_>>(Kind::Joined));
         let joined = match joined {
