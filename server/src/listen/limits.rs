@@ -26,7 +26,7 @@ pub struct Limits {
     pub body: Duration,
     /// Between two requests of one connection, unless the handler says [otherwise](super::Response::keep_idle).
     pub idle: Duration,
-    /// The most that a handler can say.
+    /// The most that a handler can say: three of the longest intervals that agents have.
     pub longest_idle: Duration,
     /// That the network may refuse to take any more of an answer.
     pub stall: Duration,
@@ -55,7 +55,7 @@ impl Default for Limits {
             head: Duration::from_secs(15),
             body: Duration::from_secs(30),
             idle: Duration::from_secs(600),
-            longest_idle: Duration::from_secs(3600),
+            longest_idle: Duration::from_secs(3 * 3600),
             stall: Duration::from_secs(30),
             drain: Duration::from_secs(5),
             drain_bytes: 256 * 1024,
