@@ -87,6 +87,13 @@ impl Queue {
         Queue { entries: Deque::new(), bytes: Deque::new(), in_doubt: 0 }
     }
 
+    /// Forgets everything, and nothing of it was ever dropped.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes.clear();
+        self.in_doubt = 0;
+    }
+
     pub fn len(&self) -> usize {
         self.entries.len()
     }

@@ -162,6 +162,16 @@ impl Reporter {
         Reporter::at(Place::Static(room), run, highest_epoch)
     }
 
+    /// Ends this run, and gives back the memory for another one; `None` if it was not given to it.
+    pub fn into_room(mut self) -> Option<&'static mut Room> {
+        self.queue.clear();
+        match self.queue {
+            Place::Static(room) => Some(room),
+            #[cfg(feature = "mirror")]
+            Place::Owned(_) => None,
+        }
+    }
+
     fn at(queue: Place, run: RunId, highest_epoch: u64) -> Reporter {
         Reporter {
             run,
