@@ -5,6 +5,7 @@ use super::way::{Wanted, Way, Ways};
 use crate::join::identity::Identity;
 use log::{debug, info};
 use muster_dial::line::Said;
+use muster_dial::pinned::Kept;
 use muster_dial::{Client, Failure, Line, Opened, Settings};
 use muster_protocol::batch::{Reason, Refused};
 use muster_protocol::orders::Session;
@@ -73,6 +74,8 @@ pub(super) struct Courier {
     open: Option<Open>,
     session: Known,
     in_use: InUse,
+    /// For whatever is opened: all addresses are of one server.
+    tls: Kept,
 }
 
 /// What is open.
@@ -124,6 +127,7 @@ impl Courier {
             open: None,
             session: Known::Nothing,
             in_use,
+            tls: Kept::default(),
         }
     }
 
@@ -276,7 +280,8 @@ impl Courier {
         let address = self.identity.all_addresses().nth(trip.at).cloned();
         let address = address.ok_or_else(|| Failure::Unreachable("there is no address".into()))?;
         let settings = self.identity.settings(address);
-        Ok(Settings { connect_timeout: trip.connect, overall_timeout: trip.overall, ..settings })
+        let tls = self.tls.clone();
+        Ok(Settings { connect_timeout: trip.connect, overall_timeout: trip.overall, tls, ..settings })
     }
 }
 
