@@ -28,6 +28,9 @@ pub struct Limits {
     pub idle: Duration,
     /// The most that a handler can say: three of the longest intervals that agents have.
     pub longest_idle: Duration,
+    /// After so much silence the kernel asks whether the other end is still there, and within a minute it gives it up.
+    /// In whole seconds. More than agents are silent who report each five minutes: probes are traffic too.
+    pub probe_after: Duration,
     /// That the network may refuse to take any more of an answer.
     pub stall: Duration,
     /// For the rest of a body that the handler did not read, so that the client comes to read the answer.
@@ -56,6 +59,7 @@ impl Default for Limits {
             body: Duration::from_secs(30),
             idle: Duration::from_secs(600),
             longest_idle: Duration::from_secs(3 * 3600),
+            probe_after: Duration::from_secs(330),
             stall: Duration::from_secs(30),
             drain: Duration::from_secs(5),
             drain_bytes: 256 * 1024,
