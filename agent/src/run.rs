@@ -64,9 +64,13 @@ fn live(settings: &RunSettings) -> Result<(), Trouble> {
     // As a container's first process the agent would not even notice a signal that it does not wait for.
     let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(|error| cannot(&error))?;
     let Some(mut identity) = identity_of(settings, &mut signals)? else { return Ok(()) };
+    // Taken once, for good; one run after the other has it.
+    let mut room: &'static mut Room = &mut *Box::leak(Box::new(ROOM.lock().map_err(|error| cannot(&error))?));
     let mut failed = false;
     loop {
-        match report(settings, identity.clone(), &mut signals)? {
+        let ended;
+        (ended, room) = report(settings, identity.clone(), room, &mut signals)?;
+        match ended {
             None => return Ok(()),
             Some(Ended::Clone) => {
                 // At first the server is told at once that it was in vain, so that operators see it.
@@ -89,14 +93,17 @@ fn cannot(why: &dyn std::fmt::Display) -> Trouble {
     Trouble::new(Exit::Failed, "cannot start", why, "see whether the host is out of memory or processes")
 }
 
-/// Reports, until a signal comes (`None`) or the server wants no more of this identity.
-fn report(settings: &RunSettings, identity: Identity, signals: &mut Signals) -> Result<Option<Ended>, Trouble> {
+/// Reports, until a signal comes (`None`) or the server wants no more of this identity. Gives the memory back.
+fn report(
+    settings: &RunSettings,
+    identity: Identity,
+    room: &'static mut Room,
+    signals: &mut Signals,
+) -> Result<(Option<Ended>, &'static mut Room), Trouble> {
     let mut run = [0; 16];
     getrandom::fill(&mut run).map_err(|error| cannot(&error))?;
     let highest = identity::load_epoch(&settings.state_dir);
     let engine = Engine::new(&settings.docker_socket);
-    // Taken for good: a process has one reporter.
-    let room = Box::leak(Box::new(ROOM.lock().map_err(|error| cannot(&error))?));
     let hub = Hub::new(engine, Reporter::new_in(room, run, highest), settings.interval);
     let host = identity.host.unwrap_or_default();
     let spool = Keeper::open(&settings.state_dir, host, settings.spool, &mut hub.reporter.borrow_mut());
@@ -127,7 +134,9 @@ fn report(settings: &RunSettings, identity: Identity, signals: &mut Signals) -> 
     if ended.is_none() {
         info!("ending: events that the server does not have yet are still with the engine");
     }
-    Ok(ended)
+    drop(executor);
+    let room = hub.reporter.into_inner().into_room();
+    Ok((ended, room.unwrap_or_else(|| Box::leak(Box::default()))))
 }
 
 /// Does what blocks, in a thread of its own; `None` if the agent is told to end meanwhile.

@@ -132,7 +132,10 @@ fn take(hub: &Hub, json: &[u8], scratch: &mut [u8]) {
         match Touch::of(event.action) {
             Touch::Nothing => return,
             Touch::Shown => hub.roster.borrow_mut().mark_shown(id),
-            Touch::All => hub.roster.borrow_mut().mark_changed(id),
+            // What the server was never told of, and cannot be told of now, it need not hear the end of: while it
+            // is away, containers that come and go leave nothing here.
+            Touch::Gone if !hub.online.get() && hub.roster.borrow_mut().forget_unsent(&id) => return,
+            Touch::All | Touch::Gone => hub.roster.borrow_mut().mark_changed(id),
         }
         hub.to_read.ring();
     }

@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, is_cut, one_line};
 use crate::join_string::{Address, Pin};
-use crate::pinned::{self, FirstHop, KEEP_IDLE, Left, PinnedConnector, Route, Taken};
+use crate::pinned::{FirstHop, KEEP_IDLE, Kept, Left, PinnedConnector, Route, Taken};
 use crate::proxy::Proxies;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub struct Settings {
     pub buffer_bytes: usize,
     /// What leads there.
     pub proxies: Proxies,
+    /// TLS, for connections one after the other: share it to resume the sessions of one in the next.
+    pub tls: Kept,
 }
 
 impl Settings {
@@ -55,6 +57,7 @@ impl Settings {
             overall_timeout: Duration::from_secs(30),
             buffer_bytes: 8 * 1024,
             proxies: Proxies::from_environment(),
+            tls: Kept::default(),
         }
     }
 
@@ -103,7 +106,7 @@ impl Client {
             log::debug!("{} is reached through the proxy {proxy}", settings.address);
         }
         let route = Arc::new(Route { server: settings.address.clone(), proxy });
-        let tls = pinned::tls(settings.pins, settings.least_generation)?;
+        let tls = settings.tls.tls(&settings.pins, settings.least_generation)?;
         let connector = PinnedConnector::new(tls, opened.clone(), route.clone(), left);
         let buffer = settings.buffer_bytes.max(LEAST_BUFFER);
         let config = Config::builder()

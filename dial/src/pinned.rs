@@ -65,6 +65,41 @@ pub fn tls(pins: Vec<Pin>, least_generation: u64) -> Result<Arc<ClientConfig>, F
     Ok(Arc::new(tls))
 }
 
+/// The TLS of one server, built once and kept for as long as pins and generation stay what they are: for clients and
+/// lines that come one after the other. Sessions are resumed from one to the next then, and nothing is built that
+/// is there. Clones share it.
+#[derive(Clone, Default)]
+pub struct Kept(Arc<Mutex<Option<Built>>>);
+
+struct Built {
+    pins: Vec<Pin>,
+    least_generation: u64,
+    tls: Arc<ClientConfig>,
+}
+
+impl Kept {
+    /// As [`tls`]: what was built for the same arguments, or else built now, and what was there is forgotten with
+    /// its sessions.
+    pub fn tls(&self, pins: &[Pin], least_generation: u64) -> Result<Arc<ClientConfig>, Failure> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(built) = &*kept
+            && built.pins == pins
+            && built.least_generation == least_generation
+        {
+            return Ok(built.tls.clone());
+        }
+        let tls = tls(pins.to_vec(), least_generation)?;
+        *kept = Some(Built { pins: pins.to_vec(), least_generation, tls: tls.clone() });
+        Ok(tls)
+    }
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").finish_non_exhaustive()
+    }
+}
+
 impl PinnedConnector {
     /// Connects by `tls`, and counts connections in `opened`.
     pub(crate) fn new(

@@ -2,7 +2,7 @@
 
 mod server;
 
-use muster_dial::{Client, Failure, Pin, Proxies, Settings, Status, pinned::ALPN};
+use muster_dial::{Client, Failure, Line, Opened, Pin, Proxies, Settings, Status, pinned::ALPN};
 use rcgen::{CertificateParams, Issuer, KeyPair, PublicKeyData};
 use rustls::HandshakeKind;
 use rustls::pki_types::PrivateKeyDer;
@@ -191,6 +191,43 @@ fn sessions_are_resumed() {
         assert_eq!(get(&client), Ok(Status(200)));
         assert_eq!(kinds.recv().unwrap(), Some(kind));
     }
+}
+
+/// A server whose lines end at once. What comes out is the handshake of each.
+fn short_lines(fleet: &Fleet) -> (SocketAddr, Receiver<Option<HandshakeKind>>) {
+    let (seen, kinds) = channel();
+    let address = listen_tls(usual(fleet), move |mut tls| {
+        if request(&mut tls).is_some() {
+            let switched = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: muster/1\r\n\r\n";
+            tls.write_all(switched).and_then(|()| tls.flush()).unwrap();
+            seen.send(tls.conn.handshake_kind()).unwrap();
+            silence(&mut tls);
+        }
+    });
+    (address, kinds)
+}
+
+#[test]
+fn a_line_resumes_the_session_of_the_last_one_if_their_settings_share_it() {
+    let fleet = Fleet::new();
+    let (address, kinds) = short_lines(&fleet);
+    let kept = settings(address, &[fleet.pin()]);
+    let of = |settings: &Settings| {
+        let opened = Line::open(settings.clone(), "/agent/v1/stream", "secret", 4096).unwrap();
+        assert!(matches!(opened, Opened::Line(_)));
+        kinds.recv().unwrap()
+    };
+    assert_eq!(of(&kept), Some(HandshakeKind::Full));
+    assert_eq!(of(&kept), Some(HandshakeKind::Resumed));
+    assert_eq!(of(&kept), Some(HandshakeKind::Resumed), "with the ticket of the one before");
+    assert_eq!(of(&settings(address, &[fleet.pin()])), Some(HandshakeKind::Full), "it shares nothing");
+    let pins = vec![fleet.pin(), Fleet::new().pin()];
+    let other = Settings { pins, ..kept.clone() };
+    assert_eq!(of(&other), Some(HandshakeKind::Full), "other pins have to be checked");
+    assert_eq!(of(&other), Some(HandshakeKind::Resumed));
+    let later = Settings { least_generation: 1, ..other.clone() };
+    let failure = Line::open(later, "/agent/v1/stream", "secret", 4096).unwrap_err();
+    assert!(matches!(failure, Failure::Outdated { .. }), "{failure}");
 }
 
 #[test]

@@ -87,6 +87,13 @@ impl Queue {
         Queue { entries: Deque::new(), bytes: Deque::new(), in_doubt: 0 }
     }
 
+    /// Forgets everything, and nothing of it was ever dropped.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes.clear();
+        self.in_doubt = 0;
+    }
+
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -216,6 +223,7 @@ impl Queue {
                 self.bytes.pop_front();
             }
         }
+        self.begin_anew_if_empty();
         Some(entry)
     }
 
@@ -227,7 +235,22 @@ impl Queue {
                 self.bytes.pop_back();
             }
         }
+        self.begin_anew_if_empty();
         Some(entry)
+    }
+
+    /// Both rings at their beginning. Going round and round they would sooner or later have touched all of their
+    /// memory, of which a host that is never away from its server needs the first page.
+    fn begin_anew_if_empty(&mut self) {
+        if self.entries.is_empty() {
+            self.entries.clear();
+            self.bytes.clear();
+        }
+    }
+
+    /// Bytes of all events together.
+    pub fn event_bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Takes everything before the last pending place away.

@@ -31,6 +31,19 @@ fn bodies(queue: &Queue) -> Vec<Vec<u8>> {
 }
 
 #[test]
+fn a_queue_that_is_emptied_takes_no_other_memory_than_before() {
+    let mut queue = Queue::new();
+    let mut places = Vec::new();
+    for seq in 1..=1000 {
+        event(&mut queue, seq, &[7; 200]);
+        places.push((queue.bytes(0, 200).0.as_ptr(), core::ptr::from_ref(queue.iter().next().expect("one"))));
+        assert!(if seq % 2 == 0 { queue.pop_front() } else { queue.pop_back() }.is_some());
+    }
+    places.dedup();
+    assert_eq!(places.len(), 1);
+}
+
+#[test]
 fn when_it_is_full_the_oldest_events_become_a_counted_gap() {
     let mut queue = Queue::new();
     let full = limits::QUEUED_EVENTS as u64;

@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod clock;
 pub mod engine;
+pub mod front;
 pub mod link;
 pub mod place;
 pub mod process;
@@ -20,6 +21,7 @@ pub mod wait;
 pub use agent::Agent;
 pub use clock::SteppedClock;
 pub use engine::Engine;
+pub use front::Front;
 pub use link::Link;
 pub use proxy::Proxy;
 pub use server::Server;

@@ -211,6 +211,15 @@ impl Roster {
         self.known.remove(id).map(|known| known.sent).unwrap_or_default()
     }
 
+    /// Forgets one of which the server has nothing. False if it has something.
+    pub fn forget_unsent(&mut self, id: &EngineId) -> bool {
+        let is_unsent = self.known.get(id).is_none_or(|known| !known.sent.is_something());
+        if is_unsent {
+            self.known.remove(id);
+        }
+        is_unsent
+    }
+
     /// What the server has of it; `None` if it is not reported.
     pub fn sent(&mut self, id: &EngineId) -> Option<&mut ledger::Known> {
         self.known.get_mut(id).map(|known| &mut known.sent)
@@ -321,6 +330,21 @@ mod tests {
         let mut roster = known(details());
         roster.doubt_all();
         assert_eq!(roster.carry_over(&id(1), 8, details()), None, "events may be missing");
+    }
+
+    #[test]
+    fn containers_that_come_and_go_unsent_leave_nothing_behind() {
+        let mut roster = Roster::default();
+        let mut ledger = ledger::Ledger::default();
+        roster.mark_changed(id(0));
+        assert!(ledger.changes(b"body", roster.sent(&id(0)).expect("it is known")));
+        for n in 1..=5000 {
+            roster.mark_changed(id(n));
+            assert!(roster.forget_unsent(&id(n)));
+        }
+        assert!(roster.known.0.capacity() < 16, "{}", roster.known.0.capacity());
+        assert!(!roster.forget_unsent(&id(0)), "the server has it");
+        assert!(roster.sent(&id(0)).is_some());
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub enum Touch {
     Shown,
     /// Anything.
     All,
+    /// There is no such container any more.
+    Gone,
 }
 
 impl Touch {
@@ -48,6 +50,7 @@ impl Touch {
             // A signal was sent. What comes of it is another event.
             "kill" => Touch::Nothing,
             "pause" | "unpause" | "rename" | "update" | "connect" | "disconnect" => Touch::Shown,
+            "destroy" => Touch::Gone,
             _ => Touch::All,
         }
     }

@@ -5,6 +5,7 @@ use super::way::{Wanted, Way, Ways};
 use crate::join::identity::Identity;
 use log::{debug, info};
 use muster_dial::line::Said;
+use muster_dial::pinned::Kept;
 use muster_dial::{Client, Failure, Line, Opened, Settings};
 use muster_protocol::batch::{Reason, Refused};
 use muster_protocol::orders::Session;
@@ -27,6 +28,8 @@ const LOOK_OVERALL: Duration = Duration::from_secs(10);
 const ANSWER: usize = 4096;
 /// What a server says without being asked that is taken before a message. More comes before the next.
 const UNASKED: usize = 16;
+/// From this status on it is the server, or what stands before it, that fails.
+const SERVERS_TROUBLE: u16 = 500;
 /// Where reports go that name a session.
 const SHORT_PATH: &str = "/r";
 /// And what they call the server: with its key pinned nobody needs the name, and every byte counts.
@@ -71,6 +74,8 @@ pub(super) struct Courier {
     open: Option<Open>,
     session: Known,
     in_use: InUse,
+    /// For whatever is opened: all addresses are of one server.
+    tls: Kept,
 }
 
 /// What is open.
@@ -122,6 +127,7 @@ impl Courier {
             open: None,
             session: Known::Nothing,
             in_use,
+            tls: Kept::default(),
         }
     }
 
@@ -200,7 +206,8 @@ impl Courier {
             return Ok(heard);
         }
         let asked = self.ask(trip, to, body);
-        if self.ways.plain_ended(asked.is_ok(), Instant::now()) {
+        let is_answered = asked.as_ref().is_ok_and(|reply| reply.status < SERVERS_TROUBLE);
+        if self.ways.plain_ended(is_answered, Instant::now()) {
             info!("lasting connections to the server do not work here, and requests do; sending those");
         }
         heard.push(asked?);
@@ -219,7 +226,12 @@ impl Courier {
                 self.open = Some(Open::Line(line, Instant::now()));
                 Ok(None)
             }
-            Ok(Opened::Refused(status)) if matches!(status.0, 401 | 410 | 500..) => Ok(Some(status.0)),
+            Ok(Opened::Refused(status)) if matches!(status.0, 401 | 410) => Ok(Some(status.0)),
+            // A server in trouble, or something before it that knows no lines: plain requests will tell.
+            Ok(Opened::Refused(status)) if status.0 >= SERVERS_TROUBLE => {
+                self.ways.not_opened();
+                Ok(Some(status.0))
+            }
             Ok(Opened::Refused(status)) => {
                 if self.ways.is_forced() {
                     let why = format!("no lasting connection (status {}), and settings allow no other", status.0);
@@ -268,7 +280,8 @@ impl Courier {
         let address = self.identity.all_addresses().nth(trip.at).cloned();
         let address = address.ok_or_else(|| Failure::Unreachable("there is no address".into()))?;
         let settings = self.identity.settings(address);
-        Ok(Settings { connect_timeout: trip.connect, overall_timeout: trip.overall, ..settings })
+        let tls = self.tls.clone();
+        Ok(Settings { connect_timeout: trip.connect, overall_timeout: trip.overall, tls, ..settings })
     }
 }
 

@@ -41,6 +41,11 @@ const CONFIRM: Duration = Duration::from_secs(5);
 /// Over a line, an answer is wanted at least this often: so a server that is there and does not listen is noticed.
 const ASK: Duration = Duration::from_secs(60);
 
+/// Bytes of a hello, usually.
+const HELLO: usize = 1024;
+/// The most that is kept of a message's buffer for the next one: what a backlog or a whole list needed is given back.
+const KEPT: usize = 8 * 1024;
+
 /// Makes the way to the server for an identity.
 pub type Dial = Box<dyn Fn(Identity) -> std::io::Result<Sender>>;
 
@@ -105,15 +110,16 @@ impl Uplink {
         let mut body = Vec::new();
         let mut heartbeat = Instant::now();
         loop {
-            body.resize(limits::MESSAGE, 0);
             let hello = hub.reporter.borrow().needs_hello() || hub.greet.get();
             let offers = hello && self.held.keys.offer().is_some();
             let written = if hello {
-                self.hello(hub, &mut body).map(|len| Some((len, None)))
+                written(&mut body, HELLO, |body| self.hello(hub, body)).map(|len| Some((len, None)))
             } else {
                 wait_for_something(hub, heartbeat).await;
                 let is_heartbeat = Instant::now() >= heartbeat;
-                message(hub, &mut body, is_heartbeat).map(|made| made.map(|(len, sent)| (len, Some(sent))))
+                let room = hub.reporter.borrow().message_room(hub.outbox.borrow().first().len());
+                let made = written(&mut body, room, |body| message(hub, body, is_heartbeat));
+                made.map(|made| made.map(|(len, sent)| (len, Some(sent))))
             };
             let (len, sent) = match written {
                 Ok(Some(written)) => written,
@@ -130,6 +136,9 @@ impl Uplink {
             let to = if hello { To::Hello } else { To::Report };
             let exchanged = self.sender.exchange(to, body, wants_answer).await;
             body = exchanged.body;
+            if body.capacity() > KEPT {
+                body = Vec::new();
+            }
             // A report is overdue a little after the interval: then one without a list goes.
             heartbeat = Instant::now() + hub.interval.get() + hub.interval.get() / 10;
             let outcome = match exchanged.outcome {
@@ -430,13 +439,23 @@ async fn wait_for_something(hub: &Hub, heartbeat: Instant) {
     }
 }
 
+/// Writes into a buffer of `room` bytes, and if that is not enough, into one of the most that a message may have.
+fn written<T>(body: &mut Vec<u8>, room: usize, write: impl Fn(&mut [u8]) -> Result<T, Full>) -> Result<T, Full> {
+    body.resize(room, 0);
+    write(body).or_else(|Full| {
+        body.resize(limits::MESSAGE, 0);
+        write(body)
+    })
+}
+
 fn message(hub: &Hub, body: &mut [u8], is_heartbeat: bool) -> Result<Option<(usize, Sent)>, Full> {
     let mut writer = Writer::message(body)?;
     let outbox = hub.outbox.borrow();
     let readings = outbox.first();
     let health = hub.health.borrow();
-    let tell_engine = hub.tell_engine.replace(false) || is_heartbeat;
+    let tell_engine = hub.tell_engine.get() || is_heartbeat;
     let engine = health.record(Instant::now()).filter(|_| tell_engine);
     let sent = hub.reporter.borrow_mut().message(&mut writer, engine.as_ref(), readings)?;
+    hub.tell_engine.set(false);
     Ok(sent.map(|sent| (writer.len(), sent)))
 }

@@ -30,6 +30,11 @@ use crate::queue::{Place, What};
 use crate::record::{Full, Kind, Writer};
 pub use restore::{Before, Waiting};
 
+/// Bytes of a message before its events: the batch, and how the engine does.
+const BEGINNING: usize = 512;
+/// Bytes that an entry takes beside an event's own.
+const BESIDES: usize = 64;
+
 /// A place in the order, taken before the engine was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
@@ -157,6 +162,16 @@ impl Reporter {
         Reporter::at(Place::Static(room), run, highest_epoch)
     }
 
+    /// Ends this run, and gives back the memory for another one; `None` if it was not given to it.
+    pub fn into_room(mut self) -> Option<&'static mut Room> {
+        self.queue.clear();
+        match self.queue {
+            Place::Static(room) => Some(room),
+            #[cfg(feature = "mirror")]
+            Place::Owned(_) => None,
+        }
+    }
+
     fn at(queue: Place, run: RunId, highest_epoch: u64) -> Reporter {
         Reporter {
             run,
@@ -245,6 +260,13 @@ impl Reporter {
     /// Whether what was read under this number may still be sent.
     pub fn is_current(&self, reading: Reading) -> bool {
         self.welcome && reading.welcome == self.welcomes
+    }
+
+    /// Bytes that a message with so many bytes of readings takes at most now, if the engine's versions are of a usual
+    /// length.
+    pub fn message_room(&self, readings: usize) -> usize {
+        let events = self.queue.event_bytes() + BESIDES * self.queue.len();
+        (BEGINNING + events.min(limits::EVENTS_IN_MESSAGE) + readings).min(limits::MESSAGE)
     }
 
     /// Makes a message: events first, as many as fit; then `readings`, which are records that the agent made,

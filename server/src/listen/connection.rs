@@ -13,15 +13,24 @@ use hyper::header::{CONTENT_TYPE, HeaderValue, UPGRADE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
+use rustix::net::sockopt;
 use smol::Timer;
 use smol::net::TcpStream;
 use smol_hyper::rt::FuturesIo;
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-/// hyper's read buffer, in bytes. It starts with 8 KiB and grows for large bodies only.
-const READ_BUFFER: usize = 64 * 1024;
+/// hyper's read buffer, in bytes. It starts with 8 KiB, grows for large bodies only, and stays what it was while the
+/// connection is idle: larger bodies come in several pieces.
+const READ_BUFFER: usize = 16 * 1024;
+
+/// Probes that stay without an answer before a connection is given up.
+const PROBES: u32 = 4;
+/// Time between two of them.
+const PROBE_EVERY: Duration = Duration::from_secs(15);
 
 /// A client that has to ask for a change of protocols has not.
 const UPGRADE_REQUIRED: u16 = 426;
@@ -45,8 +54,7 @@ pub(super) async fn run<H, F>(
     H: Fn(Request) -> F + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
-    // An answer is one small packet, and someone waits for it.
-    if let Err(error) = tcp.set_nodelay(true) {
+    if let Err(error) = prepare(&tcp, &port.limits) {
         log::debug!("{peer}: {error}");
     }
     // Its own box, so that a connection that has changed its protocol keeps nothing of what was before.
@@ -57,6 +65,21 @@ pub(super) async fn run<H, F>(
         takeover(Line::new(tls, begun, activity, handle, longest_idle)).await;
     }
     drop(place);
+}
+
+/// What the kernel is to do for a connection. Where it cannot, the connection is served all the same.
+fn prepare(tcp: &TcpStream, limits: &Limits) -> io::Result<()> {
+    // An answer is one small packet, and someone waits for it.
+    tcp.set_nodelay(true)?;
+    // Who is gone without a word is noticed long before an idle line would be at its end: by probes while nothing is
+    // under way, by what is not acknowledged while something is. The time for the latter must not be shorter: the
+    // kernel applies it to probes too, and one that is lost is no proof.
+    sockopt::set_tcp_keepidle(tcp, limits.probe_after)?;
+    sockopt::set_tcp_keepintvl(tcp, PROBE_EVERY)?;
+    sockopt::set_tcp_keepcnt(tcp, PROBES)?;
+    sockopt::set_socket_keepalive(tcp, true)?;
+    let gone_after = limits.probe_after + PROBES * PROBE_EVERY;
+    Ok(sockopt::set_tcp_user_timeout(tcp, u32::try_from(gone_after.as_millis()).unwrap_or(u32::MAX))?)
 }
 
 /// Where a handler leaves what goes on with a connection.
@@ -192,4 +215,29 @@ fn outgoing(response: Response, answering: Answering) -> hyper::Response<Outgoin
         }
     }
     outgoing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::future::block_on;
+    use smol::net::TcpListener;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn the_kernel_gives_up_who_is_silent_after_several_probes_and_not_after_one() {
+        block_on(async {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+            let client = TcpStream::connect(listener.local_addr().expect("its address")).await.expect("a connection");
+            let limits = Limits::default();
+            prepare(&client, &limits).expect("a TCP socket");
+            assert_eq!(sockopt::socket_keepalive(&client), Ok(true));
+            assert_eq!(sockopt::tcp_keepidle(&client), Ok(limits.probe_after));
+            let probes = sockopt::tcp_keepcnt(&client).expect("how many");
+            let every = sockopt::tcp_keepintvl(&client).expect("how often");
+            let gone = Duration::from_millis(sockopt::tcp_user_timeout(&client).expect("when").into());
+            assert_eq!((probes, gone), (4, limits.probe_after + probes * every));
+            assert!(gone < limits.idle);
+        });
+    }
 }

@@ -26,8 +26,11 @@ pub struct Limits {
     pub body: Duration,
     /// Between two requests of one connection, unless the handler says [otherwise](super::Response::keep_idle).
     pub idle: Duration,
-    /// The most that a handler can say.
+    /// The most that a handler can say: three of the longest intervals that agents have.
     pub longest_idle: Duration,
+    /// After so much silence the kernel asks whether the other end is still there, and within a minute it gives it up.
+    /// In whole seconds. More than agents are silent who report each five minutes: probes are traffic too.
+    pub probe_after: Duration,
     /// That the network may refuse to take any more of an answer.
     pub stall: Duration,
     /// For the rest of a body that the handler did not read, so that the client comes to read the answer.
@@ -55,7 +58,8 @@ impl Default for Limits {
             head: Duration::from_secs(15),
             body: Duration::from_secs(30),
             idle: Duration::from_secs(600),
-            longest_idle: Duration::from_secs(3600),
+            longest_idle: Duration::from_secs(3 * 3600),
+            probe_after: Duration::from_secs(330),
             stall: Duration::from_secs(30),
             drain: Duration::from_secs(5),
             drain_bytes: 256 * 1024,
