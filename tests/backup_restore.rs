@@ -3,7 +3,7 @@
 use muster_tests::place::Place;
 use muster_tests::process::{Ran, program};
 use muster_tests::truth::{assert_same_story, muster_events, wait_for_truth};
-use muster_tests::{Agent, Engine, Server, text};
+use muster_tests::{Agent, Engine, Server, eventually, text};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -55,6 +55,41 @@ fn a_fleet_goes_on_with_a_restored_server() {
     let newest = events.last().expect("events");
     assert!(newest["id"].as_u64() > before.last().copied(), "an id that somebody saw is given again: {newest}");
     assert!(newest["epoch"].as_u64() > Some(1_000), "an epoch that was given before could be given again: {newest}");
+}
+
+#[test]
+fn a_server_that_was_replaced_by_a_restored_one_is_refused() {
+    let (engine, mut server, shelf) = (Engine::start("alpha"), Server::start(), Place::new());
+    let mut agent = Agent::join(&server, &engine);
+    let backup = shelf.join("backup");
+    server.muster(&["backup", &backup]).ok();
+    // The agent is told of it, and the backup does not know.
+    server.muster(&["server", "address", "add", "127.0.0.1:1"]).ok();
+    let unconfirmed = |server: &Server| server.json(&["key", "status"])[0]["unconfirmed"].clone();
+    let wait_until_told = |server: &Server| {
+        eventually("all hosts are told", || match unconfirmed(server) {
+            hosts if hosts == serde_json::json!([]) => Ok(()),
+            hosts => Err(hosts.to_string()),
+        });
+    };
+    wait_until_told(&server);
+    server.kill();
+
+    let mut restored = Server::start_restored(&backup, server.port());
+    wait_until_told(&restored);
+    let web = engine.run("web");
+    restored.wait_for_actions("alpha", &web, &["start"]);
+    restored.kill();
+
+    // The disk of before works again after all.
+    server.start_again();
+    agent.crash();
+    let refused = agent.status();
+    assert_eq!(refused.code, 5, "{refused:?}");
+    assert!(refused.stdout.contains("generation"), "{}", refused.stdout);
+    server.kill();
+    restored.start_again();
+    agent.wait_until_heard(&restored, "alpha");
 }
 
 #[test]

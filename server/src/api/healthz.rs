@@ -6,7 +6,8 @@ use crate::fleet::Fleet;
 
 /// How the server does
 ///
-/// 503 while the store cannot keep what agents report.
+/// 503 while the store cannot keep what agents report. A warning alone, such as of an old file of the history that
+/// cannot be read, is no reason for it.
 #[utoipa::path(
     get,
     path = "/healthz",
@@ -18,11 +19,11 @@ use crate::fleet::Fleet;
     ),
 )]
 pub fn show(fleet: &Fleet) -> Handled {
-    let health = health(fleet.problem());
+    let health = health(fleet.problem(), fleet.warning());
     Ok(ApiAnswer::json(if health.problem.is_none() { 200 } else { 503 }, &health))
 }
 
-fn health(problem: Option<String>) -> Healthz {
+fn health(problem: Option<String>, warning: Option<String>) -> Healthz {
     let status = if problem.is_none() { "ok" } else { "failing" };
-    Healthz { status: status.to_string(), problem, version: env!("CARGO_PKG_VERSION").to_string() }
+    Healthz { status: status.to_string(), problem, warning, version: env!("CARGO_PKG_VERSION").to_string() }
 }

@@ -360,6 +360,8 @@ pub struct Healthz {
     pub status: String,
     /// What is wrong, in one line; null if nothing is.
     pub problem: Option<String>,
+    /// What is missing or damaged and does not keep the server from working, in one line; null if nothing is known.
+    pub warning: Option<String>,
     /// The server's version.
     pub version: String,
 }

@@ -196,6 +196,11 @@ impl Fleet {
         self.committer.problem().map(|error| error.message)
     }
 
+    /// What is wrong with what is stored, in one line, if the server goes on without it.
+    pub fn warning(&self) -> Option<String> {
+        self.history.0.warning()
+    }
+
     /// Why the store will not work again by itself, if that is so.
     pub fn lost(&self) -> Option<String> {
         self.history.0.lost().map(|error| error.message)

@@ -81,6 +81,11 @@ pub trait Store: Send + Sync + 'static {
     /// Deletes events that are too old or too many. `now_ms` is this machine's time. To be called each hour.
     fn tidy(&self, _now_ms: i64) {}
 
+    /// What is wrong with what is stored, in one line, if the store goes on without it.
+    fn warning(&self) -> Option<String> {
+        None
+    }
+
     /// Why the store will not work again by itself, if that is so.
     fn lost(&self) -> Option<StoreError> {
         None

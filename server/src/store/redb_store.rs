@@ -268,6 +268,10 @@ impl Store for RedbStore {
         }
     }
 
+    fn warning(&self) -> Option<String> {
+        self.history.warning()
+    }
+
     fn lost(&self) -> Option<StoreError> {
         self.failing().as_ref()?.lost().cloned()
     }

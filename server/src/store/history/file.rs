@@ -10,7 +10,6 @@ use redb::{
     WriteTransaction,
 };
 use std::ops::Bound;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Of format 1 of a store, too, which had them beside everything else.
@@ -46,8 +45,8 @@ pub(super) struct HistoryFile {
     covers: OnceLock<Span>,
     /// When its first event was received, once it is known.
     pub begins_ms: OnceLock<i64>,
-    /// The log has said that it cannot be read.
-    pub complained: AtomicBool,
+    /// Why it cannot be read, since it was last tried.
+    damage: Mutex<Option<String>>,
 }
 
 /// What came of walking a file.
@@ -68,7 +67,7 @@ impl HistoryFile {
             open: Mutex::default(),
             covers: OnceLock::new(),
             begins_ms: OnceLock::new(),
-            complained: AtomicBool::new(false),
+            damage: Mutex::default(),
         }
     }
 
@@ -93,6 +92,16 @@ impl HistoryFile {
         self.check_format(&database)?;
         *slot = Some(Arc::new(database));
         Ok(())
+    }
+
+    /// Why it could not be read when it was last tried, if so.
+    pub(super) fn damage(&self) -> Option<String> {
+        self.damage.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes whether it can be read; what was noted before.
+    pub(super) fn note_damage(&self, damage: Option<String>) -> Option<String> {
+        std::mem::replace(&mut *self.damage.lock().unwrap_or_else(PoisonError::into_inner), damage)
     }
 
     /// The database, opened for reading if it is not open yet.
@@ -236,7 +245,9 @@ impl HistoryFile {
             }
             Ok(walked)
         })();
-        result.map_err(|error: Error| self.fault(error))
+        let walked = result.map_err(|error: Error| self.fault(error))?;
+        self.note_damage(None);
+        Ok(walked)
     }
 }
 

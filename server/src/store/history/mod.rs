@@ -22,7 +22,6 @@ use name::{Name, day};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 /// The directory of the files, in the data directory.
@@ -217,6 +216,16 @@ impl History {
         Ok((page, unreadable))
     }
 
+    /// What is missing in what is shown because files cannot be read, as far as that was noticed: one line.
+    pub(super) fn warning(&self) -> Option<String> {
+        let damages: Vec<String> = self.files().iter().filter_map(|file| file.damage()).collect();
+        let more = match damages.len() {
+            0 | 1 => String::new(),
+            count => format!("; and {} more files", count - 1),
+        };
+        damages.first().map(|why| format!("events are missing in what is shown: {why}{more}"))
+    }
+
     /// When the first event that is still there was received; `None` if there is none, or if the first of all is.
     pub(super) fn begins_ms(&self, through: u64) -> Option<i64> {
         let oldest = self.files().first().cloned()?;
@@ -243,11 +252,17 @@ impl History {
     }
 }
 
+/// Tells the log of it, once.
 fn complain(file: &HistoryFile, fault: &Fault) {
     // Deleted just now, because it was too old, it is not missed.
     let is_gone = matches!(&fault.trouble, Trouble::Open(redb::DatabaseError::Storage(redb::StorageError::Io(error)))
         if error.kind() == ErrorKind::NotFound);
-    if !is_gone && !file.complained.swap(true, Ordering::Relaxed) {
-        log::error!("events are missing in what is shown: {}", fault.explain("read"));
+    if is_gone {
+        return;
+    }
+    let why = fault.explain("read").message;
+    let said = format!("events are missing in what is shown: {why}");
+    if file.note_damage(Some(why)).is_none() {
+        log::error!("{said}");
     }
 }

@@ -223,9 +223,21 @@ fn files_without_a_wanted_time_are_not_even_opened() {
     assert_eq!(asked(None, Some(1)), [4, 5, 6], "the file of whom one event is behind");
     assert_eq!(asked(Some(20_011), None), [0; 0]);
     // What is known not to be wanted need not be readable either.
-    fs::write(&history_files(directory.path())[0], "damaged").expect("written");
+    let oldest = &history_files(directory.path())[0];
+    let whole = fs::read(oldest).expect("there");
+    fs::write(oldest, "damaged").expect("written");
     assert_eq!(asked(Some(20_001), Some(20_001)), [4, 5, 6], "the file that covers everything");
-    assert_eq!(asked(None, None), [2, 3, 4, 5, 6, 7], "and does not hide the others");
+    assert_eq!(store.warning(), None, "nobody has looked");
+    for asked in [asked(None, None), asked(None, None)] {
+        assert_eq!(asked, [2, 3, 4, 5, 6, 7], "and does not hide the others");
+    }
+    assert_eq!(asked(Some(20_001), Some(20_001)), [4, 5, 6]);
+    let warning = store.warning().expect("a warning");
+    let name = oldest.file_name().expect("a name").to_string_lossy();
+    assert!(warning.starts_with("events are missing") && warning.contains(&*name), "{warning}");
+    fs::write(oldest, whole).expect("written");
+    assert_eq!(asked(None, None), [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(store.warning(), None, "it was put back");
 }
 
 fn gap_until(nanos: i64) -> muster_protocol::event::Gap {

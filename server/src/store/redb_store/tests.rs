@@ -1,3 +1,4 @@
+use super::opening::LONGEST_REST;
 use super::*;
 use crate::store::memory::MemoryStore;
 use crate::store::{EventBody, HostRow, samples};
@@ -9,6 +10,7 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// Where a child process finds its directory.
 const CHILD_DIR: &str = "MUSTER_TEST_CHILD_DIR";
