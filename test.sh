@@ -192,17 +192,24 @@ cargo test -p muster-tests --locked -- --test-threads 2 ${ignored[@]+"${ignored[
 if [ -f fuzz/Cargo.toml ]; then
     heading 'fuzzing'
     seconds=6
-    [ -z "$all" ] || seconds=120
-    for target in fuzz/fuzz_targets/*.rs; do
-        target=$(basename "$target" .rs)
-        printf '%s for %s s\n' "$target" "$seconds"
-        # Its many lines matter only when it finds something.
-        TMPDIR=$place fuzz/run "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 >"$place/fuzz.log" 2>&1 || {
-            tail -n 60 "$place/fuzz.log"
-            fail "$target found something (what it was is in fuzz/artifacts), or did not build"
-        }
-        tail -n 1 "$place/fuzz.log"
+    [ -z "$all" ] || seconds=60
+    fuzz/run --build
+    targets=()
+    for target in fuzz/fuzz_targets/*.rs; do targets+=("$(basename "$target" .rs)"); done
+    printf '%d targets for %s s each, two at a time\n' ${#targets[@]} "$seconds"
+    # Its many lines matter only when it finds something.
+    hunt='TMPDIR=$1 fuzz/run "$3" -max_total_time="$2" -timeout=10 -rss_limit_mb=1024 >"$1/fuzz.$3.log" 2>&1 || exit 1'
+    found=''
+    printf '%s\n' "${targets[@]}" | xargs -P 2 -n 1 bash -c "$hunt" hunt "$place" "$seconds" || found=1
+    for target in "${targets[@]}"; do
+        last=$(tail -n 1 "$place/fuzz.$target.log" 2>/dev/null || true)
+        printf '%s: %s\n' "$target" "$last"
+        case $last in
+            Done*) ;;
+            *) tail -n 60 "$place/fuzz.$target.log" || true; found=$target ;;
+        esac
     done
+    [ -z "$found" ] || fail "fuzzing found something (what it was is in fuzz/artifacts), or did not build"
 fi
 
 heading 'try.sh'

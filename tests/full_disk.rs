@@ -17,8 +17,10 @@ fn nothing_is_lost_while_the_disk_is_full() {
     let mut file = File::create(&ballast).expect("ballast");
     while file.write_all(&[1; 4096]).is_ok() {}
     // Until its files have no room left inside either.
-    let label = "x".repeat(3_000);
-    engine.run_with("heavy", &["--label", &format!("weight={label}")], &["live"]);
+    // Each label as long as labels are kept whole.
+    let labels: Vec<String> = (0..9).map(|number| format!("weight{number}={}", "x".repeat(256))).collect();
+    let options: Vec<&str> = labels.iter().flat_map(|label| ["--label", label.as_str()]).collect();
+    engine.run_with("heavy", &options, &["live"]);
     let mut rounds = 0;
     eventually("the server says that it cannot store", || {
         if rounds < 40 {
@@ -39,6 +41,8 @@ fn nothing_is_lost_while_the_disk_is_full() {
     assert!(server.actions("alpha", &web).contains(&"start".to_owned()));
     assert_eq!(server.process().ended(), None, "a full disk heals, so it goes on");
 
+    // What is still open takes its room although it is removed.
+    drop(file);
     fs::remove_file(&ballast).expect("removed");
     eventually("the server is well again", || match server.api("GET", "/healthz", None, None) {
         (200, _) => Ok(()),

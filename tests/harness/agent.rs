@@ -13,9 +13,10 @@ pub const INTERVAL: &str = "1s";
 /// An agent with a state directory of its own. Dropping it ends it and removes its state.
 #[derive(Debug)]
 pub struct Agent {
+    /// Ended first: a failing test still shows its log.
+    process: Option<Process>,
     place: Place,
     docker_host: String,
-    process: Option<Process>,
     /// What it is started with as `--interval`.
     pub interval: String,
     /// The network namespace that it lives in, if not the test's own; see [`Link::namespace`](crate::link::Link).

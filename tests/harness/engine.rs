@@ -47,10 +47,11 @@ pub struct Options<'a> {
 #[derive(Debug)]
 pub struct Engine {
     name: String,
+    /// Ended before the place of their logs is removed.
+    daemon: Option<Process>,
+    holder: Process,
     place: Place,
     cgroup: String,
-    holder: Process,
-    daemon: Option<Process>,
     bridge: bool,
 }
 

@@ -14,10 +14,11 @@ const COMMAND_LIMIT: u32 = 60;
 /// A server with a data directory of its own. Dropping it ends it and removes its data.
 #[derive(Debug)]
 pub struct Server {
+    /// Ended first: a failing test still shows its log.
+    process: Option<Process>,
     /// Its own disk, if it has one: given up before its place is removed.
     disk: Option<SmallDisk>,
     place: Place,
-    process: Option<Process>,
     port: u16,
     pin: String,
     /// Its own network namespace and address, if it has them.

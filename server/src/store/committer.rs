@@ -15,6 +15,10 @@ const SHARED: Duration = Duration::from_millis(10);
 /// After a failure nothing is tried for this long: a full disk is not emptied by asking.
 const RECOVERY: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1000 });
 
+/// So long after a commit with events has failed, only one with events shows that the store works again. Agents wait
+/// less than half of it between two tries.
+const DOUBT: Duration = Duration::from_secs(60);
+
 /// Commits, in the order in which it is asked to.
 #[derive(Clone)]
 pub struct Committer {
@@ -41,7 +45,21 @@ struct Job {
 #[derive(Debug, Clone)]
 struct Trouble {
     error: StoreError,
+    /// When a commit last failed.
     tried: Instant,
+    /// There were events in a commit that failed, and none in those that have succeeded since.
+    with_events: bool,
+    /// A commit has succeeded since.
+    passed: bool,
+}
+
+impl Trouble {
+    /// Whether a commit that has succeeded shows that all is well. Events go to a file of their own: that rows beside
+    /// it can be stored does not show that events can. But hosts that have events try again within [`DOUBT`]. If
+    /// nobody has, nobody is waiting, and what is not tried cannot be called failing for ever.
+    fn is_over(&self, with_events: bool) -> bool {
+        with_events || !self.with_events || self.tried.elapsed() >= DOUBT
+    }
 }
 
 /// A commit that was asked for. It goes on if this is dropped.
@@ -87,7 +105,7 @@ impl Committer {
         Pending(Some(outcome))
     }
 
-    /// What keeps the store from working, if its last commit failed.
+    /// What keeps the store from working, if its last commit failed; or the last one with events, not long ago.
     pub fn problem(&self) -> Option<StoreError> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|trouble| trouble.error.clone())
     }
@@ -95,7 +113,7 @@ impl Committer {
     /// Whether it makes sense to try now: not right after a failure.
     pub fn may_try(&self) -> bool {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        trouble.as_ref().is_none_or(|trouble| trouble.tried.elapsed() >= RECOVERY)
+        trouble.as_ref().is_none_or(|trouble| trouble.passed || trouble.tried.elapsed() >= RECOVERY)
     }
 }
 
@@ -152,14 +170,14 @@ fn run(
                 writes.push(write);
             }
         }
+        let with_events = next > newest + 1;
         let outcome = if writes.is_empty() { Ok(()) } else { store.commit(&writes) };
         match &outcome {
             // Proves nothing.
             Ok(()) if writes.is_empty() => {}
             Ok(()) => {
                 newest = next - 1;
-                if trouble.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
-                    log::info!("the store works again");
+                if passed(trouble, with_events) {
                     recovered();
                 }
             }
@@ -170,7 +188,8 @@ fn run(
                 if trouble.is_none() {
                     log::error!("cannot store: {error}; agents keep their events until it can");
                 }
-                *trouble = Some(Trouble { error: error.clone(), tried: Instant::now() });
+                let with_events = with_events || trouble.as_ref().is_some_and(|before| before.with_events);
+                *trouble = Some(Trouble { error: error.clone(), tried: Instant::now(), with_events, passed: false });
             }
         }
         drop(writes);
@@ -180,6 +199,18 @@ fn run(
             let _ = job.done.try_send(outcome.clone());
         }
     }
+}
+
+/// A commit has succeeded. Whether it is the first after one that failed.
+fn passed(trouble: &Mutex<Option<Trouble>>, with_events: bool) -> bool {
+    let mut trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(before) = trouble.as_mut() else { return false };
+    let is_first = !std::mem::replace(&mut before.passed, true);
+    if before.is_over(with_events) {
+        *trouble = None;
+        log::info!("the store works again");
+    }
+    is_first
 }
 
 #[cfg(test)]
@@ -224,6 +255,47 @@ mod tests {
         assert_eq!((committer.problem(), recoveries.load(Ordering::Relaxed)), (None, 1));
         let after = Committer::start(Arc::new(store.restarted()), || {}).expect("a thread");
         assert_eq!(commit(&after, events(1)), (6, Ok(())));
+    }
+
+    #[test]
+    fn rows_that_are_stored_beside_it_do_not_clear_the_problem_of_the_history() {
+        let store = Arc::new(MemoryStore::new());
+        let recoveries = Arc::new(AtomicU32::new(0));
+        let counted = recoveries.clone();
+        let count = move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        };
+        let committer = Committer::start(store.clone(), count).expect("a thread");
+        let rows = || vec![Write::Host(samples::host(1))];
+        store.fail_commits(2);
+        assert!(commit(&committer, events(2)).1.is_err());
+        assert!(commit(&committer, rows()).1.is_err());
+        for _ in 0..3 {
+            assert_eq!(commit(&committer, rows()).1, Ok(()));
+            assert!(committer.problem().is_some(), "nothing shows that events can be stored");
+            assert!(committer.may_try(), "what can be stored is");
+        }
+        assert_eq!(recoveries.load(Ordering::Relaxed), 1, "what failed is looked up before anything is built on it");
+        store.fail_commits(1);
+        assert!(commit(&committer, events(1)).1.is_err());
+        assert_eq!(commit(&committer, rows()).1, Ok(()));
+        assert_eq!(recoveries.load(Ordering::Relaxed), 2);
+        assert_eq!(commit(&committer, events(1)).1, Ok(()));
+        assert_eq!((committer.problem(), recoveries.load(Ordering::Relaxed)), (None, 2));
+        store.fail_commits(1);
+        assert!(commit(&committer, rows()).1.is_err());
+        assert_eq!(commit(&committer, rows()).1, Ok(()));
+        assert_eq!(committer.problem(), None, "the history was never in doubt");
+    }
+
+    #[test]
+    fn a_history_that_nobody_writes_to_is_not_failing_for_ever() {
+        let now = Instant::now();
+        let Some(before) = now.checked_sub(DOUBT) else { return };
+        let error = StoreError { message: "full".into() };
+        let trouble = |tried| Trouble { error: error.clone(), tried, with_events: true, passed: false };
+        assert!(!trouble(now).is_over(false) && trouble(now).is_over(true));
+        assert!(trouble(before).is_over(false));
     }
 
     #[test]

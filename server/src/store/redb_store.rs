@@ -7,49 +7,32 @@
 //! itself: after an error it reads through overlays, which need no room on the disk, and tries to open the files for
 //! writing again when the next commit comes.
 
-use super::copying::{Copied, Copying, Rows, Table};
-use super::encoded::encode;
+mod copies;
+mod failing;
+mod opening;
+mod restored;
+
+use super::copying::{Copied, Copying};
 use super::files::{DirectoryLock, Place, make_directory};
 use super::format::{self, Format};
 use super::history::{History, Retention};
 use super::trouble::{Fault, Trouble, foreign, line};
 use super::{
-    AuditRow, EventBody, EventRow, Keep, Snapshot, Span, Store, StoreError, Write, audit, migrate,
-    restoring::UNFINISHED, state,
+    AuditRow, EventRow, Keep, Snapshot, Span, Store, StoreError, Write, audit, migrate, restoring::UNFINISHED, state,
 };
+use failing::{Failing, Failure};
 use muster_protocol::id::HostId;
-use redb::{Database, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
+use opening::{Open, in_step, newest_event};
+use redb::{Database, Durability, ReadTransaction, ReadableDatabase};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
 
 pub(super) const FILE: &str = "muster.redb";
 
 /// Pages that redb keeps in memory of the state. What is hot is small: the containers that change.
 const CACHE: usize = 32 * 1024 * 1024;
-
-/// After an error the store rests this many times as long as opening takes, so that a full disk does not become a
-/// busy one too: opening after an error reads the whole file.
-const REST: u32 = 9;
-
-/// The shortest rest: a small file opens in no time, and a full disk does not empty itself faster.
-const SHORTEST_REST: Duration = Duration::from_secs(1);
-
-/// The longest rest.
-const LONGEST_REST: Duration = Duration::from_secs(30);
-
-/// Bytes of rows in one piece of a copy.
-const PIECE: usize = 100 * 1024;
-
-/// Events in one piece of a copy.
-const PIECE_ROWS: usize = 1000;
-
-/// The store is lost after this long, and [`TRIES`], without a commit, if its disk has room.
-const PATIENCE: Duration = Duration::from_secs(180);
-
-/// How often a commit must have failed before the store is lost.
-const TRIES: u32 = 5;
 
 /// A store in `DIR/muster.redb` and `DIR/history/`.
 pub struct RedbStore {
@@ -61,46 +44,12 @@ pub struct RedbStore {
     newest: AtomicU64,
     /// One commit at a time. True: the one before did not succeed, and its events may be in the history.
     unsure: Mutex<bool>,
+    /// What has happened since the store was well.
     failing: Mutex<Option<Failing>>,
     /// What is being copied: the number of the copy, and the state as it was at its beginning.
     copied: Mutex<(u64, Option<ReadTransaction>)>,
     /// Behind `open`, so that it is given up last.
     _lock: DirectoryLock,
-}
-
-/// What has happened since the last commit that succeeded.
-struct Failing {
-    /// The first failure other than for want of room, behind the last one for want of room.
-    since: Option<Instant>,
-    /// How often since then.
-    tries: u32,
-    error: StoreError,
-    /// Nothing that is written now would be there after a restart.
-    replaced: bool,
-}
-
-enum Open {
-    /// All is well.
-    Whole {
-        state: Database,
-        /// Tells one opening from the next.
-        number: u64,
-        /// Tells the file from another one in its place.
-        identity: Option<(u64, u64)>,
-    },
-    /// The disk failed.
-    Failed {
-        /// For reading; `Err` if not even that can be done.
-        reader: Result<Database, StoreError>,
-        /// Why.
-        error: StoreError,
-        /// Before this, writing is not tried again.
-        rest_until: Instant,
-        /// The last opening's.
-        number: u64,
-    },
-    /// Between two others, while the lock is held.
-    Closed,
 }
 
 impl RedbStore {
@@ -151,14 +100,6 @@ impl RedbStore {
         })
     }
 
-    fn shared(&self) -> RwLockReadGuard<'_, Open> {
-        self.open.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn exclusive(&self) -> RwLockWriteGuard<'_, Open> {
-        self.open.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn failing(&self) -> MutexGuard<'_, Option<Failing>> {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -191,150 +132,9 @@ impl RedbStore {
         })
     }
 
-    fn closed(&self) -> StoreError {
-        line(format!("{} is closed", self.place.path.display()))
-    }
-
-    /// Turns to reading only, if the opening with this number is still the current one.
-    fn fail(&self, failed: u64, error: &StoreError) {
-        let mut open = self.exclusive();
-        if !matches!(&*open, Open::Whole { number, .. } if *number == failed) {
-            return;
-        }
-        if self.failing().is_none() {
-            log::error!("{error}");
-        }
-        *open = Open::Closed;
-        *open = self.failed(error.clone(), failed);
-    }
-
-    /// Opens the state for reading only. No other opening of it may be alive.
-    fn failed(&self, error: StoreError, number: u64) -> Open {
-        self.history.close();
-        // It would hold the file.
-        self.copied().1 = None;
-        let begun = Instant::now();
-        let reader = self.place.open_overlay().map_err(|fault| fault.explain("read"));
-        let rest = begun.elapsed().saturating_mul(REST).clamp(SHORTEST_REST, LONGEST_REST);
-        Open::Failed { reader, error, rest_until: Instant::now() + rest, number }
-    }
-
-    /// Opens the files for writing again, if they failed and have rested.
-    fn recover(&self) -> Result<(), StoreError> {
-        if matches!(&*self.shared(), Open::Whole { .. }) {
-            return Ok(());
-        }
-        let mut open = self.exclusive();
-        let number = match &*open {
-            Open::Whole { .. } => return Ok(()),
-            Open::Failed { error, rest_until, .. } if Instant::now() < *rest_until => return Err(error.clone()),
-            Open::Failed { number, .. } => *number,
-            Open::Closed => 0,
-        };
-        // The readers must not see the files change.
-        *open = Open::Closed;
-        self.history.close();
-        let opened = self.place.open().and_then(|state| {
-            let newest = in_step(&self.place, &state, &self.history)?;
-            Ok((state, newest))
-        });
-        match opened {
-            Ok((state, newest)) => {
-                self.newest.store(newest, Ordering::Release);
-                *open = Open::Whole { state, number: number + 1, identity: self.place.identity() };
-                Ok(())
-            }
-            Err(fault) => {
-                let error = fault.explain("open");
-                self.note_failure(&error, fault.trouble.is_full(), false);
-                *open = self.failed(error.clone(), number);
-                Err(error)
-            }
-        }
-    }
-
-    fn copied(&self) -> MutexGuard<'_, (u64, Option<ReadTransaction>)> {
-        self.copied.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The next rows of the state's tables, and the key of the last.
-    fn copy_state(&self, copying: &Copying) -> Result<Rows, StoreError> {
-        let copied = self.copied();
-        let transaction = match &*copied {
-            (number, Some(transaction)) if *number == copying.number => transaction,
-            (number, _) if *number == copying.number => {
-                return Err(line("the store failed while it was copied: try again".into()));
-            }
-            _ => return Err(line("another backup was begun meanwhile".into())),
-        };
-        let rows = state::copy(transaction, Table::ALL[copying.table], copying.last.as_deref(), PIECE);
-        rows.map_err(|trouble| self.place.fault(trouble).explain("read"))
-    }
-
-    /// The next rows of the history, and the key of the last.
-    fn copy_events(&self, copying: &Copying) -> Result<Rows, StoreError> {
-        let after = copying.last.as_deref().and_then(|key| key.try_into().ok()).map_or(0, u64::from_le_bytes);
-        let mut size = 0;
-        let mut keep = |event: &EventRow| {
-            // Of an event the body is what varies.
-            size += match &event.body {
-                EventBody::Engine(body) | EventBody::Gap(body) => body.len() + 40,
-                EventBody::Derived { .. } | EventBody::Host { .. } => 500,
-            };
-            if size > PIECE * 2 { Keep::Stop } else { Keep::Yes }
-        };
-        let through = copying.newest_event;
-        let range = (after, through);
-        let (page, _) = self.looking(|_, history| history.page(range, Span::default(), PIECE_ROWS, &mut keep))?;
-        let last = page.last().map(|event| event.id.to_le_bytes().to_vec());
-        let rows = page.iter().map(encode).collect::<Result<_, _>>();
-        Ok((rows.map_err(|trouble| self.place.fault(trouble).explain("read"))?, last))
-    }
-
-    fn note_failure(&self, error: &StoreError, is_full: bool, replaced: bool) {
+    fn note_failure(&self, error: &StoreError, failure: Failure) {
         let mut failing = self.failing();
-        let before = failing.take();
-        let (since, tries) = match &before {
-            // A full disk heals: what was counted before it says nothing.
-            _ if is_full => (None, 0),
-            Some(Failing { since: Some(since), tries, .. }) => (Some(*since), tries + 1),
-            _ => (Some(Instant::now()), 1),
-        };
-        let replaced = replaced || before.is_some_and(|before| before.replaced);
-        *failing = Some(Failing { since, tries, error: error.clone(), replaced });
-    }
-
-    /// As [`Store::commit`], but rows of the audit log keep their ids: for a restore.
-    pub(super) fn commit_as_it_was(&self, writes: &[Write]) -> Result<(), StoreError> {
-        self.commit(&writes.iter().filter(|write| !matches!(write, Write::Audit(_))).cloned().collect::<Vec<_>>())?;
-        let audits = writes.iter().filter_map(|write| match write {
-            Write::Audit(row) => Some(row.clone()),
-            _ => None,
-        });
-        let audits: Vec<AuditRow> = audits.collect();
-        self.changing(|transaction| audit::restore(transaction, &audits))
-    }
-
-    /// Events will have ids above this one.
-    pub(super) fn skip_events(&self, newest: u64) -> Result<(), StoreError> {
-        self.changing(|transaction| Ok(format::raise_newest_event(transaction, newest)?))
-    }
-
-    fn changing(&self, change: impl FnOnce(&WriteTransaction) -> Result<(), Trouble>) -> Result<(), StoreError> {
-        self.looking(|state, _| {
-            let result = state.begin_write().map_err(Trouble::from).and_then(|transaction| {
-                change(&transaction)?;
-                Ok(transaction.commit()?)
-            });
-            result.map_err(|trouble| self.place.fault(trouble))
-        })
-    }
-
-    /// Closes all files well. Nothing can be done with it behind that.
-    pub(super) fn close(&self) {
-        let mut open = self.exclusive();
-        *open = Open::Closed;
-        self.history.close();
+        *failing = Some(Failing::after(failing.take(), error, failure, Instant::now()));
     }
 
     /// Writes history and state. `unsure` is true behind it unless the commit has happened.
@@ -361,18 +161,6 @@ impl RedbStore {
         }
         Ok(())
     }
-}
-
-/// Opens the history for writing and takes back what the state does not know; the newest event.
-fn in_step(place: &Place, state: &Database, history: &History) -> Result<u64, Fault> {
-    let newest = newest_event(place, state)?;
-    history.take_back(newest)?;
-    Ok(newest)
-}
-
-fn newest_event(place: &Place, state: &Database) -> Result<u64, Fault> {
-    let transaction = state.begin_read().map_err(|error| place.fault(error))?;
-    format::newest_event(&transaction).map_err(|error| place.fault(error))
 }
 
 impl Store for RedbStore {
@@ -407,14 +195,15 @@ impl Store for RedbStore {
         if identity != self.place.identity() {
             let path = self.place.path.display();
             let error = line(format!("{path} was removed or replaced while the server ran: start the server again"));
-            self.note_failure(&error, false, true);
+            self.note_failure(&error, Failure { replaced: true, ..Failure::default() });
             return Err(error);
         }
+        let with_events = writes.iter().any(|write| matches!(write, Write::Event(_)));
         let result = self.write(state, writes, &mut unsure);
         drop(open);
         match result {
             Ok(()) => {
-                if self.failing().take().is_some() {
+                if self.failing().take_if(|failing| failing.is_over(with_events)).is_some() {
                     log::info!("{} can be written again", self.place.path.display());
                 }
                 Ok(())
@@ -423,7 +212,8 @@ impl Store for RedbStore {
                 let error = fault.explain("write");
                 if !matches!(fault.trouble, Trouble::Row(_)) {
                     self.fail(number, &error);
-                    self.note_failure(&error, fault.trouble.is_full(), false);
+                    let is_full = fault.trouble.is_full();
+                    self.note_failure(&error, Failure { is_full, replaced: false, with_events });
                 }
                 Err(error)
             }
@@ -454,40 +244,15 @@ impl Store for RedbStore {
     }
 
     fn begin_copy(&self, with_events: bool) -> Result<Copying, StoreError> {
-        self.looking(|state, _| {
-            // Never held while `open` is waited for.
-            let mut copied = self.copied();
-            let transaction = state.begin_read().map_err(|error| self.place.fault(error))?;
-            let newest_event = format::newest_event(&transaction).map_err(|error| self.place.fault(error))?;
-            let number = copied.0 + 1;
-            *copied = (number, Some(transaction));
-            Ok(Copying { number, newest_event, table: 0, last: None, with_events })
-        })
+        self.begin(with_events)
     }
 
     fn copy_on(&self, copying: &mut Copying) -> Result<Option<Copied>, StoreError> {
-        while let Some(table) = Table::ALL.get(copying.table).copied() {
-            let (rows, last) = match table {
-                Table::Events if !copying.with_events => (Vec::new(), None),
-                Table::Events => self.copy_events(copying)?,
-                _ => self.copy_state(copying)?,
-            };
-            if rows.is_empty() {
-                copying.table += 1;
-                copying.last = None;
-                continue;
-            }
-            copying.last = last;
-            return Ok(Some(Copied { table, rows }));
-        }
-        Ok(None)
+        self.go_on(copying)
     }
 
     fn end_copy(&self, copying: &Copying) {
-        let mut copied = self.copied();
-        if copied.0 == copying.number {
-            copied.1 = None;
-        }
+        self.end(copying);
     }
 
     fn history_begins_ms(&self) -> Option<i64> {
@@ -504,10 +269,7 @@ impl Store for RedbStore {
     }
 
     fn lost(&self) -> Option<StoreError> {
-        let failing = self.failing();
-        let failing = failing.as_ref()?;
-        let is_hopeless = failing.since.is_some_and(|since| since.elapsed() >= PATIENCE) && failing.tries >= TRIES;
-        (is_hopeless || failing.replaced).then(|| failing.error.clone())
+        self.failing().as_ref()?.lost().cloned()
     }
 }
 

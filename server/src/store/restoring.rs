@@ -7,6 +7,7 @@ use super::files::{DirectoryLock, LOCK_FILE, make_directory, sync_parent};
 use super::history::{DIRECTORY, Retention};
 use super::trouble::line;
 use super::{RedbStore, StoreError, StreamRow, Write};
+use crate::access::trust;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
@@ -64,10 +65,12 @@ impl Restoring {
         Ok(Restoring { data_dir: data_dir.into(), unfinished, store, writes, files, _lock: lock })
     }
 
-    /// Adds a row.
+    /// Adds a row: as it is, but for what must go on ahead of the server that the backup is of. That is the epochs of
+    /// hosts, and what they are told of keys and addresses.
     pub fn add(&mut self, write: Write) -> Result<(), StoreError> {
         self.writes.push(match write {
             Write::Stream(row) => Write::Stream(ahead(row)),
+            Write::Fleet(row) => Write::Fleet(trust::restored(&row)),
             other => other,
         });
         if self.writes.len() >= ROWS { self.write() } else { Ok(()) }
