@@ -1,8 +1,10 @@
 //! The task that talks to the server: one message at a time, events as soon as they come.
 
 pub mod backoff;
+mod copy;
 mod courier;
 mod in_use;
+mod messages;
 mod orders;
 pub mod sender;
 pub mod way;
@@ -12,16 +14,15 @@ use crate::join::facts::Facts;
 use crate::join::identity::{self, Identity};
 use async_io::Timer;
 use backoff::Backoff;
-use futures_lite::future;
+use copy::{differs, listed, mend};
 use log::{debug, error, info, warn};
+use messages::{message, wait_for_something, written};
 use muster_dial::Failure;
-use muster_protocol::batch::{Answer, Differs, Refused};
+use muster_protocol::batch::{Answer, Refused};
 use muster_protocol::frame;
-use muster_protocol::hello::{Hello, Stream, Welcome};
+use muster_protocol::hello::Welcome;
 use muster_protocol::id::Fingerprint;
-use muster_protocol::limits;
-use muster_protocol::orders::{Renewed, Trusted};
-use muster_protocol::record::{Full, Kind, Malformed, Reader, Record, Writer};
+use muster_protocol::record::{Full, Kind, Malformed, Reader, Record};
 use muster_protocol::reporter::{Next, Sent};
 use orders::Held;
 use sender::{Reply, Sender, To};
@@ -153,28 +154,6 @@ impl Uplink {
                 Outcome::End(ended) => return ended,
             }
         }
-    }
-
-    fn hello(&self, hub: &Hub, body: &mut [u8]) -> Result<usize, Full> {
-        let reporter = hub.reporter.borrow();
-        let mut writer = Writer::message(body)?;
-        let hello = Hello {
-            run: reporter.run(),
-            stream: Stream::Report as u8,
-            fingerprint: self.fingerprint,
-            highest_epoch: reporter.highest_epoch(),
-            interval_ms: u32::try_from(hub.interval.get().as_millis()).unwrap_or(u32::MAX),
-            agent_version: env!("CARGO_PKG_VERSION"),
-            os: self.facts.os,
-            arch: self.facts.arch,
-            kernel: &self.facts.kernel,
-        };
-        writer.record(Kind::Hello, &hello)?;
-        writer.record(Kind::Trusted, &Trusted { revision: self.held.identity.revision })?;
-        if let Some((number, credential)) = self.held.keys.offer() {
-            writer.record(Kind::Renewed, &Renewed { number, hash: credential.hash() })?;
-        }
-        Ok(writer.len())
     }
 
     /// Whether to wait for an answer to this message, if it goes over a line.
@@ -392,70 +371,4 @@ impl Uplink {
             self.trouble = Some(trouble);
         }
     }
-}
-
-/// What an answer says of the server's copy, behind it.
-fn differs(mut rest: Reader<'_>) -> Result<Option<Differs>, Malformed> {
-    while let Some(record) = rest.next_record()? {
-        if record.kind == Kind::Differs {
-            return record.decode().map(Some);
-        }
-    }
-    Ok(None)
-}
-
-/// All that was read has arrived.
-fn listed(hub: &Hub, answer: &Answer) {
-    let mut ledger = hub.ledger.borrow_mut();
-    ledger.answered(answer);
-    if answer.listed < hub.listed.get() {
-        debug!("list {} took no effect; reading another", hub.listed.get());
-        hub.listed.set(0);
-        ledger.doubt();
-        hub.read_all_soon();
-    }
-}
-
-/// The server's copy is not what the host has.
-fn mend(hub: &Hub, differs: &Differs) {
-    debug!("the server's copy differs from list {}", differs.seq);
-    let mut ledger = hub.ledger.borrow_mut();
-    ledger.differs(differs);
-    if !ledger.is_failing() {
-        hub.read_all_soon();
-    }
-}
-
-async fn wait_for_something(hub: &Hub, heartbeat: Instant) {
-    loop {
-        let something = hub.tell_engine.get() || !hub.outbox.borrow().is_empty() || hub.reporter.borrow().has_events();
-        if something || Instant::now() >= heartbeat {
-            return;
-        }
-        future::or(hub.to_send.wait(), async {
-            Timer::at(heartbeat).await;
-        })
-        .await;
-    }
-}
-
-/// Writes into a buffer of `room` bytes, and if that is not enough, into one of the most that a message may have.
-fn written<T>(body: &mut Vec<u8>, room: usize, write: impl Fn(&mut [u8]) -> Result<T, Full>) -> Result<T, Full> {
-    body.resize(room, 0);
-    write(body).or_else(|Full| {
-        body.resize(limits::MESSAGE, 0);
-        write(body)
-    })
-}
-
-fn message(hub: &Hub, body: &mut [u8], is_heartbeat: bool) -> Result<Option<(usize, Sent)>, Full> {
-    let mut writer = Writer::message(body)?;
-    let outbox = hub.outbox.borrow();
-    let readings = outbox.first();
-    let health = hub.health.borrow();
-    let tell_engine = hub.tell_engine.get() || is_heartbeat;
-    let engine = health.record(Instant::now()).filter(|_| tell_engine);
-    let sent = hub.reporter.borrow_mut().message(&mut writer, engine.as_ref(), readings)?;
-    hub.tell_engine.set(false);
-    Ok(sent.map(|sent| (writer.len(), sent)))
 }

@@ -1,7 +1,10 @@
 //! One host: its row, its mirror and its liveness, and what changes of it mean for the store and for those who
 //! watch. No I/O; the caller commits and publishes.
 
+mod outcome;
 mod view;
+
+pub use outcome::{Now, Outcome};
 
 use super::boards::{self, Boards, Verdict};
 use super::liveness::{HostState, Liveness};
@@ -21,37 +24,6 @@ const CONFLICT_MS: u64 = 10 * 60 * 1000;
 
 /// After so many whole lists that did not make the server's copy the host's, the host shows it.
 const DIFFERING: u8 = 2;
-
-/// The two clocks at one moment.
-#[derive(Debug, Clone, Copy)]
-pub struct Now {
-    /// Milliseconds since 1970: to be shown, and never to decide anything.
-    pub wall_ms: i64,
-    /// Milliseconds since the server's start, by a clock that nobody sets.
-    pub monotonic_ms: u64,
-}
-
-/// What a change comes to.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    /// To be made durable before anybody is told.
-    pub writes: Vec<Write>,
-    /// To be published then: containers that changed or went.
-    pub containers: Vec<EngineId>,
-    /// To be published then: the host itself has changed.
-    pub host: bool,
-}
-
-impl Outcome {
-    /// The events among the writes, which have no ids yet.
-    pub fn events(writes: &[Write]) -> Vec<EventRow> {
-        let rows = writes.iter().filter_map(|write| match write {
-            Write::Event(row) => Some(row.clone()),
-            _ => None,
-        });
-        rows.collect()
-    }
-}
 
 /// What the server knows of one host now.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ mod describe;
 pub mod enlist;
 pub mod feed;
 pub mod host;
+mod hosts;
 pub mod lines;
 pub mod liveness;
 mod look;
@@ -35,7 +36,6 @@ pub use wanted::{ContainerSelect, EventSelect, Refusal};
 use crate::access::keys::Keys;
 use crate::access::secret::Secret;
 use crate::access::tokens::{ApiTokens, JoinTokens};
-use crate::access::trust as trusted;
 use crate::api::types::Change;
 use crate::backup;
 use crate::store::committer::{Committer, Pending};
@@ -43,12 +43,13 @@ use crate::store::{EventRow, FleetRow, Store, StoreError, Write};
 use crate::time::now_ms;
 use feed::Feed;
 use host::{Host, Now, Outcome};
+use hosts::Hosts;
 use muster_dial::Address;
 use muster_protocol::hello::Stream;
 use muster_protocol::id::{EngineId, HostId};
 use muster_protocol::orders::Session;
 use sessions::Sessions;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
@@ -91,13 +92,6 @@ struct State {
     ahead: std::sync::atomic::AtomicU64,
 }
 
-#[derive(Debug, Default)]
-struct Hosts {
-    by_id: BTreeMap<HostId, Arc<HostCell>>,
-    /// SHA-256 of a credential, to whose it is. Those of removed hosts stay: they are told so.
-    by_credential: HashMap<[u8; 32], HostId>,
-}
-
 /// The store, for reading events.
 #[derive(Clone)]
 struct History(Arc<dyn Store>);
@@ -125,7 +119,7 @@ impl Fleet {
         let started = Instant::now();
         let now = Now { wall_ms: now_ms(), monotonic_ms: 0 };
         let all = store.load()?;
-        let trust = trust_of(&*store, all.fleet, &keys)?;
+        let trust = trust::of(&*store, all.fleet, &keys)?;
         let mut streams: HashMap<HostId, _> = all
             .streams
             .into_iter()
@@ -335,45 +329,6 @@ impl Fleet {
     }
 }
 
-impl Hosts {
-    fn insert(&mut self, host: Host) -> Arc<HostCell> {
-        let cell = Arc::new(HostCell::new(host));
-        self.by_id.insert(cell.id, cell.clone());
-        self.index(&cell);
-        cell
-    }
-
-    /// Lets the host be found by the credentials that it has now, and by no others.
-    fn index(&mut self, cell: &HostCell) {
-        let (credentials, removed) = {
-            let live = cell.live();
-            (live.credentials(), live.is_removed())
-        };
-        let mut known_by = cell.known_by();
-        for gone in known_by.iter().filter(|known| !credentials.contains(known)) {
-            if self.by_credential.get(gone) == Some(&cell.id) {
-                self.by_credential.remove(gone);
-            }
-        }
-        for credential in &credentials {
-            // A removed host may have joined anew with the same credential: the one that is there counts.
-            if !removed || !self.by_credential.contains_key(credential) {
-                self.by_credential.insert(*credential, cell.id);
-            }
-        }
-        *known_by = credentials;
-    }
-
-    fn remove(&mut self, cell: &HostCell) {
-        self.by_id.remove(&cell.id);
-        for credential in cell.known_by().drain(..) {
-            if self.by_credential.get(&credential) == Some(&cell.id) {
-                self.by_credential.remove(&credential);
-            }
-        }
-    }
-}
-
 impl State {
     fn now(&self) -> Now {
         // Saturates in 580 million years.
@@ -431,23 +386,6 @@ impl State {
             self.feed.publish_with(newest, || Change::Event(describe::event(row, of, |id| host.container_name(id))));
         }
     }
-}
-
-/// What agents are told, as it was stored; made, and with a backup key, if there is none; brought in line with the key
-/// that is there.
-fn trust_of(store: &dyn Store, stored: Option<FleetRow>, keys: &Keys) -> Result<FleetRow, StoreError> {
-    let mut trust = trusted::of_current(stored.clone(), keys.pin(), None);
-    if trusted::backup(&trust).is_none() {
-        let backup = keys.make_backup().map_err(|message| StoreError { message })?;
-        trust = match &stored {
-            None => trusted::of_current(None, keys.pin(), Some(backup)),
-            Some(_) => trusted::with_backup(&trust, backup),
-        };
-    }
-    if stored.as_ref() != Some(&trust) {
-        store.commit(&[Write::Fleet(trust.clone())])?;
-    }
-    Ok(trust)
 }
 
 /// Gives events their ids.

@@ -1,15 +1,32 @@
 //! What agents are to recognise and reach the server by: who has been told, and what operators change of it.
 
 use super::{By, Fleet, HostCell, Refusal, locked};
-use crate::access::keys::{NotRotated, Rotation};
+use crate::access::keys::{Keys, NotRotated, Rotation};
 use crate::access::trust;
 use crate::api::types;
-use crate::store::{FleetRow, StoreError, Write};
+use crate::store::{FleetRow, Store, StoreError, Write};
 use muster_dial::Address;
 use smol::lock::MutexGuardArc;
 
 /// A host that does not confirm what it was told is told again after this.
 const TOLD_AGAIN_MS: u64 = 10 * 60 * 1000;
+
+/// What agents are told, as it was stored; made, and with a backup key, if there is none; brought in line with the key
+/// that is there.
+pub(super) fn of(store: &dyn Store, stored: Option<FleetRow>, keys: &Keys) -> Result<FleetRow, StoreError> {
+    let mut told = trust::of_current(stored.clone(), keys.pin(), None);
+    if trust::backup(&told).is_none() {
+        let backup = keys.make_backup().map_err(|message| StoreError { message })?;
+        told = match &stored {
+            None => trust::of_current(None, keys.pin(), Some(backup)),
+            Some(_) => trust::with_backup(&told, backup),
+        };
+    }
+    if stored.as_ref() != Some(&told) {
+        store.commit(&[Write::Fleet(told.clone())])?;
+    }
+    Ok(told)
+}
 
 impl From<NotRotated> for Refusal {
     fn from(error: NotRotated) -> Refusal {
