@@ -2,7 +2,7 @@
 //! because flash wears; what the server acknowledges within seconds never touches it.
 //!
 //! What belongs into the file is said by [`muster_protocol::spool`]. Here is when it is written: while something waits
-//! and nothing has been heard from the server for [`LOOK`], at most every [`BATCH`], down to the disk each time. So
+//! and nothing has been heard from the server for `LOOK`, at most every `BATCH`, down to the disk each time. So
 //! a power cut takes at most the first ten seconds of an outage, and later those of the last ten seconds.
 
 use crate::hub::Hub;

@@ -180,7 +180,7 @@ impl FleetKey {
         Ok([&[self.sign(&params, &key)?], links].concat())
     }
 
-    /// TLS by this key alone, of generation 1. See [`Serving::new`].
+    /// TLS by this key alone, of generation 1. See `Serving::new`.
     pub fn server_config(&self, hosts: &[&str]) -> Result<Arc<ServerConfig>, String> {
         Serving::new(self, 1, hosts).map(|serving| serving.config())
     }

@@ -73,7 +73,7 @@ impl Keys {
         Some(self.data_dir.join(BACKUP_FILE)).filter(|path| path.try_exists().unwrap_or(true))
     }
 
-    /// Begins to serve, with a certificate of this generation. See [`Serving::new`].
+    /// Begins to serve, with a certificate of this generation. See `Serving::new`.
     pub fn serve(&self, generation: u64, hosts: &[&str]) -> Result<Arc<ServerConfig>, String> {
         let mut state = self.state();
         let serving = Serving::new(&state.current, generation, hosts)?;

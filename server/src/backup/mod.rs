@@ -1,12 +1,12 @@
 //! Backups: one file with everything that a server needs to go on elsewhere.
 //!
-//! A backup is the line [`MAGIC`] and then parts: `kind` (one byte), `length` (four bytes, the highest first) and as
+//! A backup is the line `MAGIC` and then parts: `kind` (one byte), `length` (four bytes, the highest first) and as
 //! many bytes. Kinds that are not known make it unreadable, as nothing in it may be missing.
 //!
 //! | Kind | What | Bytes |
 //! |---|---|---|
-//! | 1 | about it: always first | JSON, [`About`] |
-//! | 2 | a file of the data directory | its number in [`FILES`], and its content |
+//! | 1 | about it: always first | JSON, `About` |
+//! | 2 | a file of the data directory | its number in `FILES`, and its content |
 //! | 3 | a row | the number of its table ([`Table`]), and the row as it is stored, with its version |
 //! | 254 | it could not be finished | why, as text |
 //! | 255 | the end | SHA-256 of all bytes before this part |
