@@ -50,3 +50,30 @@ fn an_agent_that_stops_when_asked_ends_well_and_comes_back() {
     server.wait_for_actions("alpha", &id, &["start", "die"]);
     assert_eq!(server.hosts().len(), 1, "it is the same host");
 }
+
+#[test]
+fn all_threads_of_the_agent_share_one_heap() {
+    let (engine, mut server) = (Engine::start("alpha"), Server::start());
+    let mut agent = Agent::join(&server, &engine);
+    // Connections, successful and not: what the thread that sends allocates most for.
+    for _ in 0..2 {
+        agent.wait_until_heard(&server, "alpha");
+        server.kill();
+        eventually("the agent notices", || {
+            let log = agent.process().log();
+            if log.contains("events are kept meanwhile") { Ok(()) } else { Err(log) }
+        });
+        server.start_again();
+    }
+    agent.wait_until_heard(&server, "alpha");
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", agent.process().id())).expect("its memory");
+    // A heap of glibc's other threads is a mapping whose end, up to 64 MiB, is set aside.
+    let set_aside = |line: &&str| {
+        let (range, rest) = line.split_once(' ').unwrap_or_default();
+        let (from, to) = range.split_once('-').unwrap_or_default();
+        let number = |hex| u64::from_str_radix(hex, 16).unwrap_or_default();
+        rest.starts_with("---p") && number(to) - number(from) > 32 * 1024 * 1024
+    };
+    let heaps: Vec<&str> = maps.lines().filter(set_aside).collect();
+    assert!(heaps.is_empty(), "{heaps:?}");
+}

@@ -1,5 +1,6 @@
 //! `muster-agent`: flags in, exit code out.
-#![forbid(unsafe_code)]
+
+mod one_heap;
 
 use muster_agent::command::exit::Trouble;
 use muster_agent::command::options::{Command, HELP, JoinSource, Options};
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 const ROOT: &str = "/";
 
 fn main() -> ExitCode {
+    one_heap::ask_for_it();
     let options = match Options::read(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
         Ok(options) => options,
         Err(trouble) => return trouble.complain(),
