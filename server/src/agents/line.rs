@@ -125,7 +125,8 @@ fn weigh(message: &[u8], answer: &[u8]) -> Result<Weight, Malformed> {
     }
     let mut weight = Weight::Nothing;
     while let Some(record) = records.next_record()? {
-        if !matches!(record.kind, Kind::Settings | Kind::Trust | Kind::Renew) {
+        // Keys and addresses count as told from here on, and are not repeated for a good while.
+        if !matches!(record.kind, Kind::Settings | Kind::Renew) {
             return Ok(Weight::News);
         }
         weight = Weight::Wishes;
@@ -160,6 +161,7 @@ mod tests {
         is(&digest(7), &answer(7, 0), Weight::Nothing);
         is(&one_record(Kind::Engine, &1u8), &answer(0, 0), Weight::Nothing);
         is(&digest(7), &with(one_record(Kind::Renew, &1u8)), Weight::Wishes);
+        is(&digest(7), &with(one_record(Kind::Trust, &1u8)), Weight::News);
         // The reading took no effect; a difference waits; the copy differs.
         is(&digest(8), &answer(7, 0), Weight::News);
         is(&digest(7), &answer(7, 1), Weight::News);
