@@ -326,7 +326,11 @@ impl Reporter {
         if with_readings {
             out.raw(readings)?;
         }
-        self.queue.sent(through);
+        let brings = |what| matches!(what, What::Event { .. } | What::Gap(_));
+        if self.queue.iter().take(count).any(|entry| brings(entry.what)) {
+            // One that brings nothing may go without an answer for long, and puts nothing in doubt.
+            self.queue.sent(through);
+        }
         Ok(Some(Sent { seq, with_readings, more }))
     }
 

@@ -293,6 +293,22 @@ fn a_full_queue_tells_how_many_went_and_an_answer_that_was_out_covers_them() {
 }
 
 #[test]
+fn a_message_without_events_puts_no_event_behind_it_in_doubt() {
+    let mut reporter = with_events(0);
+    // No answer was wanted of this one, and none has come.
+    assert_eq!(sent(&mut reporter).1, [""; 0]);
+    hear(&mut reporter, [1]);
+    assert_eq!(sent(&mut reporter).1.len(), 1, "this may be stored");
+    hear(&mut reporter, 2..=limits::QUEUED_EVENTS as u32 + 3);
+    let told = told(&mut reporter);
+    assert!(
+        told[0].contains("queue_full Some(1) 1..1") && told[1].contains("queue_full Some(4) 2..5"),
+        "{:?}",
+        &told[..3]
+    );
+}
+
+#[test]
 fn what_a_replay_pushes_out_is_not_lost_if_the_replay_was_known() {
     let mut reporter = welcomed(None);
     reporter.stream_opened(Cause::AgentDown);
