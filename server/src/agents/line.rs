@@ -90,7 +90,7 @@ async fn message(fleet: &Fleet, cell: &Arc<HostCell>, line: &mut Line, head: Hea
         // What is to be told by a status is told when the agent asks for another line.
         _ => return Ok(false),
     };
-    if head.flag || is_worth_saying(fleet, cell, &body, &answer) {
+    if head.flag || is_worth_saying(&body, &answer) {
         let head = Head { length: answer.len(), flag: head.flag };
         let (bytes, used) = head.encode().ok_or(io::ErrorKind::InvalidData)?;
         line.send(&[&bytes[..used], &answer].concat()).await?;
@@ -98,38 +98,16 @@ async fn message(fleet: &Fleet, cell: &Arc<HostCell>, line: &mut Line, head: Hea
     Ok(true)
 }
 
-/// Whether a bare message's answer is sent at all. What is wanted of the agent is told unasked now and then: one that
-/// does not know it, or cannot do it, would pay for it each time.
-pub(super) fn is_worth_saying(fleet: &Fleet, cell: &HostCell, message: &[u8], answer: &[u8]) -> bool {
-    match weigh(message, answer) {
-        Ok(Weight::Nothing) => false,
-        Ok(Weight::Wishes) => cell.is_reminder_due(fleet.now().monotonic_ms),
-        Ok(Weight::News) | Err(_) => true,
-    }
+/// Whether a bare message's answer is sent at all: whether it says more than that the message came.
+pub(super) fn is_worth_saying(message: &[u8], answer: &[u8]) -> bool {
+    says_more(message, answer).unwrap_or(true)
 }
 
-/// What an answer says more than that a message came.
-#[derive(Debug, PartialEq, Eq)]
-enum Weight {
-    Nothing,
-    /// What is wanted of the agent beside reports.
-    Wishes,
-    News,
-}
-
-fn weigh(message: &[u8], answer: &[u8]) -> Result<Weight, Malformed> {
+fn says_more(message: &[u8], answer: &[u8]) -> Result<bool, Malformed> {
     let mut records = Reader::message(answer)?;
     let answer: Answer = records.expect(Kind::Answer)?;
-    if answer.unexplained > 0 {
-        return Ok(Weight::News);
-    }
-    let mut weight = Weight::Nothing;
-    while let Some(record) = records.next_record()? {
-        // Keys and addresses count as told from here on, and are not repeated for a good while.
-        if !matches!(record.kind, Kind::Settings | Kind::Renew) {
-            return Ok(Weight::News);
-        }
-        weight = Weight::Wishes;
+    if answer.unexplained > 0 || records.next_record()?.is_some() {
+        return Ok(true);
     }
     let mut records = Reader::message(message)?;
     while let Some(record) = records.next_record()? {
@@ -139,10 +117,10 @@ fn weigh(message: &[u8], answer: &[u8]) -> Result<Weight, Malformed> {
             _ => 0,
         };
         if shown > answer.listed {
-            return Ok(Weight::News);
+            return Ok(true);
         }
     }
-    Ok(weight)
+    Ok(false)
 }
 
 #[cfg(test)]
@@ -157,16 +135,16 @@ mod tests {
         let answer =
             |listed, unexplained| one_record(Kind::Answer, &Answer { epoch: 1, acknowledged: 9, listed, unexplained });
         let with = |record: Vec<u8>| [&answer(7, 0)[..], &record[1..]].concat();
-        let is = |message: &[u8], answer: &[u8], weight| assert_eq!(weigh(message, answer), Ok(weight));
-        is(&digest(7), &answer(7, 0), Weight::Nothing);
-        is(&one_record(Kind::Engine, &1u8), &answer(0, 0), Weight::Nothing);
-        is(&digest(7), &with(one_record(Kind::Renew, &1u8)), Weight::Wishes);
-        is(&digest(7), &with(one_record(Kind::Trust, &1u8)), Weight::News);
+        let is = |message: &[u8], answer: &[u8], more| assert_eq!(says_more(message, answer), Ok(more));
+        is(&digest(7), &answer(7, 0), false);
+        is(&one_record(Kind::Engine, &1u8), &answer(0, 0), false);
+        is(&digest(7), &with(one_record(Kind::Renew, &1u8)), true);
+        is(&digest(7), &with(one_record(Kind::Trust, &1u8)), true);
         // The reading took no effect; a difference waits; the copy differs.
-        is(&digest(8), &answer(7, 0), Weight::News);
-        is(&digest(7), &answer(7, 1), Weight::News);
-        is(&digest(7), &with(one_record(Kind::Differs, &Differs { seq: 7 })), Weight::News);
-        assert!(weigh(&digest(7), &one_record(Kind::Refused, &Refused { reason: 2, epoch: 1 })).is_err());
-        assert!(weigh(&digest(7), &[]).is_err());
+        is(&digest(8), &answer(7, 0), true);
+        is(&digest(7), &answer(7, 1), true);
+        is(&digest(7), &with(one_record(Kind::Differs, &Differs { seq: 7 })), true);
+        assert!(says_more(&digest(7), &one_record(Kind::Refused, &Refused { reason: 2, epoch: 1 })).is_err());
+        assert!(says_more(&digest(7), &[]).is_err());
     }
 }

@@ -133,7 +133,7 @@ async fn message(
         Ok(()) => take(fleet, cell, &body, is_hello, over).await,
         Err(refusal) => refusal,
     };
-    if matches!(over, Over::Session) { session::shortened(fleet, cell, answer, &body) } else { answer }
+    if matches!(over, Over::Session) { session::shortened(answer, &body) } else { answer }
 }
 
 /// A host that floods waits here, and nobody else does; too much is refused.

@@ -12,14 +12,14 @@ pub(super) fn append(
     behind_welcome: bool,
     writer: &mut Writer<'_>,
 ) -> Result<(), Full> {
-    if let Some(row) = fleet.untold(cell, behind_welcome) {
-        writer.record(Kind::Trust, &trust(&row))?;
+    let wishes = fleet.to_say(cell, behind_welcome);
+    if wishes.trust.is_some() {
+        writer.record(Kind::Trust, &trust(&fleet.trust()))?;
     }
-    let mut live = cell.live();
-    if let Some(settings) = live.settings(behind_welcome) {
+    if let Some(settings) = wishes.settings {
         writer.record(Kind::Settings, &settings)?;
     }
-    if let Some(number) = live.renewal() {
+    if let Some(number) = wishes.renew {
         writer.record(Kind::Renew, &Renew { number })?;
     }
     Ok(())
@@ -104,8 +104,8 @@ mod tests {
             told(block_on(agent.send(&bench, &report, false)))
         };
         assert_eq!(by_report(), (200, None), "it was just told");
-        bench.fleet.skip(std::time::Duration::from_secs(600));
-        assert_eq!(by_report(), (200, Some(1)), "with reports, too, but seldom");
+        bench.fleet.skip(std::time::Duration::from_secs(60));
+        assert_eq!(by_report(), (200, Some(1)), "with reports, too, but not with each");
         assert_eq!(by_report(), (200, None));
         assert_eq!(bench.fleet.key_status().unconfirmed.len(), 1);
         assert_eq!(hello(&bench, &agent, &trusted(1)), (200, None));

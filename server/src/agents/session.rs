@@ -3,7 +3,7 @@
 use super::line::is_worth_saying;
 use super::{Over, idle_of, message, one_record, says, turned_away};
 use crate::access::secret::number;
-use crate::fleet::{Fleet, HostCell};
+use crate::fleet::Fleet;
 use crate::listen::{Content, Request, Response};
 use muster_protocol::batch::{Reason, Refused};
 use muster_protocol::frame;
@@ -57,12 +57,10 @@ pub(super) fn strip(body: &mut Vec<u8>) {
 }
 
 /// Nothing at all, if that says as much.
-pub(super) fn shortened(fleet: &Fleet, cell: &HostCell, answer: Response, message: &[u8]) -> Response {
+pub(super) fn shortened(answer: Response, message: &[u8]) -> Response {
     match &answer.content {
         Content::Bytes(bytes)
-            if answer.status == 200
-                && !frame::wants_answer(message)
-                && !is_worth_saying(fleet, cell, message, bytes) =>
+            if answer.status == 200 && !frame::wants_answer(message) && !is_worth_saying(message, bytes) =>
         {
             Response::empty(204)
         }

@@ -8,6 +8,7 @@ pub use outcome::{Now, Outcome};
 
 use super::boards::{self, Boards, Verdict};
 use super::liveness::{HostState, Liveness};
+use super::wishes::Wishes;
 use crate::api::types;
 use crate::store::{ContainerRow, EventBody, EventRow, HostFacts, HostRow, StreamRow, Write};
 use crate::time::format_ms;
@@ -41,8 +42,8 @@ pub struct Host {
     conflict_ms: u64,
     /// Whole lists in a row after which the server's copy was not what the agent said that the host has.
     differing: u8,
-    /// The revision of keys and addresses that its agent was told last, and when, by the monotonic clock.
-    pub told_trust: (u64, u64),
+    /// What was last said to be wanted of its agent, and when, by the monotonic clock.
+    pub(super) said: Option<(Wishes, u64)>,
     /// Whether the store knows that a whole list was ever taken.
     import_stored: bool,
     /// Operators have set something that its agent may not have heard of.
@@ -72,7 +73,7 @@ impl Host {
             settings_due: false,
             boards: Boards::default(),
             differing: 0,
-            told_trust: (0, 0),
+            said: None,
             row,
         };
         host.count();

@@ -27,6 +27,7 @@ mod tests;
 mod trust;
 mod turn;
 mod wanted;
+mod wishes;
 
 pub use audit::{AuditSelect, By};
 pub use orders::{HostChange, INTERVALS_MS};

@@ -208,6 +208,8 @@ fn a_credential_is_renewed_and_the_old_one_counts_until_the_new_one_is_used() {
     assert_eq!(block_on(bench.fleet.rotate_credential(&by(), "pi")).expect("asked").credential, "renewing");
     block_on(bench.fleet.rotate_credential(&by(), "pi")).expect("asked");
     assert_eq!(renewals(&mut agent, &bench, false), [1]);
+    assert_eq!(renewals(&mut agent, &bench, false), [0; 0], "it was just said");
+    bench.fleet.skip(60 * SECOND);
     assert_eq!(renewals(&mut agent, &bench, false), [1], "until it has done it");
     let (new, offer) = fresh(1);
     agent.offer = Some(Renewed { number: 7, ..offer });

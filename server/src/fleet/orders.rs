@@ -4,7 +4,6 @@ use super::host::{Host, Outcome};
 use super::{By, Fleet, Refusal};
 use crate::api::types;
 use crate::store::Write;
-use muster_protocol::orders::Settings;
 use std::ops::RangeInclusive;
 
 /// Intervals that can be set from here, in milliseconds: a second, as agents allow, to an hour. What is set is heard
@@ -31,18 +30,6 @@ impl Host {
         outcome.writes.push(Write::Host(self.row.clone()));
         outcome.host = true;
         true
-    }
-
-    /// What its agent is to be told behind a welcome, or behind another answer. It is told until it says hello again,
-    /// as it does when its interval changes: only then is it known that it has heard.
-    pub fn settings(&mut self, behind_welcome: bool) -> Option<Settings> {
-        if !behind_welcome && !self.settings_due {
-            return None;
-        }
-        let interval_ms = self.row.orders.interval_ms.unwrap_or(0);
-        // Before it can go quiet for so long.
-        self.liveness.allow(interval_ms);
-        Some(Settings { interval_ms })
     }
 }
 

@@ -1,15 +1,12 @@
 //! What agents are to recognise and reach the server by: who has been told, and what operators change of it.
 
-use super::{By, Fleet, HostCell, Refusal, locked};
+use super::{By, Fleet, Refusal, locked};
 use crate::access::keys::{Keys, NotRotated, Rotation};
 use crate::access::trust;
 use crate::api::types;
 use crate::store::{FleetRow, Store, StoreError, Write};
 use muster_dial::Address;
 use smol::lock::MutexGuardArc;
-
-/// A host that does not confirm what it was told is told again after this.
-const TOLD_AGAIN_MS: u64 = 10 * 60 * 1000;
 
 /// What agents are told, as it was stored; made, and with a backup key, if there is none; brought in line with the key
 /// that is there.
@@ -41,23 +38,6 @@ impl Fleet {
     /// What agents are told, as it is stored.
     pub fn trust(&self) -> FleetRow {
         locked(&self.state.trust).clone()
-    }
-
-    /// What this host is to be told now, if anything: until it has confirmed it, behind every welcome, and behind
-    /// other answers from time to time. An agent may be too old to understand it, and pays for every byte.
-    pub fn untold(&self, cell: &HostCell, behind_welcome: bool) -> Option<FleetRow> {
-        let now_ms = self.now().monotonic_ms;
-        let trust = locked(&self.state.trust);
-        let mut live = cell.live();
-        if live.row.orders.trust_revision >= trust.revision {
-            return None;
-        }
-        let (told, told_ms) = live.told_trust;
-        if !behind_welcome && told == trust.revision && now_ms.saturating_sub(told_ms) < TOLD_AGAIN_MS {
-            return None;
-        }
-        live.told_trust = (trust.revision, now_ms);
-        Some(trust.clone())
     }
 
     /// The server's keys, and which hosts do not know of the last change yet.

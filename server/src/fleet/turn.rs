@@ -7,15 +7,12 @@ use crate::store::{Store, StoreError};
 use muster_protocol::id::HostId;
 use smol::lock::{Mutex as AsyncMutex, MutexGuardArc};
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Messages of one host that are being read or wait for their turn. An agent has one out at a time; the others are
 /// those of connections that the network has lost and the server still holds.
 const PLACES: usize = 8;
-
-/// Between two reminders, in milliseconds.
-const REMIND_MS: u64 = 60_000;
 
 /// One host.
 #[derive(Debug)]
@@ -34,8 +31,6 @@ pub struct HostCell {
     adrift: AtomicBool,
     /// Places that are taken.
     places: AtomicUsize,
-    /// When the agent may be reminded again of what is wanted of it, by the monotonic clock.
-    remind_ms: AtomicU64,
 }
 
 impl HostCell {
@@ -49,7 +44,6 @@ impl HostCell {
             known_by: Mutex::default(),
             adrift: AtomicBool::new(false),
             places: AtomicUsize::new(0),
-            remind_ms: AtomicU64::new(0),
         }
     }
 
@@ -67,12 +61,6 @@ impl HostCell {
     pub fn place(&self) -> Option<Place<'_>> {
         let taken = |places: usize| (places < PLACES).then_some(places + 1);
         self.places.fetch_update(Ordering::AcqRel, Ordering::Acquire, taken).is_ok().then(|| Place(self))
-    }
-
-    /// Whether it is time to remind its agent of what is wanted of it, unasked. Says so once in a while.
-    pub fn is_reminder_due(&self, now_ms: u64) -> bool {
-        let due = |at| (now_ms >= at).then_some(now_ms + REMIND_MS);
-        self.remind_ms.fetch_update(Ordering::AcqRel, Ordering::Acquire, due).is_ok()
     }
 
     pub(super) async fn turn(self: &Arc<Self>) -> Turn {
