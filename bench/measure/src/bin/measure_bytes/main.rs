@@ -130,7 +130,9 @@ fn print(plan: Plan, figures: &[Figures]) {
         "{} unchanged containers, IPv4, TLS 1.3; {:?} at {FAST:?}, {:?} at {SLOW:?}, {} events each {EVENT:?}\n",
         plan.containers, plan.fast, plan.slow, plan.events
     );
-    println!("| way | interval | bytes a report | packets a report | MB a day | MB a month |\n|---|---|---|---|---|---|");
+    println!(
+        "| way | interval | bytes a report | packets a report | MB a day | MB a month |\n|---|---|---|---|---|---|"
+    );
     for of in figures {
         let row = |interval: Duration, bytes: f64, packets: &str, note: &str| {
             let a_second = bytes / interval.as_secs_f64() / 1e6;

@@ -3,7 +3,6 @@
 
 mod host;
 mod link;
-mod pinned;
 mod shapes;
 mod tally;
 
@@ -15,9 +14,11 @@ use muster_bench::figures::milliseconds;
 use muster_bench::machine::{self, Busy};
 use muster_bench::process::{CpuMeter, Memory};
 use muster_bench::watcher::{self, Seen};
-use muster_dial::{Address, Client, JoinString, Settings};
+use muster_dial::{Address, Client, JoinString, Settings, pinned};
 use muster_tests::place::Place;
 use muster_tests::process::{Process, Ran, clean, program};
+use rustls::ClientConfig;
+use rustls::client::Resumption;
 use serde_json::Value;
 use smol::lock::Semaphore;
 use std::error::Error;
@@ -77,7 +78,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let fleet = Arc::new(Fleet {
         tally: Tally::default(),
         shapes: shapes::shapes(options.containers),
-        tls: TlsConnector::from(pinned::config(string.pins.clone())?),
+        tls: TlsConnector::from(tls(&string)?),
         server: server.address,
         token: string.token.clone(),
         interval: options.interval,
@@ -106,6 +107,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("\nload before: {load}, after: {}\n{}", machine::load(), machine::describe());
     println!("{}", machine::said(&program("muster"), &["--version"]));
     Ok(())
+}
+
+/// As agents have it, for all hosts. Sessions are not resumed: each host would have its own.
+fn tls(string: &JoinString) -> Result<Arc<ClientConfig>, muster_dial::Failure> {
+    let mut config = ClientConfig::clone(&*pinned::tls(string.pins.clone(), 0)?);
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
 }
 
 fn options() -> Result<Option<Options>, lexopt::Error> {
