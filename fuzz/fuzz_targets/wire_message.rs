@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use muster_protocol::record::{Kind, Malformed, Reader, Record};
-use muster_protocol::{batch, container, event, hello, join, orders};
+use muster_protocol::{batch, container, event, hello, join, orders, vitals};
 
 /// Reads `$bytes` as `$type`, writes it, and reads that: the same value in the same bytes.
 macro_rules! again {
@@ -41,6 +41,10 @@ fn decode(record: Record<'_>) -> Result<(), Malformed> {
         Kind::Trusted => again!(orders::Trusted, record.payload),
         Kind::Renew => again!(orders::Renew, record.payload),
         Kind::Renewed => again!(orders::Renewed, record.payload),
+        Kind::Vitals => again!(vitals::Vitals, record.payload),
+        Kind::Usage => again!(vitals::Usage, record.payload),
+        Kind::Disk => again!(vitals::Disk<'_>, record.payload),
+        Kind::Pace => again!(vitals::Pace, record.payload),
         _ => {}
     }
     Ok(())

@@ -25,3 +25,4 @@ pub mod reporter;
 #[cfg(test)]
 mod seeded;
 pub mod spool;
+pub mod vitals;

@@ -122,6 +122,21 @@ pub const RUNS: usize = 4;
 /// an agent's queue.
 pub const RECENT: usize = QUEUED_EVENTS;
 
+/// Fields that can be measured of a host, with room to append.
+pub const HOST_FIELDS: usize = 24;
+
+/// Fields that can be measured of a container, with room to append.
+pub const CONTAINER_FIELDS: usize = 16;
+
+/// Fields that can be measured of a file system, with room to append.
+pub const DISK_FIELDS: usize = 8;
+
+/// File systems of one host whose use is reported: root, boot, and what is plugged in.
+pub const DISKS: usize = 8;
+
+/// The part of a message that vitals may take. What does not fit goes with the next one.
+pub const VITALS: usize = 3 * 1024;
+
 /// Bytes that a number takes at most: seven bits in each.
 const NUMBER: usize = 10;
 

@@ -57,11 +57,19 @@ pub enum Kind {
     Renew = 21,
     /// [`crate::orders::Renewed`]
     Renewed = 22,
+    /// [`crate::vitals::Vitals`]
+    Vitals = 23,
+    /// [`crate::vitals::Usage`]
+    Usage = 24,
+    /// [`crate::vitals::Disk`]
+    Disk = 25,
+    /// [`crate::vitals::Pace`]
+    Pace = 26,
 }
 
 impl Kind {
     /// All kinds that this version understands, in the order of their numbers.
-    pub const ALL: [Kind; 22] = [
+    pub const ALL: [Kind; 26] = [
         Kind::Join,
         Kind::Joined,
         Kind::Hello,
@@ -84,6 +92,10 @@ impl Kind {
         Kind::Trusted,
         Kind::Renew,
         Kind::Renewed,
+        Kind::Vitals,
+        Kind::Usage,
+        Kind::Disk,
+        Kind::Pace,
     ];
 
     /// The kind of this number, if this version knows it.

@@ -11,12 +11,19 @@ use muster_protocol::id::{EngineId, EventIdentity, HostId};
 use muster_protocol::join::{Join, Joined};
 use muster_protocol::orders::{Renew, Renewed, Settings, Trust, Trusted};
 use muster_protocol::record::{Kind, Reader, VERSION, Writer};
+use muster_protocol::vitals::{self, Disk, Measured, Pace, Usage, Vitals};
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn measured<const N: usize>(fields: &[(u8, u64)]) -> Measured<N> {
+    let mut measured = Measured::default();
+    fields.iter().for_each(|(field, value)| measured.push(*field, *value));
+    measured
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -155,6 +162,19 @@ fn every_kind_keeps_its_bytes() {
             Kind::Trusted => check(kind, &Trusted { revision: 3 }, golden),
             Kind::Renew => check(kind, &Renew { number: 1 }, golden),
             Kind::Renewed => check(kind, &Renewed { number: 1, hash: [0xcd; 32] }, golden),
+            Kind::Vitals => {
+                let host = measured(&[(0, 123_456), (2, 250), (4, 181_004), (8, vitals::signed(-5))]);
+                check(kind, &Vitals { at_ms: 61_000, wall_ms: 1_700_000_000_000, whole: true, host }, golden)
+            }
+            Kind::Usage => {
+                let values = measured(&[(0, 123), (1, 20_480), (7, 5)]);
+                check(kind, &Usage { id: [0xc2; 6], values }, golden)
+            }
+            Kind::Disk => {
+                let values = measured(&[(0, 29_000), (1, 12_345), (3, 10)]);
+                check(kind, &Disk { path: "/", values }, golden)
+            }
+            Kind::Pace => check(kind, &Pace { interval_ms: 15_000 }, golden),
             other => panic!("{other:?} has no sample here"),
         }
     }

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Static programs for boards: see usage below.
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
+. packaging/toolchain.sh
+
+targets=(aarch64-unknown-linux-musl armv7-unknown-linux-musleabihf arm-unknown-linux-musleabihf x86_64-unknown-linux-musl)
+
+usage() {
+    cat <<TEXT
+usage: ./dist.sh [--agent] [TARGET...]
+
+Builds muster and muster-agent, static and stripped, into dist/TARGET/ and prints their
+sizes. Without TARGET: all four. Needs Debian's Rust and Python's venv, and installs
+them when it runs as root; zig comes from PyPI.
+
+  --agent   the agent only
+
+TARGET: aarch64 (64-bit Pi OS), armv7 (32-bit, Pi 2 and later), arm (ARMv6: Pi 1 and
+Zero), x86_64; or the full name, such as armv7-unknown-linux-musleabihf.
+TEXT
+}
+
+# full NAME: the target that is meant.
+full() {
+    local target
+    for target in "${targets[@]}"; do
+        case $1 in "$target" | "${target%%-*}") printf '%s\n' "$target"; return 0 ;; esac
+    done
+    case $1 in armv6) printf '%s\n' arm-unknown-linux-musleabihf ;; *) return 1 ;; esac
+}
+
+wanted=() packages=(muster-agent muster)
+for argument in "$@"; do
+    case $argument in
+        --agent) packages=(muster-agent) ;;
+        -h | --help) usage; exit 0 ;;
+        -*) printf 'dist.sh: unknown option: %s\nTry ./dist.sh --help\n' "$argument" >&2; exit 2 ;;
+        *)
+            target=$(full "$argument") || {
+                printf 'dist.sh: no such target: %s (there are: %s)\n' "$argument" "${targets[*]}" >&2
+                exit 2
+            }
+            wanted+=("$target")
+            ;;
+    esac
+done
+[ ${#wanted[@]} -gt 0 ] || wanted=("${targets[@]}")
+
+build=${CARGO_TARGET_DIR:-target}/static
+mkdir -p "$build"
+static_toolchain "$build/toolchain"
+
+for target in "${wanted[@]}"; do
+    for package in "${packages[@]}"; do
+        printf 'building %s for %s\n' "$package" "$target"
+        # The agent says what went wrong before it ends itself; a fault in its program needs no words that every board
+        # would have to store.
+        STATIC_RUSTFLAGS=''
+        [ "$package" != muster-agent ] || STATIC_RUSTFLAGS='-Zunstable-options -Cpanic=immediate-abort'
+        static_build "$target" "$build/$package" --quiet --profile dist --locked -p "$package"
+        mkdir -p "dist/$target"
+        cp -f "$build/$package/$target/dist/$package" "dist/$target/$package"
+    done
+done
+
+printf '\n%-34s %-14s %12s\n' TARGET PROGRAM BYTES
+for target in "${wanted[@]}"; do
+    for package in "${packages[@]}"; do
+        printf '%-34s %-14s %12d\n' "$target" "$package" "$(stat -c %s "dist/$target/$package")"
+    done
+done
