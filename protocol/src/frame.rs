@@ -104,14 +104,15 @@ pub fn split(bytes: &[u8]) -> Result<Option<Frame<'_>>, Malformed> {
     Ok(None)
 }
 
-/// Whether an agent's message has to be answered: it has more in it than that the host is there, how its engine does
+/// Whether an agent's message has to be answered: it has more in it than that the host is there, how it and its engine do
 /// and that its containers are the same. What does not decode does.
 pub fn wants_answer(message: &[u8]) -> bool {
     let Ok(mut records) = Reader::message(message) else { return true };
     loop {
         match records.next_record() {
             Ok(Some(record)) => {
-                if !matches!(record.kind, Kind::Session | Kind::Batch | Kind::Engine | Kind::Digest) {
+                use Kind::{Batch, Digest, Disk, Engine, Session, Usage, Vitals};
+                if !matches!(record.kind, Session | Batch | Engine | Digest | Vitals | Disk | Usage) {
                     return true;
                 }
             }
