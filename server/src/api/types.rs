@@ -3,8 +3,10 @@
 //! Times are RFC 3339 in UTC, or null.
 
 mod keys;
+mod vitals;
 
 pub use keys::*;
+pub use vitals::*;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -74,6 +76,14 @@ pub struct Host {
     /// `valid`; `renewing`: its agent is to make a new one; `revoked`: it has to join again.
     #[serde(default)]
     pub credential: String,
+    /// What operators have set of the seconds between looks at its vitals; 0: never; null: what its agent was started
+    /// with.
+    #[serde(default)]
+    pub vitals_interval_set: Option<f64>,
+    /// How it does, as it was last heard; absent if it never said. That it changes is no change of the host: the stream
+    /// does not tell of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vitals: Option<HostVitals>,
 }
 
 /// A host's Docker engine.
@@ -147,6 +157,10 @@ pub struct Container {
     pub stale: bool,
     /// When the host last said so.
     pub as_of: Option<String>,
+    /// How it does, as it was last heard; absent if it does not run, or its host never said. That it changes is no change
+    /// of the container: the stream does not tell of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vitals: Option<ContainerVitals>,
 }
 
 /// A port of a container.
@@ -316,15 +330,24 @@ pub struct ChangeHost {
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<f64>)]
     pub interval: Option<Option<f64>>,
+    /// Seconds between looks at its vitals, 1 to 3600; 0: never; null: what its agent was started with.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>)]
+    pub vitals_interval: Option<Option<f64>>,
 }
 
 /// Changes all hosts that have some labels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeHosts {
     /// Seconds between their reports, 1 to 3600; null: what their agents were started with.
-    #[serde(deserialize_with = "Option::deserialize")]
-    pub interval: Option<f64>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>)]
+    pub interval: Option<Option<f64>>,
+    /// Seconds between looks at their vitals, 1 to 3600; 0: never; null: what their agents were started with.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>)]
+    pub vitals_interval: Option<Option<f64>>,
 }
 
 /// A field that was given, null or not, is something else than one that was left out.

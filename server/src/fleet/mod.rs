@@ -24,14 +24,18 @@ mod removed;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod metrics;
 mod trust;
 mod turn;
+mod vitals;
 mod wanted;
 mod wishes;
 
 pub use audit::{AuditSelect, By};
-pub use orders::{HostChange, INTERVALS_MS};
+pub use metrics::MetricSelect;
+pub use orders::{HostChange, INTERVALS_MS, NO_VITALS, Rhythm};
 pub use turn::{HostCell, Turn};
+pub use vitals::{ContainerSpan, HostSpan};
 pub use wanted::{ContainerSelect, EventSelect, Refusal};
 
 use crate::access::keys::Keys;
@@ -42,6 +46,7 @@ use crate::backup;
 use crate::store::committer::{Committer, Pending};
 use crate::store::{EventRow, FleetRow, Store, StoreError, Write};
 use crate::time::now_ms;
+use crate::vitals::{History, HistoryShape};
 use feed::Feed;
 use host::{Host, Now, Outcome};
 use hosts::Hosts;
@@ -50,7 +55,8 @@ use muster_protocol::hello::Stream;
 use muster_protocol::id::{EngineId, HostId};
 use muster_protocol::orders::Session;
 use sessions::Sessions;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
@@ -59,7 +65,7 @@ use std::time::Instant;
 pub struct Fleet {
     state: Arc<State>,
     committer: Committer,
-    history: History,
+    history: Events,
     /// Held while a host joins, or a token or a host's name changes: what is unique stays so.
     registry: Arc<smol::lock::Mutex<()>>,
     /// Who wants to join and waits for the registry: the first that has it joins all of them.
@@ -72,6 +78,12 @@ pub struct Fleet {
     denials: Mutex<audit::Denials>,
     /// When removed hosts were last looked through, by the monotonic clock.
     swept_ms: std::sync::atomic::AtomicU64,
+    /// What hosts were like.
+    vitals: Arc<History>,
+    /// Hosts of whose containers somebody watches the vitals, by when they were last asked for.
+    watched: Mutex<VecDeque<HostId>>,
+    /// Places for readers of metrics, who may be slow.
+    metering: Arc<smol::lock::Semaphore>,
 }
 
 /// Readings of many rows at a time: more would only take the processor from the agents.
@@ -95,11 +107,11 @@ struct State {
 
 /// The store, for reading events.
 #[derive(Clone)]
-struct History(Arc<dyn Store>);
+struct Events(Arc<dyn Store>);
 
-impl std::fmt::Debug for History {
+impl std::fmt::Debug for Events {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("History")
+        f.write_str("Events")
     }
 }
 
@@ -154,7 +166,7 @@ impl Fleet {
         Ok(Fleet {
             state,
             committer: Committer::start(store.clone(), recovered)?,
-            history: History(store),
+            history: Events(store),
             registry: Arc::default(),
             joining: Mutex::default(),
             started_with: address,
@@ -162,6 +174,9 @@ impl Fleet {
             scans: Arc::new(smol::lock::Semaphore::new(SCANS)),
             denials: Mutex::default(),
             swept_ms: Default::default(),
+            vitals: Arc::new(History::new(Path::new(""), HistoryShape { bytes: 0 })),
+            watched: Mutex::default(),
+            metering: Arc::new(smol::lock::Semaphore::new(metrics::READERS)),
         })
     }
 
@@ -193,7 +208,8 @@ impl Fleet {
 
     /// What is wrong with what is stored, in one line, if the server goes on without it.
     pub fn warning(&self) -> Option<String> {
-        self.history.0.warning()
+        let warnings = [self.history.0.warning(), self.vitals.warning()];
+        warnings.into_iter().flatten().reduce(|all, one| format!("{all}; {one}"))
     }
 
     /// Why the store will not work again by itself, if that is so.

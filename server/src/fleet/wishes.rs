@@ -6,6 +6,7 @@
 
 use super::{Fleet, HostCell, host::Host, locked};
 use muster_protocol::orders::Settings;
+use muster_protocol::vitals::Pace;
 
 /// Between two times that the same is said, in milliseconds.
 const AGAIN_MS: u64 = 60_000;
@@ -19,6 +20,8 @@ pub struct Wishes {
     pub settings: Option<Settings>,
     /// To make a new credential, under this number.
     pub renew: Option<u32>,
+    /// To look at vitals like this.
+    pub pace: Option<Pace>,
 }
 
 impl Fleet {
@@ -35,6 +38,7 @@ impl Fleet {
         if behind_welcome {
             // Even if nothing is set: the agent may have been told otherwise.
             wishes.settings = Some(live.set());
+            wishes.pace = Some(live.pace());
         }
         if let Some(settings) = wishes.settings {
             // Before it can go quiet for so long.
@@ -51,11 +55,17 @@ impl Host {
             trust: (self.row.orders.trust_revision < revision).then_some(revision),
             settings: self.settings_due.then(|| self.set()),
             renew: self.renewal(),
+            pace: self.pace_due.then(|| self.pace()),
         }
     }
 
     /// How its agent is to report.
     fn set(&self) -> Settings {
         Settings { interval_ms: self.row.orders.interval_ms.unwrap_or(0) }
+    }
+
+    /// How its agent is to look at vitals.
+    fn pace(&self) -> Pace {
+        Pace { interval_ms: self.row.orders.vitals_ms.unwrap_or(0) }
     }
 }

@@ -94,6 +94,14 @@ pub struct ContainerVitals {
     pub read: Option<u64>,
     /// Bytes written to block devices since its start.
     pub written: Option<u64>,
+    /// Bytes received a second, between the last two readings.
+    pub receiving: Option<u64>,
+    /// Bytes sent a second likewise.
+    pub sending: Option<u64>,
+    /// Bytes read from block devices a second likewise.
+    pub reading: Option<u64>,
+    /// Bytes written to block devices a second likewise.
+    pub writing: Option<u64>,
     /// Processes and threads.
     pub pids: Option<u64>,
     /// Seconds for which its processor limit held it back since its start.
