@@ -6,7 +6,7 @@ use crate::fleet::host::Host;
 use crate::time::format_ms;
 use crate::vitals::{Field, Sums};
 use muster_protocol::id::EngineId;
-use muster_protocol::mirror::vitals::{ContainerNow, DiskNow, prefix};
+use muster_protocol::mirror::vitals::{ContainerNow, DiskNow, HostNow, prefix};
 use muster_protocol::vitals::power;
 
 const KIB: u64 = 1024;
@@ -56,6 +56,21 @@ impl Vitals {
         self.heard.map(|heard| heard.wall_ms)
     }
 
+    /// By how much the host's clock was ahead of the server's then, in milliseconds.
+    pub(in crate::fleet) fn offset_ms(&self) -> i64 {
+        self.offset_ms
+    }
+
+    /// The host's, in the protocol's units.
+    pub(in crate::fleet) fn host_now(&self) -> HostNow {
+        self.picture.host()
+    }
+
+    /// Its file systems' likewise.
+    pub(in crate::fleet) fn disks_now(&self) -> impl Iterator<Item = (&str, DiskNow)> {
+        self.picture.disks()
+    }
+
     /// The host's; `None` if they were never heard of.
     pub(in crate::fleet) fn host(&self) -> Option<types::HostVitals> {
         let as_of = format_ms(self.as_of_ms()?);
@@ -83,7 +98,7 @@ impl Vitals {
     }
 
     /// What is known of one of the containers, whether it runs or not.
-    pub(super) fn now(&self, id: &EngineId) -> Option<ContainerNow> {
+    pub(in crate::fleet) fn now(&self, id: &EngineId) -> Option<ContainerNow> {
         if self.ambiguous.binary_search(&prefix(id)).is_ok() {
             return None;
         }
@@ -119,6 +134,11 @@ impl Vitals {
 }
 
 impl Host {
+    /// Its vitals, if it is heard of now and has any.
+    pub(in crate::fleet) fn fresh_vitals(&self) -> Option<&Vitals> {
+        Some(&self.vitals).filter(|vitals| self.is_active() && vitals.heard.is_some())
+    }
+
     /// How one of its containers does; `None` if it does not run, or that was never heard of.
     pub(in crate::fleet) fn container_vitals(&self, id: &EngineId, is_up: bool) -> Option<types::ContainerVitals> {
         if is_up { self.vitals.container(id) } else { None }
