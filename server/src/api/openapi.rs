@@ -2,9 +2,7 @@
 
 use super::types::Problem;
 use super::{ApiAnswer, Handled};
-use super::{
-    audit, backup, containers, events, healthz, hosts, join_tokens, keys, metrics, stream, tokens, vitals,
-};
+use super::{audit, backup, containers, events, healthz, hosts, join_tokens, keys, metrics, stream, tokens, vitals};
 use std::sync::OnceLock;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};

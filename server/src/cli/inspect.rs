@@ -96,7 +96,8 @@ mod tests {
             Some("down") => Err(Failure::new(Exit::Unreachable, "away")),
             _ => Err(Failure::new(Exit::NotFound, "not there")),
         };
-        let look_up = |names: &[&str]| look_up("inspect", &names.iter().map(|name| name.to_string()).collect::<Vec<_>>(), get);
+        let look_up =
+            |names: &[&str]| look_up("inspect", &names.iter().map(|name| name.to_string()).collect::<Vec<_>>(), get);
         let (found, failed) = look_up(&["a", "web", "b"]);
         assert_eq!(found.len(), 1);
         let lines = "inspect a: not there\nmuster: inspect b: not there";

@@ -95,7 +95,13 @@ fn terminal_height() -> Option<usize> {
     (size.ws_row > 0).then_some(usize::from(size.ws_row))
 }
 
-fn show(flags: &TopFlags, top: &Top, height: Option<usize>, is_screen: bool, out: &mut dyn Write) -> Result<(), Failure> {
+fn show(
+    flags: &TopFlags,
+    top: &Top,
+    height: Option<usize>,
+    is_screen: bool,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     if flags.format == Format::Json {
         top.hosts.iter().try_for_each(|host| json_line(out, &Line::Host(host)))?;
         return top.containers.iter().try_for_each(|container| json_line(out, &Line::Container(container)));

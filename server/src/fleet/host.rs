@@ -1,6 +1,7 @@
 //! One host: its row, its mirror and its liveness, and what changes of it mean for the store and for those who
 //! watch. No I/O; the caller commits and publishes.
 
+mod counts;
 mod outcome;
 mod view;
 
@@ -14,7 +15,6 @@ use crate::api::types;
 use crate::store::{ContainerRow, EventBody, EventRow, HostFacts, HostRow, StreamRow, Write};
 use crate::time::format_ms;
 use muster_protocol::batch::{Engine, EngineState};
-use muster_protocol::container::{State, Summary};
 use muster_protocol::hello::Stream;
 use muster_protocol::id::{EngineId, Fingerprint, HostId};
 use muster_protocol::mirror::story::Story;
@@ -371,40 +371,10 @@ impl Host {
         })
     }
 
-    /// Whether it has a container.
-    fn has(&self, id: &EngineId) -> bool {
-        self.mirror.get(id).is_some_and(Held::exists)
-    }
-
-    fn count(&mut self) {
-        let existing = self.mirror.held().filter(|(_, held)| held.exists());
-        self.vitals.know(existing.map(|(id, _)| *id));
-        let mut counts = types::ContainerCounts::default();
-        for (_, held) in self.mirror.held().filter(|(_, held)| held.exists()) {
-            let Some(container) = Summary::of(&held.body) else { continue };
-            let state = State::from_number(container.state);
-            if !has_started(&container) {
-                continue;
-            }
-            counts.total += 1;
-            if state.is_up() {
-                counts.running += 1;
-            } else {
-                counts.stopped += 1;
-            }
-        }
-        self.counts = counts;
-    }
-
     /// Its key.
     pub fn id(&self) -> HostId {
         self.row.id
     }
-}
-
-/// The seed's import rule: a container appears when it was started.
-fn has_started(container: &Summary<'_>) -> bool {
-    container.started_ms.is_some() || State::from_number(container.state) != State::Created
 }
 
 fn place_of(row: StreamRow) -> Place {

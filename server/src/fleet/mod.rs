@@ -10,11 +10,13 @@ mod credentials;
 mod describe;
 pub mod enlist;
 pub mod feed;
+mod health;
 pub mod host;
 mod hosts;
 pub mod lines;
 pub mod liveness;
 mod look;
+mod metrics;
 mod operate;
 #[cfg(test)]
 mod operator_tests;
@@ -24,7 +26,6 @@ mod removed;
 mod sessions;
 #[cfg(test)]
 mod tests;
-mod metrics;
 mod trust;
 mod turn;
 mod vitals;
@@ -35,6 +36,8 @@ pub use audit::{AuditSelect, By};
 pub use metrics::MetricSelect;
 pub use orders::{HostChange, INTERVALS_MS, NO_VITALS, Rhythm};
 pub use turn::{HostCell, Turn};
+#[cfg(test)]
+pub(crate) use vitals::tests as vitals_for_tests;
 pub use vitals::{ContainerSpan, HostSpan};
 pub use wanted::{ContainerSelect, EventSelect, Refusal};
 
@@ -42,7 +45,6 @@ use crate::access::keys::Keys;
 use crate::access::secret::Secret;
 use crate::access::tokens::{ApiTokens, JoinTokens};
 use crate::api::types::Change;
-use crate::backup;
 use crate::store::committer::{Committer, Pending};
 use crate::store::{EventRow, FleetRow, Store, StoreError, Write};
 use crate::time::now_ms;
@@ -199,37 +201,6 @@ impl Fleet {
     /// The one that makes changes durable.
     pub fn committer(&self) -> &Committer {
         &self.committer
-    }
-
-    /// What keeps the store from working now, if anything.
-    pub fn problem(&self) -> Option<String> {
-        self.committer.problem().map(|error| error.message)
-    }
-
-    /// What is wrong with what is stored, in one line, if the server goes on without it.
-    pub fn warning(&self) -> Option<String> {
-        let warnings = [self.history.0.warning(), self.vitals.warning()];
-        warnings.into_iter().flatten().reduce(|all, one| format!("{all}; {one}"))
-    }
-
-    /// Why the store will not work again by itself, if that is so.
-    pub fn lost(&self) -> Option<String> {
-        self.history.0.lost().map(|error| error.message)
-    }
-
-    /// Begins a backup: its bytes, as they are made. That it was noted need not be stored before: a store that cannot
-    /// be written can be saved all the same.
-    pub async fn backup(&self, by: &By, with_history: bool) -> Result<async_channel::Receiver<Vec<u8>>, Refusal> {
-        let store = self.history.0.clone();
-        let details = [("history", with_history.to_string())];
-        drop(self.committer.commit(vec![by.audit("server.backup", "server", details)], |_| {}));
-        smol::unblock(move || backup::give(store, with_history)).await.map_err(Refusal::Store)
-    }
-
-    /// Deletes events that are too old or too many. To be called each hour.
-    pub async fn tidy(&self) {
-        let store = self.history.0.clone();
-        smol::unblock(move || store.tidy(now_ms())).await;
     }
 
     /// A host by its key.

@@ -85,7 +85,7 @@ mod tests {
     fn a_block_is_frozen() {
         let bytes = encode(1_700_000_040_000, &[row(1, 150), row(2, 7)]).expect("bytes");
         let hex: String = bytes[12..].iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "4080e5cf8b01000002".to_owned() + "010101010101010101019601" + "0202020202020202010107");
+        assert_eq!(hex, "4004e6cf8b01000002".to_owned() + "010101010101010101019601" + "0202020202020202010107");
         assert_eq!(bytes[..4], [24, 0, 0, 0]);
         assert_eq!(read(&bytes), Some(vec![row(1, 150), row(2, 7)]));
     }
@@ -98,6 +98,6 @@ mod tests {
             changed[at] ^= 0x10;
             assert_eq!(read(&changed), None, "byte {at}");
         }
-        assert_eq!(read(&vec![0; 100]), None, "what was never written");
+        assert_eq!(read(&[0; 100]), None, "what was never written");
     }
 }

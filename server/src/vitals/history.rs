@@ -132,7 +132,8 @@ impl History {
             self.note_written(opened, false);
             return;
         }
-        let cleared = [self.shape.minutes(), self.shape.hours()].map(|shape| series::clear(&self.directory, shape.name));
+        let cleared =
+            [self.shape.minutes(), self.shape.hours()].map(|shape| series::clear(&self.directory, shape.name));
         if let Some(error) = cleared.into_iter().find_map(Result::err) {
             log::warn!("cannot delete the history of vitals in {}: {error}", self.directory.display());
         }

@@ -71,7 +71,7 @@ impl Field {
         }
     }
 
-    fn from_stored(self, value: u64) -> i64 {
+    fn read_stored(self, value: u64) -> i64 {
         match self {
             Field::Temperature | Field::ClockOffset => to_signed(value),
             _ => i64::try_from(value).unwrap_or(i64::MAX),
@@ -105,7 +105,7 @@ impl Row {
     fn values(&self) -> impl Iterator<Item = (Field, i64)> + '_ {
         self.values.iter().filter_map(|(number, value)| {
             let field = *Field::ALL.get(usize::from(number))?;
-            Some((field, field.from_stored(value)))
+            Some((field, field.read_stored(value)))
         })
     }
 }

@@ -122,7 +122,8 @@ impl Series {
     pub(super) fn last(&self, wanted: impl Fn(i64) -> bool) -> Vec<(PathBuf, Vec<Place>)> {
         let mut found = VecDeque::new();
         for file in self.files.iter().rev() {
-            let places: Vec<Place> = file.places.iter().rev().copied().take_while(|place| wanted(place.at_ms)).collect();
+            let places: Vec<Place> =
+                file.places.iter().rev().copied().take_while(|place| wanted(place.at_ms)).collect();
             let all = places.len() == file.places.len();
             found.push_front((file.path.clone(), places.into_iter().rev().collect()));
             if !all {
@@ -190,8 +191,10 @@ mod tests {
     }
 
     fn names(dir: &TestDir) -> Vec<String> {
-        let mut names: Vec<String> =
-            fs::read_dir(dir.path()).expect("a directory").map(|e| e.expect("one").file_name().into_string().expect("text")).collect();
+        let mut names: Vec<String> = fs::read_dir(dir.path())
+            .expect("a directory")
+            .map(|e| e.expect("one").file_name().into_string().expect("text"))
+            .collect();
         names.sort_unstable();
         names
     }
@@ -230,7 +233,10 @@ mod tests {
         let mut series = Series::open(dir.path(), shape).expect("empty");
         for at in 0..500 {
             series.append(at, &rows(at)).expect("appended");
-            let on_disk: u64 = fs::read_dir(dir.path()).expect("a directory").map(|e| e.expect("one").metadata().expect("its size").len()).sum();
+            let on_disk: u64 = fs::read_dir(dir.path())
+                .expect("a directory")
+                .map(|e| e.expect("one").metadata().expect("its size").len())
+                .sum();
             assert!(on_disk <= 2000 && on_disk == series.bytes());
         }
         let kept = times(&series);
@@ -283,7 +289,9 @@ mod tests {
     #[test]
     fn other_files_are_left_alone() {
         let dir = TestDir::new();
-        for other in ["minutes-1.vitals", "minutes-00000001.vitals.new", "hours-00000001.vitals", "minutes--0000001.vitals"] {
+        for other in
+            ["minutes-1.vitals", "minutes-00000001.vitals.new", "hours-00000001.vitals", "minutes--0000001.vitals"]
+        {
             fs::write(dir.path().join(other), b"x").expect("written");
         }
         let mut series = Series::open(dir.path(), Shape { kept: 0, bytes: 0, ..SHAPE }).expect("empty");

@@ -16,11 +16,6 @@ impl Host {
         !self.listed || self.liveness.state() != HostState::Active || self.row.engine.state != EngineState::Ok as u8
     }
 
-    /// How many containers it has.
-    pub fn counts(&self) -> &types::ContainerCounts {
-        &self.counts
-    }
-
     /// As the API shows it.
     pub fn view(&self) -> types::Host {
         let row = &self.row;

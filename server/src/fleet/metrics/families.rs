@@ -85,19 +85,27 @@ pub(super) const HOSTS: &[OfHost] = &[
         ];
         give(&labels, 1.0);
     }),
-    gauge("muster_host_engine_up", "Whether the host's engine answers, as far as its agent was heard lately.", |it, give| {
-        give(&[], flag(it.host.is_active() && it.host.row.engine.state == EngineState::Ok as u8));
-    }),
+    gauge(
+        "muster_host_engine_up",
+        "Whether the host's engine answers, as far as its agent was heard lately.",
+        |it, give| {
+            give(&[], flag(it.host.is_active() && it.host.row.engine.state == EngineState::Ok as u8));
+        },
+    ),
     gauge("muster_host_last_seen_timestamp_seconds", "When the host's agent was last heard.", |it, give| {
         if let Some(ms) = it.host.row.last_seen_ms {
             give(&[], ms as f64 / 1000.0);
         }
     }),
-    gauge("muster_host_containers", "Containers of the host that have ever started, by whether they run.", |it, give| {
-        let counts = it.host.counts();
-        give(&[("state", "running")], f64::from(counts.running));
-        give(&[("state", "stopped")], f64::from(counts.stopped));
-    }),
+    gauge(
+        "muster_host_containers",
+        "Containers of the host that have ever started, by whether they run.",
+        |it, give| {
+            let counts = it.host.counts();
+            give(&[("state", "running")], f64::from(counts.running));
+            give(&[("state", "stopped")], f64::from(counts.stopped));
+        },
+    ),
     counter("muster_host_events_dropped_total", "Events that the host's agent had to drop.", |it, give| {
         give(&[], number(it.host.row.events_dropped));
     }),
@@ -106,9 +114,13 @@ pub(super) const HOSTS: &[OfHost] = &[
             give(&[], ms as f64 / 1000.0);
         }
     }),
-    counter("muster_host_cpu_seconds_total", "Processor time that the host spent not idle, all processors together.", |it, give| {
-        of_now(it, give, |now| now.cpu_ms.map(seconds));
-    }),
+    counter(
+        "muster_host_cpu_seconds_total",
+        "Processor time that the host spent not idle, all processors together.",
+        |it, give| {
+            of_now(it, give, |now| now.cpu_ms.map(seconds));
+        },
+    ),
     gauge("muster_host_cpus", "Processors of the host.", |it, give| {
         of_now(it, give, |now| now.cpus.map(number));
     }),
@@ -118,9 +130,13 @@ pub(super) const HOSTS: &[OfHost] = &[
     gauge("muster_host_memory_size_bytes", "Memory of the host.", |it, give| {
         of_now(it, give, |now| now.memory_total.map(bytes));
     }),
-    gauge("muster_host_memory_available_bytes", "Memory of the host that programs can have without swapping.", |it, give| {
-        of_now(it, give, |now| now.memory_available.map(bytes));
-    }),
+    gauge(
+        "muster_host_memory_available_bytes",
+        "Memory of the host that programs can have without swapping.",
+        |it, give| {
+            of_now(it, give, |now| now.memory_available.map(bytes));
+        },
+    ),
     gauge("muster_host_swap_size_bytes", "Swap of the host.", |it, give| {
         of_now(it, give, |now| now.swap_total.map(bytes));
     }),
@@ -160,9 +176,13 @@ pub(super) const HOSTS: &[OfHost] = &[
     gauge("muster_host_filesystem_inodes_used_ratio", "Inodes in use on a file system of the host.", |it, give| {
         of_disks(it, give, |disk| disk.inodes_used.map(|percent| number(percent) / 100.0));
     }),
-    gauge("muster_host_filesystem_worn_ratio", "How much of a file system's flash is worn, as the device says.", |it, give| {
-        of_disks(it, give, |disk| disk.worn.map(|percent| number(percent) / 100.0));
-    }),
+    gauge(
+        "muster_host_filesystem_worn_ratio",
+        "How much of a file system's flash is worn, as the device says.",
+        |it, give| {
+            of_disks(it, give, |disk| disk.worn.map(|percent| number(percent) / 100.0));
+        },
+    ),
 ];
 
 /// A family with samples of each container.
@@ -177,11 +197,19 @@ pub(super) struct SeenContainer<'c> {
     pub now: Option<ContainerNow>,
 }
 
-const fn container_gauge(name: &'static str, help: &'static str, read: fn(&SeenContainer<'_>, &mut Give<'_>)) -> OfContainer {
+const fn container_gauge(
+    name: &'static str,
+    help: &'static str,
+    read: fn(&SeenContainer<'_>, &mut Give<'_>),
+) -> OfContainer {
     OfContainer { family: Family { name, kind: Kind::Gauge, help }, read }
 }
 
-const fn container_counter(name: &'static str, help: &'static str, read: fn(&SeenContainer<'_>, &mut Give<'_>)) -> OfContainer {
+const fn container_counter(
+    name: &'static str,
+    help: &'static str,
+    read: fn(&SeenContainer<'_>, &mut Give<'_>),
+) -> OfContainer {
     OfContainer { family: Family { name, kind: Kind::Counter, help }, read }
 }
 
@@ -199,41 +227,75 @@ pub(super) const CONTAINERS: &[OfContainer] = &[
     container_gauge("muster_container_running", "Whether the container runs, as it was last known.", |it, give| {
         give(&[], flag(State::from_number(it.it.state).is_up()));
     }),
-    container_gauge("muster_container_healthy", "Whether the container's health check succeeds, if it has one.", |it, give| {
-        match Health::from_number(it.it.health) {
+    container_gauge(
+        "muster_container_healthy",
+        "Whether the container's health check succeeds, if it has one.",
+        |it, give| match Health::from_number(it.it.health) {
             Health::None => {}
             health => give(&[], flag(health == Health::Healthy)),
-        }
-    }),
-    container_counter("muster_container_restarts_total", "How often its restart policy started the container again.", |it, give| {
-        give(&[], f64::from(it.it.restart_count));
-    }),
-    container_counter("muster_container_cpu_seconds_total", "Processor time of the container since its start.", |it, give| {
-        of_container(it, give, |now| now.cpu_ms.map(seconds));
-    }),
+        },
+    ),
+    container_counter(
+        "muster_container_restarts_total",
+        "How often its restart policy started the container again.",
+        |it, give| {
+            give(&[], f64::from(it.it.restart_count));
+        },
+    ),
+    container_counter(
+        "muster_container_cpu_seconds_total",
+        "Processor time of the container since its start.",
+        |it, give| {
+            of_container(it, give, |now| now.cpu_ms.map(seconds));
+        },
+    ),
     container_counter(
         "muster_container_cpu_throttled_seconds_total",
         "Time for which its processor limit held the container back.",
         |it, give| of_container(it, give, |now| now.throttled_ms.map(seconds)),
     ),
-    container_gauge("muster_container_memory_usage_bytes", "Memory of the container without what is only cached.", |it, give| {
-        of_container(it, give, |now| now.memory.map(bytes));
-    }),
-    container_gauge("muster_container_memory_limit_bytes", "What the container may use at most, if it has a limit.", |it, give| {
-        of_container(it, give, |now| now.memory_limit.filter(|kib| *kib > 0).map(bytes));
-    }),
-    container_counter("muster_container_network_receive_bytes_total", "Received by the container since its start.", |it, give| {
-        of_container(it, give, |now| now.received.map(bytes));
-    }),
-    container_counter("muster_container_network_transmit_bytes_total", "Sent by the container since its start.", |it, give| {
-        of_container(it, give, |now| now.sent.map(bytes));
-    }),
-    container_counter("muster_container_block_read_bytes_total", "Read from block devices since the container's start.", |it, give| {
-        of_container(it, give, |now| now.read.map(bytes));
-    }),
-    container_counter("muster_container_block_written_bytes_total", "Written to block devices since the container's start.", |it, give| {
-        of_container(it, give, |now| now.written.map(bytes));
-    }),
+    container_gauge(
+        "muster_container_memory_usage_bytes",
+        "Memory of the container without what is only cached.",
+        |it, give| {
+            of_container(it, give, |now| now.memory.map(bytes));
+        },
+    ),
+    container_gauge(
+        "muster_container_memory_limit_bytes",
+        "What the container may use at most, if it has a limit.",
+        |it, give| {
+            of_container(it, give, |now| now.memory_limit.filter(|kib| *kib > 0).map(bytes));
+        },
+    ),
+    container_counter(
+        "muster_container_network_receive_bytes_total",
+        "Received by the container since its start.",
+        |it, give| {
+            of_container(it, give, |now| now.received.map(bytes));
+        },
+    ),
+    container_counter(
+        "muster_container_network_transmit_bytes_total",
+        "Sent by the container since its start.",
+        |it, give| {
+            of_container(it, give, |now| now.sent.map(bytes));
+        },
+    ),
+    container_counter(
+        "muster_container_block_read_bytes_total",
+        "Read from block devices since the container's start.",
+        |it, give| {
+            of_container(it, give, |now| now.read.map(bytes));
+        },
+    ),
+    container_counter(
+        "muster_container_block_written_bytes_total",
+        "Written to block devices since the container's start.",
+        |it, give| {
+            of_container(it, give, |now| now.written.map(bytes));
+        },
+    ),
     container_gauge("muster_container_pids", "Processes and threads of the container.", |it, give| {
         of_container(it, give, |now| now.pids.map(number));
     }),

@@ -148,7 +148,7 @@ impl Server {
         );
         pieces.family(
             (
-                "muster_vitals_history_lost_minutes_total",
+                "muster_vitals_history_lost_total",
                 Kind::Counter,
                 "Minutes that could not be added to the history of hosts' vitals.",
             ),
@@ -171,7 +171,8 @@ impl State {
         let mut cells = self.cells();
         cells.retain(|cell| {
             let live = cell.live();
-            !live.is_removed() && (wanted.hosts.is_empty() || is_among(&wanted.hosts, &live.row.name, &cell.id.to_string()))
+            !live.is_removed()
+                && (wanted.hosts.is_empty() || is_among(&wanted.hosts, &live.row.name, &cell.id.to_string()))
         });
         cells.sort_by_cached_key(|cell| (cell.live().row.name.clone(), cell.id));
         for of_host in HOSTS {

@@ -2,8 +2,8 @@
 
 use crate::api::types;
 use crate::fleet::host::Host;
-use crate::fleet::{Fleet, HostCell, State};
-use crate::fleet::Refusal;
+use crate::fleet::liveness::HostState;
+use crate::fleet::{Fleet, HostCell, Refusal, State};
 use muster_protocol::id::EngineId;
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -42,9 +42,11 @@ impl State {
         for (at, cell) in cells.iter().enumerate() {
             let live = cell.live();
             hosts.push(host(&live));
+            // What a host that is away said last is not so any more.
+            let vitals = live.fresh_vitals();
             for (id, _) in live.running() {
                 running += 1;
-                let cpu = live.vitals.now(&id).and_then(|now| now.cpu);
+                let cpu = vitals.and_then(|vitals| vitals.now(&id)?.cpu);
                 found.push((Reverse(cpu), at, id));
             }
             drop(live);
@@ -64,17 +66,29 @@ impl State {
         hosts.truncate(limit);
         let mut containers: Vec<_> =
             found.iter().filter_map(|(_, at, id)| container(&cells.get(*at)?.live(), id)).collect();
-        let cpu = |it: &types::TopContainer| it.vitals.as_ref().and_then(|vitals| vitals.cpu_percent).unwrap_or(-1.0);
         containers.sort_by(|a, b| {
-            cpu(b).total_cmp(&cpu(a)).then_with(|| (&a.host, &a.name, &a.id).cmp(&(&b.host, &b.name, &b.id)))
+            let names = || (&a.host, &a.name, &a.id).cmp(&(&b.host, &b.name, &b.id));
+            container_use(b).total_cmp(&container_use(a)).then_with(names)
         });
         types::Top { hosts, containers, running }
     }
 }
 
 fn busiest_first(hosts: &mut [types::TopHost]) {
-    let cpu = |it: &types::TopHost| it.vitals.as_ref().and_then(|vitals| vitals.cpu_percent).unwrap_or(-1.0);
-    hosts.sort_by(|a, b| cpu(b).total_cmp(&cpu(a)).then_with(|| (&a.name, &a.id).cmp(&(&b.name, &b.id))));
+    hosts.sort_by(|a, b| host_use(b).total_cmp(&host_use(a)).then_with(|| (&a.name, &a.id).cmp(&(&b.name, &b.id))));
+}
+
+/// What is not known comes last, and what was so before the host went away.
+const NOTHING: f64 = -1.0;
+
+fn host_use(it: &types::TopHost) -> f64 {
+    let vitals = it.vitals.as_ref().filter(|_| it.state == HostState::Active.word());
+    vitals.and_then(|vitals| vitals.cpu_percent).unwrap_or(NOTHING)
+}
+
+fn container_use(it: &types::TopContainer) -> f64 {
+    let vitals = it.vitals.as_ref().filter(|_| !it.stale);
+    vitals.and_then(|vitals| vitals.cpu_percent).unwrap_or(NOTHING)
 }
 
 fn host(host: &Host) -> types::TopHost {

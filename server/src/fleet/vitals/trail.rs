@@ -119,7 +119,8 @@ impl Host {
 }
 
 fn step(at_ms: i64, kept: &[&Kept]) -> types::ContainerPoint {
-    let last = |get: fn(&Kept) -> Option<u64>| kept.iter().rev().find_map(|it| get(it)).map(|kib| kib.saturating_mul(1024));
+    let last =
+        |get: fn(&Kept) -> Option<u64>| kept.iter().rev().find_map(|it| get(it)).map(|kib| kib.saturating_mul(1024));
     let cpus: Vec<f64> = kept.iter().filter_map(|it| it.cpu).map(|thousandths| f64::from(thousandths) / 10.0).collect();
     let mean = (!cpus.is_empty()).then(|| cpus.iter().sum::<f64>() / cpus.len() as f64);
     types::ContainerPoint {

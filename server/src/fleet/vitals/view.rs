@@ -81,7 +81,11 @@ impl Vitals {
         Some(types::HostVitals {
             as_of,
             // Thousandths of one processor.
-            cpu_percent: host.cpu.zip(host.cpus).and_then(|(cpu, cpus)| percent(cpu, cpus.saturating_mul(1000))).map(|it| it.min(100.0)),
+            cpu_percent: host
+                .cpu
+                .zip(host.cpus)
+                .and_then(|(cpu, cpus)| percent(cpu, cpus.saturating_mul(1000)))
+                .map(|it| it.min(100.0)),
             cpu_seconds: host.cpu_ms.map(|ms| decimal(ms, 1000)),
             cpus: host.cpus,
             load: host.load.map(|hundredths| decimal(hundredths, 100)),
