@@ -13,4 +13,5 @@ pub mod join;
 pub mod run;
 pub mod spool;
 pub mod uplink;
+pub mod vitals;
 pub mod watch;

@@ -40,6 +40,8 @@ pub struct RunSettings {
     pub docker_socket: PathBuf,
     /// Between reports.
     pub interval: Duration,
+    /// Between looks at how the host and its containers do; `None` for never, whatever the server says.
+    pub vitals_interval: Option<Duration>,
     /// How messages travel.
     pub uplink: Wanted,
     /// For a host that has not joined yet.
@@ -105,6 +107,7 @@ fn report(
     let highest = identity::load_epoch(&settings.state_dir);
     let engine = Engine::new(&settings.docker_socket);
     let hub = Hub::new(engine, Reporter::new_in(room, run, highest), settings.interval);
+    let hub = hub.with_vitals(settings.vitals_interval);
     let host = identity.host.unwrap_or_default();
     let spool = Keeper::open(&settings.state_dir, host, settings.spool, &mut hub.reporter.borrow_mut());
     let spool = spool.map(Mutex::new);

@@ -24,6 +24,9 @@ the first of them counts:
   --state-dir DIR     MUSTER_STATE_DIR    what the agent keeps (/var/lib/muster-agent); not in the file
   --docker-host URL   DOCKER_HOST         the engine's socket (unix:///var/run/docker.sock)
   --interval TIME     MUSTER_INTERVAL     between reports (5s), from 1s to 24h
+  --vitals-interval TIME  MUSTER_VITALS_INTERVAL
+                                          between looks at processors, memory and so on, which go along with
+                                          reports (15s), from 1s to 24h, or off
   --join STRING       MUSTER_JOIN         for `run`: how to join if this host has not yet;
                                           else the file STATE_DIR/join is looked at
   --name NAME         MUSTER_NAME         what to call this host (its hostname)
@@ -50,6 +53,7 @@ pub(crate) enum Setting {
     StateDir,
     DockerHost,
     Interval,
+    VitalsInterval,
     Join,
     Name,
     Uplink,
@@ -59,10 +63,11 @@ pub(crate) enum Setting {
 }
 
 impl Setting {
-    pub(crate) const ALL: [Setting; 9] = [
+    pub(crate) const ALL: [Setting; 10] = [
         Setting::StateDir,
         Setting::DockerHost,
         Setting::Interval,
+        Setting::VitalsInterval,
         Setting::Join,
         Setting::Name,
         Setting::Uplink,
@@ -77,6 +82,7 @@ impl Setting {
             Setting::StateDir => "state-dir",
             Setting::DockerHost => "docker-host",
             Setting::Interval => "interval",
+            Setting::VitalsInterval => "vitals-interval",
             Setting::Join => "join",
             Setting::Name => "name",
             Setting::Uplink => "uplink",
@@ -91,6 +97,7 @@ impl Setting {
             Setting::StateDir => "MUSTER_STATE_DIR",
             Setting::DockerHost => "DOCKER_HOST",
             Setting::Interval => "MUSTER_INTERVAL",
+            Setting::VitalsInterval => "MUSTER_VITALS_INTERVAL",
             Setting::Join => "MUSTER_JOIN",
             Setting::Name => "MUSTER_NAME",
             Setting::Uplink => "MUSTER_UPLINK",

@@ -28,6 +28,7 @@ const FILE_LIMIT: usize = 16 * 1024;
 const STATE_DIR: &str = "/var/lib/muster-agent";
 const DOCKER_HOST: &str = "unix:///var/run/docker.sock";
 const INTERVAL: Duration = Duration::from_secs(5);
+const VITALS_INTERVAL: Duration = Duration::from_secs(15);
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest text that stands for a board.
@@ -62,6 +63,8 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// Between two reports.
     pub interval: Duration,
+    /// Between two looks at how the host and its containers do; `None` for never.
+    pub vitals_interval: Option<Duration>,
     /// What to join by, if this host has not yet.
     pub join: Option<JoinString>,
     /// What to call this host, if not by its hostname.
@@ -88,6 +91,7 @@ impl Options {
             command,
             state_dir: PathBuf::from(STATE_DIR),
             interval: INTERVAL,
+            vitals_interval: Some(VITALS_INTERVAL),
             join: None,
             name: None,
             uplink: Wanted::Auto,
@@ -135,6 +139,15 @@ impl Options {
                 self.interval = parse_interval(text).ok_or_else(|| {
                     bad(&format!("'{}' is no interval that can be used", one_line(text, SHOWN)), forms)
                 })?;
+            }
+            Setting::VitalsInterval => {
+                let forms = "write seconds, minutes or hours, from 1s to 24h, or off: 15s, 2m, off";
+                self.vitals_interval = match text {
+                    "off" | "0" => None,
+                    time => Some(parse_interval(time).ok_or_else(|| {
+                        bad(&format!("'{}' is no interval that can be used", one_line(time, SHOWN)), forms)
+                    })?),
+                };
             }
             Setting::Join => {
                 let why = |error| bad(&format!("this is no join string: {error}"), join::GET_STRING);
@@ -218,6 +231,7 @@ impl Options {
             state_dir: self.state_dir.clone(),
             docker_socket,
             interval: self.interval,
+            vitals_interval: self.vitals_interval,
             uplink: self.uplink,
             join,
             name: self.name.clone(),

@@ -217,3 +217,16 @@ fn a_spool_has_a_size_within_limits_and_is_off_unless_asked_for() {
         assert!(in_dir(&dir, &["run", "--spool", text], &[]).is_err(), "{text}");
     }
 }
+
+#[test]
+fn vitals_have_an_interval_of_their_own_or_none() {
+    let dir = TestDir::new();
+    let of = |arguments: &[&str]| in_dir(&dir, arguments, &[]).map(|options| options.vitals_interval);
+    assert_eq!(of(&["run"]), Ok(Some(Duration::from_secs(15))));
+    assert_eq!(of(&["run", "--vitals-interval=2m"]), Ok(Some(Duration::from_secs(120))));
+    assert_eq!((of(&["run", "--vitals-interval=off"]), of(&["run", "--vitals-interval", "0"])), (Ok(None), Ok(None)));
+    let wrong = of(&["run", "--vitals-interval=never"]).unwrap_err().to_string();
+    assert!(wrong.starts_with("--vitals-interval: 'never' is no interval that can be used"), "{wrong}");
+    conf(&dir, "vitals-interval = off\n");
+    assert_eq!(of(&["run"]), Ok(None));
+}

@@ -22,4 +22,4 @@ pub mod split;
 pub mod timestamp;
 
 #[cfg(test)]
-mod seeded;
+pub(crate) mod seeded;

@@ -24,8 +24,8 @@ pub enum Step {
 }
 
 impl Step {
-    /// Whether a value is to be said: it is `now`, and `said` was said so many milliseconds ago.
-    pub fn is_due(self, said: u64, now: u64, passed_ms: u64) -> bool {
+    /// Whether a value is to be said: it is `now`, and the receiver takes it for `said`.
+    pub fn is_due(self, said: u64, now: u64) -> bool {
         match self {
             Step::Grown(least) => now.checked_sub(said).is_none_or(|grown| grown >= least),
             Step::Moved { least, thousandths } => {
@@ -34,7 +34,7 @@ impl Step {
             }
             Step::MovedSigned(least) => to_signed(now).abs_diff(to_signed(said)) >= least,
             Step::Changed => now != said,
-            Step::Passing(least) => now.abs_diff(said.saturating_add(passed_ms / 1000)) >= least,
+            Step::Passing(least) => now.abs_diff(said) >= least,
         }
     }
 }
@@ -102,34 +102,34 @@ mod tests {
     #[test]
     fn what_grows_is_said_after_a_step_or_when_it_began_anew() {
         let step = Step::Grown(75);
-        assert!(!step.is_due(100, 174, 0) && step.is_due(100, 175, 0));
-        assert!(step.is_due(100, 99, 0), "it was restarted");
-        assert!(!step.is_due(u64::MAX, u64::MAX, 0) && step.is_due(0, u64::MAX, 0));
+        assert!(!step.is_due(100, 174) && step.is_due(100, 175));
+        assert!(step.is_due(100, 99), "it was restarted");
+        assert!(!step.is_due(u64::MAX, u64::MAX) && step.is_due(0, u64::MAX));
     }
 
     #[test]
     fn what_moves_is_said_after_the_larger_of_both_steps() {
         let step = Step::Moved { least: 1024, thousandths: 20 };
-        assert!(!step.is_due(0, 1023, 0) && step.is_due(0, 1024, 0));
-        assert!(!step.is_due(1_000_000, 1_019_999, 0) && step.is_due(1_000_000, 1_020_000, 0));
-        assert!(step.is_due(1_000_000, 980_000, 0));
-        assert!(step.is_due(u64::MAX, 0, 0) && !step.is_due(u64::MAX, u64::MAX - 9999, 0));
-        assert!(!Step::Moved { least: 0, thousandths: 0 }.is_due(5, 5, 0), "no step is none");
+        assert!(!step.is_due(0, 1023) && step.is_due(0, 1024));
+        assert!(!step.is_due(1_000_000, 1_019_999) && step.is_due(1_000_000, 1_020_000));
+        assert!(step.is_due(1_000_000, 980_000));
+        assert!(step.is_due(u64::MAX, 0) && !step.is_due(u64::MAX, u64::MAX - 9999));
+        assert!(!Step::Moved { least: 0, thousandths: 0 }.is_due(5, 5), "no step is none");
     }
 
     #[test]
     fn below_zero_and_above_it_are_close_to_each_other() {
         let step = Step::MovedSigned(20);
-        assert!(!step.is_due(signed(-9), signed(10), 0));
-        assert!(step.is_due(signed(-10), signed(10), 0));
-        assert!(step.is_due(signed(i64::MIN), signed(i64::MAX), 0));
+        assert!(!step.is_due(signed(-9), signed(10)));
+        assert!(step.is_due(signed(-10), signed(10)));
+        assert!(step.is_due(signed(i64::MIN), signed(i64::MAX)));
     }
 
     #[test]
     fn seconds_pass_without_being_said() {
         let step = Step::Passing(3);
-        assert!(!step.is_due(100, 160, 60_999) && !step.is_due(100, 102, 0));
-        assert!(step.is_due(100, 103, 0) && step.is_due(100, 100, 3000), "it slept, or was started anew");
+        assert!(!step.is_due(100, 102) && !step.is_due(102, 100));
+        assert!(step.is_due(100, 103) && step.is_due(100, 97), "it slept, or was started anew");
     }
 
     #[test]
