@@ -10,7 +10,7 @@ pub use outcome::{Now, Outcome};
 use super::boards::{self, Boards, Verdict};
 use super::liveness::{HostState, Liveness};
 use super::vitals::Vitals;
-use super::wishes::Wishes;
+use super::wishes::{PACE_TIMES, Wishes};
 use crate::api::types;
 use crate::store::{ContainerRow, EventBody, EventRow, HostFacts, HostRow, StreamRow, Write};
 use crate::time::format_ms;
@@ -49,8 +49,8 @@ pub struct Host {
     import_stored: bool,
     /// Operators have set something that its agent may not have heard of.
     pub(super) settings_due: bool,
-    /// Its agent may not have heard how often it is to look at vitals.
-    pub(super) pace_due: bool,
+    /// How often its agent is still to be told how often to look at vitals.
+    pub(super) pace_due: u8,
     /// Which boards speak for it.
     boards: Boards,
     /// How it and its containers do.
@@ -76,7 +76,7 @@ impl Host {
             listed: false,
             conflict_ms: now.monotonic_ms,
             settings_due: false,
-            pace_due: false,
+            pace_due: 0,
             boards: Boards::default(),
             vitals: Vitals::default(),
             differing: 0,
@@ -99,7 +99,7 @@ impl Host {
         self.vitals = vitals;
         self.count();
         // Telling twice does no harm.
-        (self.settings_due, self.pace_due) = (true, true);
+        (self.settings_due, self.pace_due) = (true, PACE_TIMES);
     }
 
     /// The host was heard, and nothing of it can be stored now: only its silence is over.
@@ -214,7 +214,7 @@ impl Host {
     pub fn greet(&mut self, interval_ms: u32, facts: HostFacts, new: bool, now: Now, outcome: &mut Outcome) {
         self.liveness.announce(interval_ms);
         // The welcome tells what is set.
-        (self.settings_due, self.pace_due) = (false, false);
+        (self.settings_due, self.pace_due) = (false, 0);
         let before = if new { self.row.events_dropped } else { self.row.dropped_before };
         if self.row.interval_ms != interval_ms || self.row.facts != facts || self.row.dropped_before != before {
             self.row.interval_ms = interval_ms;

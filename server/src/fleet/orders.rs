@@ -1,6 +1,7 @@
 //! What operators set of hosts: their names, how often they report, and how often they look at vitals.
 
 use super::host::{Host, Outcome};
+use super::wishes::PACE_TIMES;
 use super::{By, Fleet, Refusal};
 use crate::api::types;
 use crate::store::Write;
@@ -63,7 +64,9 @@ impl Host {
             return false;
         }
         self.settings_due |= interval_ms != orders.interval_ms;
-        self.pace_due |= vitals_ms != orders.vitals_ms;
+        if vitals_ms != orders.vitals_ms {
+            self.pace_due = PACE_TIMES;
+        }
         (orders.interval_ms, orders.vitals_ms) = (interval_ms, vitals_ms);
         outcome.writes.push(Write::Host(self.row.clone()));
         outcome.host = true;

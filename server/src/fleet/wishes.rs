@@ -11,6 +11,9 @@ use muster_protocol::vitals::Pace;
 /// Between two times that the same is said, in milliseconds.
 const AGAIN_MS: u64 = 60_000;
 
+/// How often an agent looks at vitals is nothing that it confirms: it is said so many times, and with every welcome.
+pub(super) const PACE_TIMES: u8 = 5;
+
 /// What is wanted of an agent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wishes {
@@ -38,7 +41,10 @@ impl Fleet {
         if behind_welcome {
             // Even if nothing is set: the agent may have been told otherwise.
             wishes.settings = Some(live.set());
-            wishes.pace = Some(live.pace());
+            // An agent goes back to its own unless a welcome says otherwise.
+            wishes.pace = live.row.orders.vitals_ms.map(|_| live.pace());
+        } else if wishes.pace.is_some() {
+            live.pace_due -= 1;
         }
         if let Some(settings) = wishes.settings {
             // Before it can go quiet for so long.
@@ -55,7 +61,7 @@ impl Host {
             trust: (self.row.orders.trust_revision < revision).then_some(revision),
             settings: self.settings_due.then(|| self.set()),
             renew: self.renewal(),
-            pace: self.pace_due.then(|| self.pace()),
+            pace: (self.pace_due > 0).then(|| self.pace()),
         }
     }
 
