@@ -300,7 +300,8 @@ async fn answer(fleet: Arc<Fleet>, mut request: Request) -> Response {
     }
     let bearer = request.bearer().map(str::to_owned);
     // Prometheus has nothing else everywhere. Browsers repeat such a password by themselves, for whatever page asks.
-    let basic = || request.basic_password().filter(|_| request.path == api::METRICS && request.method == Method::GET);
+    let reads_metrics = request.path == api::METRICS && [Method::GET, Method::HEAD].contains(&request.method);
+    let basic = || request.basic_password().filter(|_| reads_metrics);
     let who = bearer.or_else(basic).and_then(|token| {
         let by = By::holder(fleet.authenticate(&token)?, request.peer.ip());
         Some((by, number(&hash(token.as_bytes()))))

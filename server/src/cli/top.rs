@@ -112,7 +112,7 @@ fn show(
     }
     // To the upper left corner; each line and the rest of the screen are emptied behind what is new.
     let lines: Vec<String> = text.lines().map(|line| format!("{line}\x1b[K")).collect();
-    Ok(write!(out, "\x1b[H{}\x1b[J", lines.join("\r\n"))?)
+    Ok(write!(out, "\x1b[H{}\x1b[J", lines.join("\n"))?)
 }
 
 /// Hosts, an empty line, containers: at most so many lines, of which hosts have a third.

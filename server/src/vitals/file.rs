@@ -26,7 +26,7 @@ pub(super) struct BlockFile {
     pub places: Vec<Place>,
     /// Its size as far as it is good, in bytes.
     pub bytes: u64,
-    /// Something else than blocks stands behind them and could not be cut off: nothing may be appended.
+    /// Something else than blocks stands behind them: nothing may be appended before it is cut off.
     pub is_torn: bool,
 }
 
@@ -75,7 +75,9 @@ impl BlockFile {
 
     /// Appends a block. If that fails, the file is as before, or [torn](BlockFile::is_torn).
     pub(super) fn append(&mut self, at_ms: i64, block: &[u8]) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&self.path)?;
+        // One that somebody has taken away is not made anew with nothing where its blocks were.
+        let is_new = self.places.is_empty();
+        let mut file = OpenOptions::new().write(true).create(is_new).truncate(is_new).mode(0o600).open(&self.path)?;
         let written = file.seek(SeekFrom::Start(self.bytes)).and_then(|_| file.write_all(block));
         if let Err(error) = written {
             self.is_torn = file.set_len(self.bytes).is_err();

@@ -146,6 +146,10 @@ impl History {
         }
         let mut open = self.state();
         let written = self.opened(&mut open).and_then(|open| open.record(at_ms, rows));
+        if written.is_err() {
+            // What is on the disk is looked at anew.
+            *open = None;
+        }
         self.note_written(written, true);
     }
 
@@ -209,11 +213,15 @@ impl History {
     pub fn read(&self, host: HostId, since_ms: i64, until_ms: i64, step_ms: i64) -> BTreeMap<i64, Sums> {
         let step_ms = step_ms.max(MINUTE_MS);
         let mut steps: BTreeMap<i64, Sums> = BTreeMap::new();
-        let places = match &*self.state() {
-            None => return steps,
-            Some(open) => open.places(since_ms, until_ms.saturating_sub(1), step_ms >= HOUR_MS),
-        };
+        if !self.is_on() {
+            return steps;
+        }
         let (mut damaged, mut trouble) = (0, None);
+        let places = match self.opened(&mut self.state()) {
+            Ok(open) => open.places(since_ms, until_ms.saturating_sub(1), step_ms >= HOUR_MS),
+            // As will be said when the next minute cannot be kept.
+            Err(_) => return steps,
+        };
         for (path, places) in &places {
             let taken = file::read(path, places, &mut |at_ms, rows| {
                 for row in rows.iter().filter(|row| row.host == host) {
@@ -226,7 +234,10 @@ impl History {
                     damaged += count;
                     trouble = Some(format!("{damaged} blocks of {} are damaged and left out", path.display()));
                 }
-                Err(error) => trouble = Some(format!("cannot read {}: {error}; look after its disk", path.display())),
+                Err(error) => {
+                    let line = format!("cannot read {}: {error}; look after its disk", path.display());
+                    trouble = Some(line.replace(['\n', '\r'], " "));
+                }
             }
         }
         self.trouble().reading = trouble;

@@ -97,6 +97,24 @@ fn what_cannot_be_kept_is_lost_and_said_and_then_it_goes_on() {
 }
 
 #[test]
+fn a_full_disk_keeps_nobody_from_reading() {
+    let dir = TestDir::new();
+    let history = history(&dir);
+    for minute in 0..3 {
+        history.record(BEGIN + minute * MINUTE_MS, &[row(1, minute)]);
+    }
+    let newest = dir.path().join(DIRECTORY).join("minutes-00000002.vitals");
+    std::os::unix::fs::symlink("/dev/full", &newest).expect("a link");
+    let history = self::history(&dir);
+    history.record(BEGIN + 3 * MINUTE_MS, &[row(1, 3)]);
+    assert!(history.warning().is_some_and(|warning| warning.contains("free some space")), "{:?}", history.warning());
+    assert_eq!((read(&history, MINUTE_MS).len(), history.lost()), (3, 1));
+    fs::remove_file(&newest).expect("removed");
+    history.record(BEGIN + 4 * MINUTE_MS, &[row(1, 4)]);
+    assert_eq!((read(&history, MINUTE_MS).len(), history.warning()), (4, None));
+}
+
+#[test]
 fn without_room_there_is_no_history_and_what_there_was_goes() {
     let dir = TestDir::new();
     history(&dir).record(BEGIN, &[row(1, 1)]);

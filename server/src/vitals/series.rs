@@ -63,14 +63,18 @@ impl Series {
         };
         if let Some(newest) = self.files.back_mut()
             && (!self.is_mended || newest.is_torn)
+            && newest.mend().is_err()
         {
-            newest.mend()?;
+            // It is left as it is, and another one begun.
+            newest.is_torn = true;
         }
         self.is_mended = true;
         self.shrink(block.len() as u64)?;
         let Shape { in_file, bytes, .. } = self.shape;
         let is_full = |file: &BlockFile| {
-            file.places.len() >= in_file || file.bytes + block.len() as u64 > (bytes / PARTS).max(block.len() as u64)
+            file.is_torn
+                || file.places.len() >= in_file
+                || file.bytes + block.len() as u64 > (bytes / PARTS).max(block.len() as u64)
         };
         if self.files.back().is_none_or(is_full) {
             let next = self.files.back().map_or(1, |newest| newest.number.saturating_add(1));
@@ -284,6 +288,25 @@ mod tests {
         let places = series.places(0, 2).remove(0).1;
         let damaged = super::super::file::read(&path, &places, &mut |at_ms, _| seen.push(at_ms)).expect("it is read");
         assert_eq!((damaged, seen), (1, vec![1, 2]));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_left_and_another_one_begun() {
+        let dir = TestDir::new();
+        let path = dir.path().join("minutes-00000007.vitals");
+        std::os::unix::fs::symlink("/dev/full", &path).expect("a link");
+        let mut series = Series::open(dir.path(), SHAPE).expect("opened");
+        let full = series.append(1, &rows(1)).expect_err("there is no room");
+        assert_eq!(full.kind(), ErrorKind::StorageFull);
+        series.append(2, &rows(2)).expect("in another one");
+        assert_eq!(times(&Series::open(dir.path(), SHAPE).expect("opened")), [2]);
+        // One that is taken away.
+        fs::remove_file(dir.path().join("minutes-00000008.vitals")).expect("removed");
+        assert!(series.append(3, &rows(3)).is_err());
+        fs::remove_file(&path).expect("removed");
+        let mut series = Series::open(dir.path(), SHAPE).expect("opened");
+        series.append(4, &rows(4)).expect("appended");
+        assert_eq!(times(&series), [4]);
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Host {
         let of = Of { id: host_id, name: &self.row.name };
         let as_of = self.row.listed_ms.or(self.row.last_seen_ms).unwrap_or(self.row.joined_ms);
         let mut container = describe::container(of, &held.body, self.is_stale(), as_of)?;
-        let is_up = Summary::of(&held.body).is_some_and(|it| State::from_number(it.state).is_up());
+        let is_up = State::WORDS.iter().any(|(state, word)| state.is_up() && *word == container.state);
         container.vitals = self.container_vitals(id, is_up);
         Some(container)
     }
