@@ -72,6 +72,8 @@ pub struct Options {
     pub spool: usize,
     /// What to be logged.
     pub log: LevelFilter,
+    /// For [`Command::Doctor`]: what is wrong with the file. What stands in it from there on does not count.
+    pub trouble: Option<Trouble>,
     fingerprint: Option<String>,
     /// Judged only when it is needed: joining needs no engine, whatever a shell's environment says.
     docker_host: (String, Origin),
@@ -93,6 +95,7 @@ impl Options {
             uplink: Wanted::Auto,
             spool: 0,
             log: LevelFilter::Info,
+            trouble: None,
             fingerprint: None,
             docker_host: (DOCKER_HOST.to_string(), Origin::Default),
         };
@@ -110,8 +113,15 @@ impl Options {
         for (setting, value, origin) in place {
             options.set(setting, &value, origin)?;
         }
-        let below = read_file(&options.state_dir.join(FILE))?;
-        for (setting, value, origin) in below.into_iter().chain(above) {
+        let below = read_file(&options.state_dir.join(FILE));
+        let below =
+            below.and_then(|lines| lines.into_iter().try_for_each(|(name, text, at)| options.set(name, &text, at)));
+        match (below, &options.command) {
+            // Who looks for what is wrong wants to hear of the rest, too.
+            (Err(trouble), Command::Doctor { .. }) => options.trouble = Some(trouble),
+            (below, _) => below?,
+        }
+        for (setting, value, origin) in above {
             options.set(setting, &value, origin)?;
         }
         Ok(options)

@@ -74,6 +74,8 @@ fn commands_and_their_flags() {
     assert_eq!(of(&["--name", "x", "run"]), Ok(Command::Run));
     assert_eq!(of(&["status"]), Ok(Command::Status { json: false }));
     assert_eq!(of(&["status", "--format=json"]), Ok(Command::Status { json: true }));
+    assert_eq!(of(&["doctor"]), Ok(Command::Doctor { json: false }));
+    assert_eq!(of(&["--json", "doctor"]), Ok(Command::Doctor { json: true }));
     for help in [&["help"][..], &["--help"], &["join", "-h"], &["help", "join"]] {
         assert_eq!(read(help, &[("MUSTER_INTERVAL", "bad")]).map(|options| options.command), Ok(Command::Help));
     }
@@ -101,6 +103,11 @@ fn wrong_command_lines_are_told_in_one_line_without_the_token() {
         (&["join", "-", "--run=x"], "no value"),
         (&["status", "--join", STRING], "for `run`"),
         (&["run", "--format", "json"], "for `status`"),
+        (&["join", "-", "--json"], "for `status` and `doctor`"),
+        (&["doctor", "--join", STRING], "for `run`"),
+        (&["doctor", "--run"], "for `join`"),
+        (&["doctor", "me"], "too many"),
+        (&["status", "--json=x"], "no value"),
         (&["status", "--format", "yaml"], "known are table and json"),
         (&["run", "--join", no_pin], "--join"),
     ] {
@@ -162,6 +169,18 @@ fn the_file_is_held_to_its_form_and_size() {
         let line = trouble.to_string();
         assert_eq!(trouble.exit, Exit::Usage, "{line}");
         assert!(line.contains(part) && !line.contains("hush"), "{line}");
+    }
+}
+
+#[test]
+fn a_file_that_is_wrong_keeps_nobody_from_looking_what_is_wrong() {
+    let dir = TestDir::new();
+    for (text, part) in [("intervall = 5s\n", "/agent.conf:1"), ("name = a\nlog = loud\n", "/agent.conf:2")] {
+        conf(&dir, text);
+        let options = in_dir(&dir, &["doctor"], &[("DOCKER_HOST", "unix:///x")]).unwrap();
+        assert!(options.trouble.as_ref().unwrap().what.ends_with(part), "{:?}", options.trouble);
+        assert_eq!(options.docker_socket().unwrap(), Path::new("/x"), "what stands above the file counts");
+        assert!(in_dir(&dir, &["run"], &[]).is_err() && in_dir(&dir, &["doctor", "--interval", "x"], &[]).is_err());
     }
 }
 

@@ -78,7 +78,7 @@ impl ServerState {
         }
     }
 
-    fn exit(self) -> Exit {
+    pub(super) fn exit(self) -> Exit {
         match self {
             ServerState::Reachable => Exit::Ok,
             ServerState::Unreachable => Exit::Unreachable,
@@ -114,22 +114,30 @@ pub fn look(identity: Option<Identity>, state_dir: PathBuf, docker_socket: PathB
 
 /// Asks at each address in turn, until one answers. If none does, the most telling failure counts.
 fn ask_server(identity: &Identity) -> Option<ServerView> {
-    let credential = identity.credential.hex();
     let mut best: Option<ServerView> = None;
     for address in identity.all_addresses() {
-        let mut body = Vec::new();
-        let settings = identity.settings(address.clone());
-        let settings = Settings { connect_timeout: CONNECT, overall_timeout: OVERALL, ..settings };
-        let answer = Client::new(settings).and_then(|client| client.get(STATUS, &credential, &mut body, ANSWER));
-        let view = match answer {
-            Ok(status) => return Some(answered(address, status.0, &body)),
-            Err(failure) => unanswered(address, &failure),
-        };
+        let view = ask_at(identity, address, CONNECT, OVERALL);
+        if !matches!(view.state, ServerState::Unreachable | ServerState::PinMismatch) {
+            return Some(view);
+        }
         if best.as_ref().is_none_or(|best| best.state != view.state && view.state == ServerState::PinMismatch) {
             best = Some(view);
         }
     }
     best
+}
+
+/// Asks at one address, within these times.
+pub(super) fn ask_at(identity: &Identity, address: &Address, connect: Duration, overall: Duration) -> ServerView {
+    let mut body = Vec::new();
+    let settings = identity.settings(address.clone());
+    let settings = Settings { connect_timeout: connect, overall_timeout: overall, ..settings };
+    let credential = identity.credential.hex();
+    let answer = Client::new(settings).and_then(|client| client.get(STATUS, &credential, &mut body, ANSWER));
+    match answer {
+        Ok(status) => answered(address, status.0, &body),
+        Err(failure) => unanswered(address, &failure),
+    }
 }
 
 fn answered(address: &Address, status: u16, body: &[u8]) -> ServerView {
