@@ -19,8 +19,8 @@ pub fn parse(text: &str) -> Option<i64> {
 pub fn year(ms: i64) -> i64 {
     const DAYS_IN_400_YEARS: i64 = 146_097;
     let days = ms.div_euclid(86_400_000);
-    // Near enough that one step is left at most.
-    let near = 1970 + days * 400 / DAYS_IN_400_YEARS;
+    // Off by a year at most.
+    let near = 1970 + (days * 400).div_euclid(DAYS_IN_400_YEARS);
     match near {
         _ if days < days_since_1970(near, 1, 1) => near - 1,
         _ if days >= days_since_1970(near + 1, 1, 1) => near + 1,

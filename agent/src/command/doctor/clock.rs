@@ -5,7 +5,7 @@ use crate::docker::timestamp;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A clock that is off by no more than this is right: a request on a slow link takes as long.
-const TOLERATED_MS: i64 = 10_000;
+const TOLERATED_MS: u64 = 10_000;
 /// A clock before this year was never set.
 const FIRST_YEAR: i64 = 2024;
 /// Nor was one after this.
@@ -32,7 +32,7 @@ pub(super) fn judge(here: i64, there: Option<i64>) -> Finding {
         };
     };
     let off = here.saturating_sub(there);
-    if off.abs() <= TOLERATED_MS {
+    if off.unsigned_abs() <= TOLERATED_MS {
         return match sane(year) {
             true => Finding::okay(Check::Clock, "it agrees with the server's"),
             false => Finding::warning(Check::Clock, format!("it says {year}, and so does the server's"), SET_IT),

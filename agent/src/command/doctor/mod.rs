@@ -21,7 +21,7 @@ pub use finding::{Check, Finding, State};
 use serde_json::{Value, json};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -110,14 +110,9 @@ fn beside(groups: Vec<Group>, limit: Duration) -> Vec<Finding> {
     }
     drop(say);
     let mut findings = Vec::new();
-    loop {
-        match heard.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok((number, found)) => {
-                findings.extend(found);
-                open[number] = &[];
-            }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-        }
+    while let Ok((number, found)) = heard.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        findings.extend(found);
+        open[number] = &[];
     }
     let unanswered = open.into_iter().flatten().map(|check| {
         let what = format!("there was no answer within {} seconds", limit.as_secs());
