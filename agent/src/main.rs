@@ -39,7 +39,7 @@ fn obey(options: Options) -> Result<ExitCode, Trouble> {
 fn join(options: &Options, string: &JoinSource, then_run: bool) -> Result<ExitCode, Trouble> {
     if then_run {
         // Before anything is done that would have to be done again.
-        options.docker_socket()?;
+        options.docker_socket(Path::new(ROOT))?;
     }
     let string = match string {
         JoinSource::Given(string) => string.clone(),
@@ -61,7 +61,7 @@ fn join(options: &Options, string: &JoinSource, then_run: bool) -> Result<ExitCo
 }
 
 fn show_status(options: &Options, json: bool) -> Result<ExitCode, Trouble> {
-    let docker_socket = options.docker_socket()?;
+    let docker_socket = options.docker_socket(Path::new(ROOT))?;
     let identity = Identity::load(&options.state_dir)?;
     let status = status::look(identity, options.state_dir.clone(), docker_socket, options.interval);
     say(&if json { format!("{}\n", status.to_json()) } else { status.to_string() });

@@ -1,5 +1,6 @@
 //! `muster-agent doctor` before servers that say what a test wants: each line, and what scripts get.
 
+#[allow(dead_code, reason = "face.rs uses the rest")]
 mod server;
 
 use serde_json::Value;

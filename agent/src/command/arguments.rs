@@ -23,7 +23,8 @@ Tells a Muster server what the containers of this host do.
 Settings, as flag, in the environment, or as a line `name = value` of STATE_DIR/agent.conf;
 the first of them counts:
   --state-dir DIR     MUSTER_STATE_DIR    what the agent keeps (/var/lib/muster-agent); not in the file
-  --docker-host URL   DOCKER_HOST         the engine's socket (unix:///var/run/docker.sock)
+  --docker-host URL   DOCKER_HOST         where the engine listens: unix:///path or tcp://HOST:PORT (the socket that
+                                          is found: of Docker, of a rootless Docker, of Podman)
   --interval TIME     MUSTER_INTERVAL     between reports (5s), from 1s to 24h
   --join STRING       MUSTER_JOIN         for `run`: how to join if this host has not yet;
                                           else the file STATE_DIR/join is looked at

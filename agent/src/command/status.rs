@@ -1,6 +1,7 @@
 //! How things are: whether this host has joined, whether its server answers, whether its engine does.
 
 use crate::command::exit::{Exit, Trouble};
+use crate::docker::address::EngineAddress;
 use crate::docker::engine::Engine;
 use crate::docker::error::EngineError;
 use crate::join::identity::Identity;
@@ -29,8 +30,8 @@ pub struct Status {
     pub server: Option<ServerView>,
     /// What its engine says: its version, or why not.
     pub engine: Result<String, EngineError>,
-    /// Where the engine's socket is.
-    pub docker_socket: PathBuf,
+    /// Where the engine listens.
+    pub docker_socket: EngineAddress,
     /// Where the identity is.
     pub state_dir: PathBuf,
     /// Between two reports.
@@ -105,9 +106,14 @@ impl ServerState {
 }
 
 /// Asks both, and waits for neither longer than some seconds.
-pub fn look(identity: Option<Identity>, state_dir: PathBuf, docker_socket: PathBuf, interval: Duration) -> Status {
+pub fn look(
+    identity: Option<Identity>,
+    state_dir: PathBuf,
+    docker_socket: EngineAddress,
+    interval: Duration,
+) -> Status {
     let server = identity.as_ref().filter(|identity| identity.host.is_some()).and_then(ask_server);
-    let engine = async_io::block_on(async { Engine::new(&docker_socket).negotiate().await });
+    let engine = async_io::block_on(async { Engine::new(docker_socket.clone()).negotiate().await });
     let engine = engine.map(|version| version.version);
     Status { identity, server, engine, docker_socket, state_dir, interval }
 }
@@ -203,7 +209,7 @@ impl Status {
             "engine": {
                 "state": engine,
                 "version": version,
-                "socket": self.docker_socket.to_string_lossy(),
+                "socket": self.docker_socket.to_string(),
                 "detail": detail,
             },
             "state_dir": self.state_dir.to_string_lossy(),
@@ -235,7 +241,7 @@ impl fmt::Display for Status {
             },
         }
         match &self.engine {
-            Ok(version) => line("engine", &format!("{version} at {}", self.docker_socket.display()))?,
+            Ok(version) => line("engine", &format!("{version} at {}", self.docker_socket))?,
             Err(error) => line("engine", error)?,
         }
         line("state dir", &self.state_dir.display())?;
@@ -316,7 +322,7 @@ mod tests {
 
     #[test]
     fn the_first_thing_that_is_not_well_is_the_exit_code() {
-        let absent = Err(EngineError::Absent { path: "/x".into(), refused: false });
+        let absent = Err(EngineError::Absent { at: "/x".into(), refused: false });
         for (state, exit) in [
             (ServerState::Unreachable, Exit::Unreachable),
             (ServerState::Refused, Exit::Refused),

@@ -1,5 +1,4 @@
 //! A server on loopback that says what a test wants it to, and an agent to be asked.
-#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use muster_dial::{Pin, pinned::ALPN};
 use muster_protocol::id::HostId;

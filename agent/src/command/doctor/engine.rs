@@ -4,6 +4,7 @@ use super::accounts::Accounts;
 use super::finding::{Check, Finding};
 use super::storage;
 use crate::command::exit::{Exit, Trouble, one_line};
+use crate::docker::address::EngineAddress;
 use crate::docker::container::parse_list_element;
 use crate::docker::engine::{Element, Engine, EngineError, Version};
 use crate::docker::request::ApiVersion;
@@ -23,27 +24,31 @@ const ROOT_USER: u32 = 0;
 const PROXY: &str = "let the proxy before the engine pass them: docs/engines.md has the list";
 
 /// Socket, engine, calls, and the disk where the engine keeps its data.
-pub(super) fn look(socket: &Result<PathBuf, Trouble>, root: &Path, state_dir: &Path) -> Vec<Finding> {
-    let path = match socket {
-        Ok(path) => path,
+pub(super) fn look(socket: &Result<EngineAddress, Trouble>, root: &Path, state_dir: &Path) -> Vec<Finding> {
+    let address = match socket {
+        Ok(address) => address,
         Err(trouble) => {
             let skipped = |check| Finding::skipped(check, "there is no socket to ask at");
             let rest = [Check::Engine, Check::Calls].map(skipped);
             return [Finding::of_trouble(Check::Socket, trouble)].into_iter().chain(rest).collect();
         }
     };
-    let engine = Engine::new(path);
+    let engine = Engine::new(address.clone());
+    let mut pinged = Ok(());
     let answer = async_io::block_on(async {
         // First alone, to tell apart which of both calls is refused.
-        engine.ping().await?;
+        pinged = match engine.ping().await {
+            Err(error) if !error.is_forbidden() => return Err(error),
+            pinged => pinged,
+        };
         engine.negotiate().await
     });
     let user = User::of(state_dir, Accounts::below(root));
-    let mut findings = vec![of_socket(path, answer.as_ref().err(), &user)];
+    let mut findings = vec![of_socket(address, answer.as_ref().err(), &user)];
     match answer {
         Ok(version) => {
             findings.push(of_engine(&version));
-            let (calls, data_root) = async_io::block_on(ask_everything(&engine, &version));
+            let (calls, data_root) = async_io::block_on(ask_everything(&engine, pinged, &version));
             findings.push(of_calls(&calls));
             let data_root = data_root.map_or_else(|| PathBuf::from("/var/lib/docker"), PathBuf::from);
             // From within a container, or behind a proxy, it may be another machine's path.
@@ -59,7 +64,7 @@ pub(super) fn look(socket: &Result<PathBuf, Trouble>, root: &Path, state_dir: &P
                 EngineError::Refused { status, .. } => Finding::failure(
                     Check::Engine,
                     Exit::Unavailable,
-                    format!("GET /_ping is refused ({status})"),
+                    format!("GET /_ping and GET /version are refused ({status})"),
                     PROXY,
                 ),
                 error => Finding::of_line(Check::Engine, Exit::Unavailable, &error.to_string()),
@@ -108,9 +113,9 @@ impl User {
         }
     }
 
-    fn advice(&self, path: &Path) -> String {
+    fn advice(&self, address: &EngineAddress) -> String {
         let user = self.accounts.user(self.uid);
-        let metadata = fs::metadata(path).ok();
+        let metadata = address.path().and_then(|path| fs::metadata(path).ok());
         let group = metadata.as_ref().filter(|socket| socket.permissions().mode() & 0o020 != 0 && socket.gid() != 0);
         match group
             .map(|socket| self.accounts.group(socket.gid()).map_or_else(|| socket.gid().to_string(), str::to_owned))
@@ -124,26 +129,25 @@ impl User {
     }
 }
 
-fn of_socket(path: &Path, error: Option<&EngineError>, user: &User) -> Finding {
+fn of_socket(address: &EngineAddress, error: Option<&EngineError>, user: &User) -> Finding {
     let failure = |what: String, advice: &str| Finding::failure(Check::Socket, Exit::Unavailable, what, advice);
-    let shown = path.display();
     match error {
         Some(EngineError::Absent { refused: false, .. }) => failure(
-            format!("{shown} does not exist"),
+            format!("{address} does not exist"),
             "start Docker or Podman's socket (systemctl start docker, systemctl start podman.socket), or set DOCKER_HOST",
         ),
         Some(EngineError::Absent { refused: true, .. }) => {
-            failure(format!("nobody listens at {shown}"), "start the engine: systemctl start docker")
+            failure(format!("nobody listens at {address}"), "start the engine: systemctl start docker")
         }
         Some(EngineError::Denied { .. }) => {
-            failure(format!("{} may not use {shown}", user.accounts.user(user.uid)), &user.advice(path))
+            failure(format!("{} may not use {address}", user.accounts.user(user.uid)), &user.advice(address))
         }
-        _ => match fs::metadata(path) {
-            Ok(metadata) if metadata.file_type().is_socket() && user.is_other && !user.may_use(&metadata) => {
+        _ => match address.path().map(fs::metadata) {
+            Some(Ok(metadata)) if metadata.file_type().is_socket() && user.is_other && !user.may_use(&metadata) => {
                 let name = user.accounts.user(user.uid);
-                failure(format!("the agent's user {name} may not use {shown}"), &user.advice(path))
+                failure(format!("the agent's user {name} may not use {address}"), &user.advice(address))
             }
-            _ => Finding::okay(Check::Socket, shown.to_string()),
+            _ => Finding::okay(Check::Socket, address.to_string()),
         },
     }
 }
@@ -158,7 +162,11 @@ struct Called {
 }
 
 /// Asks for everything that the agent does. Also gives the directory of the engine's data, if it says.
-async fn ask_everything(engine: &Engine, version: &Version) -> (Vec<Called>, Option<String>) {
+async fn ask_everything(
+    engine: &Engine,
+    pinged: Result<(), EngineError>,
+    version: &Version,
+) -> (Vec<Called>, Option<String>) {
     let mut calls = Vec::new();
     let mut note = |call, is_needed, outcome: Option<Result<(), EngineError>>| {
         let outcome = match outcome {
@@ -171,6 +179,7 @@ async fn ask_everything(engine: &Engine, version: &Version) -> (Vec<Called>, Opt
         calls.push(Called { call, is_needed, outcome });
     };
     let soon = || Patience::Until(Instant::now() + CALL);
+    note("GET /_ping", false, Some(pinged));
     if version.version.is_empty() {
         note("GET /version", false, Some(Err(EngineError::Refused { status: 403, message: String::new() })));
     }
@@ -242,9 +251,10 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o660)).unwrap();
         let gid = fs::metadata(&path).unwrap().gid();
         let (_root, outsider) = other_user("muster:x:4242:4242::/:\n", &format!("docker:x:{gid}:ann\n"));
-        let denied = EngineError::Denied { path: path.clone() };
+        let address = EngineAddress::from(&path);
+        let denied = EngineError::Denied { at: address.clone() };
         for error in [None, Some(&denied)] {
-            let finding = of_socket(&path, error, &outsider);
+            let finding = of_socket(&address, error, &outsider);
             assert_eq!(finding.state, State::Failure(Exit::Unavailable), "{finding}");
             assert!(finding.what.contains("muster may not use /"), "{finding}");
             if gid != 0 {
@@ -252,19 +262,19 @@ mod tests {
             }
         }
         let (_root, member) = other_user("muster:x:4242:4242::/:\n", &format!("docker:x:{gid}:ann,muster\n"));
-        assert_eq!(of_socket(&path, None, &member).state, State::Okay);
+        assert_eq!(of_socket(&address, None, &member).state, State::Okay);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        let finding = of_socket(&path, None, &member);
+        let finding = of_socket(&address, None, &member);
         assert!(finding.advice.unwrap().contains("as the socket's owner"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
-        assert_eq!(of_socket(&path, None, &outsider).state, State::Okay);
+        assert_eq!(of_socket(&address, None, &outsider).state, State::Okay);
     }
 
     #[test]
     fn a_socket_that_is_missing_or_deserted() {
         let dir = TestDir::new();
         let path = dir.path().join("docker.sock");
-        let look = || look(&Ok(path.clone()), dir.path(), dir.path());
+        let look = || look(&Ok(path.clone().into()), dir.path(), dir.path());
         let findings = look();
         assert!(findings[0].what.ends_with("does not exist"), "{findings:?}");
         assert_eq!(findings.iter().map(|one| one.state).filter(|one| *one == State::Skipped).count(), 2);

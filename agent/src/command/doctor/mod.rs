@@ -55,7 +55,7 @@ pub fn examine(subject: &Subject) -> Report {
     let identity = Identity::load(&options.state_dir);
     let mut findings = Vec::new();
     findings.extend(options.trouble.as_ref().map(|trouble| Finding::of_trouble(Check::Settings, trouble)));
-    let socket = options.docker_socket();
+    let socket = options.docker_socket(&root);
     let (state_dir, spool) = (options.state_dir.clone(), options.spool);
     let has_joined = matches!(&identity, Ok(Some(identity)) if identity.host.is_some());
     let target = server::Target::of(identity, join_string(&options));
