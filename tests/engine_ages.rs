@@ -10,39 +10,38 @@ use std::sync::Arc;
 /// Docker as it is installed.
 #[test]
 fn the_installed_engine() {
-    let version = tell_a_life(|name| Engine::start(name));
+    let version = tell_a_life(None);
     assert!(version.split('.').count() >= 2, "{version}");
 }
 
 #[test]
 #[ignore = "downloads packages of another release: run by ./test.sh --all"]
 fn docker_26_1() {
-    let packages = docker_of("trixie", "tini");
-    let version =
-        tell_a_life(|name| Engine::start_with(name, Options { programs: Some(&packages), ..Options::default() }));
+    let packages = docker_of("trixie");
+    let version = tell_a_life(Some(&packages));
     assert!(version.starts_with("26."), "{version}");
 }
 
 #[test]
 #[ignore = "downloads packages of another release: run by ./test.sh --all"]
 fn docker_28_5() {
-    let packages = docker_of("forky", "tini");
-    let version =
-        tell_a_life(|name| Engine::start_with(name, Options { programs: Some(&packages), ..Options::default() }));
+    let packages = docker_of("forky");
+    let version = tell_a_life(Some(&packages));
     assert!(version.starts_with("28."), "{version}");
 }
 
 /// Docker of a Debian release.
-fn docker_of(suite: &str, tini: &str) -> Arc<Packages> {
-    let packages = Packages::of(suite, &["docker.io", "containerd", tini]);
+fn docker_of(suite: &str) -> Arc<Packages> {
+    let packages = Packages::of(suite, &["docker.io", "containerd", "tini"]);
     // It wants a newer C library than this machine may have; the machine's own serves as well.
     packages.without("runc");
     packages
 }
 
 /// Everything that is promised, on one engine; its version.
-fn tell_a_life(start: impl Fn(&str) -> Engine) -> String {
-    let (mut engine, server) = (start("alpha"), Server::start());
+fn tell_a_life(programs: Option<&Arc<Packages>>) -> String {
+    let options = Options { bridge: true, programs, ..Options::default() };
+    let (mut engine, server) = (Engine::start_with("alpha", options), Server::start());
     // Before anybody looked: to be imported.
     let early = engine.run("early");
     engine.docker(&["create", "--name", "never", muster_tests::engine::IMAGE, "live"]);
@@ -59,15 +58,20 @@ fn tell_a_life(start: impl Fn(&str) -> Engine) -> String {
     engine.docker(&["pause", "web"]);
     server.wait_for_state("alpha", "web", "paused");
     engine.docker(&["unpause", "web"]);
-    engine.docker(&["restart", "web"]);
-    server.wait_for_actions("alpha", &web, &["create", "start", "pause", "unpause", "die", "start", "restart"]);
     engine.docker(&["rename", "web", "site"]);
+    server.wait_for_state("alpha", "site", "running");
+    engine.docker(&["restart", "site"]);
+    server.wait_for_actions(
+        "alpha",
+        &web,
+        &["create", "start", "pause", "unpause", "rename", "die", "start", "restart"],
+    );
     server.wait_for_state("alpha", "site", "running");
     engine.docker(&["stop", "site"]);
     let stopped = server.wait_for_state("alpha", "site", "exited");
     assert_eq!(stopped["exit_code"], 0, "{stopped}");
-    server.wait_for_actions("alpha", &web, &["restart", "rename", "die"]);
-    server.wait_for_actions("alpha", &web, &["restart", "rename", "stop"]);
+    server.wait_for_actions("alpha", &web, &["restart", "die"]);
+    server.wait_for_actions("alpha", &web, &["restart", "stop"]);
     engine.docker(&["rm", "site"]);
     server.wait_for_actions("alpha", &web, &["destroy"]);
 
