@@ -10,6 +10,7 @@ pub mod docker;
 pub mod health;
 pub mod hub;
 pub mod join;
+pub mod refused;
 pub mod run;
 pub mod spool;
 pub mod uplink;

@@ -7,7 +7,9 @@
 
 pub mod agent;
 pub mod clock;
+pub mod debian;
 pub mod engine;
+pub mod filter;
 pub mod front;
 pub mod link;
 pub mod place;

@@ -17,12 +17,14 @@ Tells a Muster server what the containers of this host do.
   muster-agent join STRING|-   registers this host; - reads the string from standard input
   muster-agent run             reports until it is ended
   muster-agent status          says whether server and engine are reached
+  muster-agent doctor          looks at everything that reporting needs, and says what to do
   muster-agent help
 
 Settings, as flag, in the environment, or as a line `name = value` of STATE_DIR/agent.conf;
 the first of them counts:
   --state-dir DIR     MUSTER_STATE_DIR    what the agent keeps (/var/lib/muster-agent); not in the file
-  --docker-host URL   DOCKER_HOST         the engine's socket (unix:///var/run/docker.sock)
+  --docker-host URL   DOCKER_HOST         where the engine listens: unix:///path or tcp://HOST:PORT (the socket that
+                                          is found: of Docker, of a rootless Docker, of Podman)
   --interval TIME     MUSTER_INTERVAL     between reports (5s), from 1s to 24h
   --vitals-interval TIME  MUSTER_VITALS_INTERVAL
                                           between looks at processors, memory and so on, which go along with
@@ -40,11 +42,11 @@ the first of them counts:
 
 Flags only:
   --run               for `join`: goes on as `run`
-  --format FORMAT     for `status`: table or json (table)
+  --format FORMAT     for `status` and `doctor`: table or json (table); --json is short for the latter
   --version
 
 Exit codes: 0 ok, 1 failure or not joined, 2 usage, 3 server unreachable, 4 credential or token refused,
-5 not the pinned server, 7 host removed, 8 engine or the server's store unavailable.
+5 not the pinned server, 7 host removed, 8 engine or the server's store unavailable, 9 `doctor` has warnings only.
 ";
 
 /// What can be set, by whatever way.
@@ -134,6 +136,11 @@ pub enum Command {
         /// As JSON, not as lines for people.
         json: bool,
     },
+    /// To look at everything that reporting needs.
+    Doctor {
+        /// As JSON, not as lines for people.
+        json: bool,
+    },
     /// To print what it can be asked.
     Help,
     /// To print its version.
@@ -190,6 +197,10 @@ impl Arguments {
                     found.run = true;
                     continue;
                 }
+                Arg::Long("json") => {
+                    found.format = Some("json".into());
+                    continue;
+                }
                 Arg::Long("format") => {
                     found.format = Some(parser.value().map_err(wrong)?);
                     continue;
@@ -213,7 +224,7 @@ impl Arguments {
 
 fn unknown_flag(flag: &str) -> Trouble {
     let known: Vec<String> = Setting::ALL.into_iter().map(|setting| format!("--{}", setting.name())).collect();
-    let advice = format!("known are {}, --run, --format, --help and --version", known.join(", "));
+    let advice = format!("known are {}, --run, --format, --json, --help and --version", known.join(", "));
     Trouble::new(Exit::Usage, one_line(flag, SHOWN), "this flag is not known", advice)
 }
 
@@ -230,9 +241,12 @@ impl Found {
             }
             ("run", []) => Command::Run,
             ("status", []) => Command::Status { json: self.wants_json()? },
+            ("doctor", []) => Command::Doctor { json: self.wants_json()? },
             ("help", _) => return Ok(Arguments::only(Command::Help)),
             // More than belongs there may be a join string: it is not repeated.
-            (known @ ("join" | "run" | "status"), _) => return Err(usage(known, "there are too many arguments")),
+            (known @ ("join" | "run" | "status" | "doctor"), _) => {
+                return Err(usage(known, "there are too many arguments"));
+            }
             (other, _) if other.contains("://") => {
                 return Err(Trouble::new(Exit::Usage, "the command line", "there is no command", COMMANDS));
             }
@@ -243,10 +257,14 @@ impl Found {
         };
         let has_join = self.flags.iter().any(|(setting, _)| *setting == Setting::Join);
         match command {
-            Command::Join { .. } | Command::Status { .. } if has_join => Err(usage("--join", "it is for `run`")),
-            Command::Run | Command::Status { .. } if self.run => Err(usage("--run", "it is for `join`")),
+            Command::Join { .. } | Command::Status { .. } | Command::Doctor { .. } if has_join => {
+                Err(usage("--join", "it is for `run`"))
+            }
+            Command::Run | Command::Status { .. } | Command::Doctor { .. } if self.run => {
+                Err(usage("--run", "it is for `join`"))
+            }
             Command::Run | Command::Join { .. } if self.format.is_some() => {
-                Err(usage("--format", "it is for `status`"))
+                Err(usage("--format", "it is for `status` and `doctor`"))
             }
             command => Ok(Arguments { command, flags: self.flags }),
         }
@@ -264,7 +282,7 @@ impl Found {
     }
 }
 
-const COMMANDS: &str = "the commands are join, run, status and help";
+const COMMANDS: &str = "the commands are join, run, status, doctor and help";
 
 fn join_source(argument: &OsStr) -> Result<JoinSource, Trouble> {
     if argument == "-" {

@@ -353,6 +353,9 @@ pub struct Healthz {
     pub warning: Option<String>,
     /// The server's version.
     pub version: String,
+    /// The server's clock, RFC 3339: hosts compare theirs with it.
+    #[serde(default)]
+    pub time: String,
 }
 
 /// An error, as RFC 9457 has it.
