@@ -12,5 +12,6 @@ pub mod hub;
 pub mod join;
 pub mod run;
 pub mod spool;
+pub mod upgrade;
 pub mod uplink;
 pub mod watch;
