@@ -13,6 +13,7 @@ pub mod join;
 pub mod refused;
 pub mod run;
 pub mod spool;
+pub mod upgrade;
 pub mod uplink;
 pub mod vitals;
 pub mod watch;

@@ -8,6 +8,7 @@ use muster_agent::command::{doctor, logging, status};
 use muster_agent::join::identity::Identity;
 use muster_agent::join::{self, Applicant};
 use muster_agent::run;
+use muster_agent::upgrade::{self, Upgrade};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -33,6 +34,11 @@ fn obey(options: Options) -> Result<ExitCode, Trouble> {
         Command::Run => Ok(run::run(options.run_settings()?)),
         Command::Status { json } => show_status(&options, *json),
         Command::Doctor { json } => Ok(examine(&options, *json)),
+        Command::Upgrade { from, within } => {
+            let (state_dir, root) = (&options.state_dir, Path::new(ROOT));
+            let wanted = Upgrade { from: from.as_deref(), within: *within, state_dir, root };
+            upgrade::upgrade(&wanted).map(|said| say(&said))
+        }
     }
 }
 

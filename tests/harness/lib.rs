@@ -6,6 +6,8 @@
 //! `test.sh` installs what is missing.
 
 pub mod agent;
+pub mod agents;
+pub mod board;
 pub mod clock;
 pub mod debian;
 pub mod engine;
@@ -21,6 +23,8 @@ pub mod truth;
 pub mod wait;
 
 pub use agent::Agent;
+pub use agents::Agents;
+pub use board::Board;
 pub use clock::SteppedClock;
 pub use engine::Engine;
 pub use front::Front;

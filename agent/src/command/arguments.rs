@@ -1,14 +1,19 @@
 //! The command line: what the agent can be asked, and how its settings are called.
 
 use crate::command::exit::{Exit, Trouble, one_line};
+use crate::command::options::parse_interval;
 use crate::join;
 use lexopt::Arg;
 use muster_dial::JoinString;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// Of foreign text that is repeated in an error.
 pub(crate) const SHOWN: usize = 60;
+/// For a new agent to be welcomed by its server: several tries on a bad link.
+const WITHIN: Duration = Duration::from_secs(120);
 
 /// What `help` prints.
 pub const HELP: &str = "\
@@ -18,6 +23,7 @@ Tells a Muster server what the containers of this host do.
   muster-agent run             reports until it is ended
   muster-agent status          says whether server and engine are reached
   muster-agent doctor          looks at everything that reporting needs, and says what to do
+  muster-agent upgrade         goes over to the server's newest agent, if its maker has signed it; as root
   muster-agent help
 
 Settings, as flag, in the environment, or as a line `name = value` of STATE_DIR/agent.conf;
@@ -43,6 +49,8 @@ the first of them counts:
 Flags only:
   --run               for `join`: goes on as `run`
   --format FORMAT     for `status` and `doctor`: table or json (table); --json is short for the latter
+  --from FILE         for `upgrade`: the new agent is this file, its signature FILE.sig
+  --within TIME       for `upgrade`: to go back if the new agent does not report so soon (2m)
   --version
 
 Exit codes: 0 ok, 1 failure or not joined, 2 usage, 3 server unreachable, 4 credential or token refused,
@@ -141,6 +149,13 @@ pub enum Command {
         /// As JSON, not as lines for people.
         json: bool,
     },
+    /// To let another agent take its place.
+    Upgrade {
+        /// A file that has it; else the server is asked.
+        from: Option<PathBuf>,
+        /// What the new agent has to report within.
+        within: Duration,
+    },
     /// To print what it can be asked.
     Help,
     /// To print its version.
@@ -170,6 +185,8 @@ struct Found {
     flags: Vec<(Setting, OsString)>,
     run: bool,
     format: Option<OsString>,
+    from: Option<OsString>,
+    within: Option<OsString>,
 }
 
 fn usage(what: impl fmt::Display, why: impl fmt::Display) -> Trouble {
@@ -205,6 +222,14 @@ impl Arguments {
                     found.format = Some(parser.value().map_err(wrong)?);
                     continue;
                 }
+                Arg::Long("from") => {
+                    found.from = Some(parser.value().map_err(wrong)?);
+                    continue;
+                }
+                Arg::Long("within") => {
+                    found.within = Some(parser.value().map_err(wrong)?);
+                    continue;
+                }
                 Arg::Long(name) => Setting::named(name).ok_or_else(|| unknown_flag(&format!("--{name}")))?,
                 Arg::Short(letter) => return Err(unknown_flag(&format!("-{letter}"))),
                 Arg::Value(value) => {
@@ -224,7 +249,8 @@ impl Arguments {
 
 fn unknown_flag(flag: &str) -> Trouble {
     let known: Vec<String> = Setting::ALL.into_iter().map(|setting| format!("--{}", setting.name())).collect();
-    let advice = format!("known are {}, --run, --format, --json, --help and --version", known.join(", "));
+    let advice =
+        format!("known are {}, --run, --format, --json, --from, --within, --help and --version", known.join(", "));
     Trouble::new(Exit::Usage, one_line(flag, SHOWN), "this flag is not known", advice)
 }
 
@@ -242,9 +268,10 @@ impl Found {
             ("run", []) => Command::Run,
             ("status", []) => Command::Status { json: self.wants_json()? },
             ("doctor", []) => Command::Doctor { json: self.wants_json()? },
+            ("upgrade", []) => Command::Upgrade { from: self.from.clone().map(PathBuf::from), within: self.within()? },
             ("help", _) => return Ok(Arguments::only(Command::Help)),
             // More than belongs there may be a join string: it is not repeated.
-            (known @ ("join" | "run" | "status" | "doctor"), _) => {
+            (known @ ("join" | "run" | "status" | "doctor" | "upgrade"), _) => {
                 return Err(usage(known, "there are too many arguments"));
             }
             (other, _) if other.contains("://") => {
@@ -257,17 +284,37 @@ impl Found {
         };
         let has_join = self.flags.iter().any(|(setting, _)| *setting == Setting::Join);
         match command {
-            Command::Join { .. } | Command::Status { .. } | Command::Doctor { .. } if has_join => {
+            Command::Join { .. } | Command::Status { .. } | Command::Doctor { .. } | Command::Upgrade { .. }
+                if has_join =>
+            {
                 Err(usage("--join", "it is for `run`"))
             }
-            Command::Run | Command::Status { .. } | Command::Doctor { .. } if self.run => {
+            Command::Run | Command::Status { .. } | Command::Doctor { .. } | Command::Upgrade { .. } if self.run => {
                 Err(usage("--run", "it is for `join`"))
             }
-            Command::Run | Command::Join { .. } if self.format.is_some() => {
+            Command::Run | Command::Join { .. } | Command::Upgrade { .. } if self.format.is_some() => {
                 Err(usage("--format", "it is for `status` and `doctor`"))
+            }
+            Command::Run | Command::Join { .. } | Command::Status { .. } | Command::Doctor { .. }
+                if self.from.is_some() =>
+            {
+                Err(usage("--from", "it is for `upgrade`"))
+            }
+            Command::Run | Command::Join { .. } | Command::Status { .. } | Command::Doctor { .. }
+                if self.within.is_some() =>
+            {
+                Err(usage("--within", "it is for `upgrade`"))
             }
             command => Ok(Arguments { command, flags: self.flags }),
         }
+    }
+
+    fn within(&self) -> Result<Duration, Trouble> {
+        let Some(given) = &self.within else { return Ok(WITHIN) };
+        parse_interval(&given.to_string_lossy()).ok_or_else(|| {
+            let why = format!("'{}' is no time that can be used", one_line(&given.to_string_lossy(), SHOWN));
+            Trouble::new(Exit::Usage, "--within", why, "write seconds, minutes or hours, from 1s to 24h: 90s, 5m")
+        })
     }
 
     fn wants_json(&self) -> Result<bool, Trouble> {
@@ -282,7 +329,7 @@ impl Found {
     }
 }
 
-const COMMANDS: &str = "the commands are join, run, status, doctor and help";
+const COMMANDS: &str = "the commands are join, run, status, doctor, upgrade and help";
 
 fn join_source(argument: &OsStr) -> Result<JoinSource, Trouble> {
     if argument == "-" {

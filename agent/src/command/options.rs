@@ -262,7 +262,7 @@ fn parse_size(text: &str) -> Option<usize> {
 }
 
 /// A number of whole seconds, minutes or hours.
-fn parse_interval(text: &str) -> Option<Duration> {
+pub(super) fn parse_interval(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let unit = match unit {
         "s" => 1,
