@@ -7,10 +7,12 @@ pub mod api;
 pub mod backup;
 pub mod cli;
 pub mod fleet;
+pub mod install;
 pub mod listen;
 pub mod serve;
 pub mod store;
 pub mod time;
+pub mod vitals;
 
 #[cfg(test)]
 mod test_dir;
