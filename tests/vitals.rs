@@ -316,3 +316,38 @@ fn measured<const N: usize>(values: &[u64]) -> Measured<N> {
     (0..).zip(values).for_each(|(field, value)| measured.push(field, *value));
     measured
 }
+
+/// Prints figures; run by hand, as the one above.
+#[test]
+#[ignore = "measures"]
+fn what_fifty_idle_containers_cost_a_host_and_its_link() {
+    let (engine, server) = (Engine::start("alpha"), Server::start());
+    for n in 0..50 {
+        engine.run(&format!("c{n}"));
+    }
+    let proxy = Proxy::start(server.port(), "");
+    let mut agent = Agent::new(&engine.docker_host());
+    "5s".clone_into(&mut agent.interval);
+    agent.join_with(&server.join_string(&["--name", "alpha"])).ok();
+    let through = format!("http://{}", proxy.address());
+    for every in ["off", "15s"] {
+        agent.start_with(&[("HTTPS_PROXY", &through), ("MUSTER_VITALS_INTERVAL", every)]);
+        server.settle("alpha", &engine);
+        let reports = |count: u32| {
+            for _ in 0..count {
+                let last = server.host("alpha")["last_seen"].clone();
+                eventually("another report", || {
+                    if server.host("alpha")["last_seen"] == last { Err("none") } else { Ok(()) }.map_err(str::to_owned)
+                });
+            }
+        };
+        reports(6);
+        let before = proxy.bytes();
+        reports(24);
+        let bytes = proxy.bytes() - before;
+        let status = fs::read_to_string(format!("/proc/{}/smaps_rollup", agent.process().id())).expect("its memory");
+        let of = |name: &str| status.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+        println!("vitals {every}: {bytes} bytes in two minutes; {}; {}", of("Pss:"), of("Private_Dirty:"));
+        agent.stop();
+    }
+}
