@@ -120,7 +120,7 @@ fn what_a_host_says_is_shown_with_it_and_its_containers() {
     assert_eq!((vitals.cpu_percent, vitals.load), (Some(25.0), Some(0.52)), "one of four; the rest as it was");
     let one = container(&bench, &agent, 1).expect("heard");
     assert_eq!((one.cpu_percent, one.memory, one.memory_limit), (Some(50.0), Some(96 << 20), None));
-    assert_eq!(one.memory_percent, Some(2.34), "of the host's, without a limit");
+    assert_eq!((one.memory_max, one.memory_percent), (Some(4 << 30), Some(2.34)), "the host's, without a limit");
     assert_eq!(container(&bench, &agent, 2), None, "nothing was said of it");
 }
 
