@@ -5,6 +5,7 @@ use crate::census::outbox::Outbox;
 use crate::census::roster::Roster;
 use crate::docker::engine::Engine;
 use crate::health::Health;
+use crate::refused::Refused;
 use muster_protocol::reporter::Reporter;
 use muster_protocol::reporter::ledger::Ledger;
 use std::cell::{Cell, RefCell};
@@ -54,6 +55,8 @@ pub struct Hub {
     pub outbox: RefCell<Outbox>,
     /// Whether the engine answers.
     pub health: RefCell<Health>,
+    /// Calls that something before the engine does not let through.
+    pub refused: RefCell<Refused>,
     /// Between reports, as it is now.
     pub interval: Cell<Duration>,
     /// Between reports, unless the server wants it otherwise.
@@ -99,6 +102,7 @@ impl Hub {
             all_sent: Cell::new(None),
             outbox: RefCell::default(),
             health: RefCell::new(Health::new(Instant::now())),
+            refused: RefCell::default(),
             interval: Cell::new(interval),
             own_interval: interval,
             vitals_interval: Cell::new(None),

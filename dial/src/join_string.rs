@@ -3,6 +3,8 @@
 //!
 //! Unknown parameters are skipped, so that a later server can add some without cutting off older agents.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
@@ -116,6 +118,13 @@ impl Pin {
         let mut pin = [0; 32];
         pin.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, spki_der).as_ref());
         Pin(pin)
+    }
+}
+
+impl Pin {
+    /// As curl's `--pinnedpubkey` has it behind `sha256//`.
+    pub fn base64(&self) -> String {
+        BASE64_STANDARD.encode(self.0)
     }
 }
 

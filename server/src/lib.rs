@@ -7,6 +7,7 @@ pub mod api;
 pub mod backup;
 pub mod cli;
 pub mod fleet;
+pub mod install;
 pub mod listen;
 pub mod serve;
 pub mod store;

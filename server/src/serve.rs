@@ -10,6 +10,7 @@ use crate::api::{self, ApiRequest};
 use crate::cli::connection::{SERVER_FILE, ServerFile};
 use crate::cli::exit::{Exit, Failure};
 use crate::fleet::{By, Fleet};
+use crate::install::{self, Offers};
 use crate::listen::{self, Limits, Method, Request, Response};
 use crate::store::{RedbStore, Retention, Store};
 use crate::time::{format_ms, now_ms};
@@ -49,6 +50,8 @@ pub struct ServeOptions {
     pub vitals: HistoryShape,
     /// The operator's own certificate and its key, for browsers: PEM files.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// Where agents are that it offers to hosts; `None`: in the data directory, else in the system's.
+    pub agents: Option<PathBuf>,
 }
 
 /// Serves until it is told to end.
@@ -192,7 +195,11 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
     };
     let handler = {
         let fleet = fleet.clone();
-        move |request| answer(fleet.clone(), request)
+        let offers = Arc::new(match &options.agents {
+            Some(given) => Offers::of(vec![given.clone()]),
+            None => Offers::of(vec![data_dir.join(install::FOLDER), install::OF_THE_SYSTEM.into()]),
+        });
+        move |request| answer(fleet.clone(), offers.clone(), request)
     };
     listen::serve(listener, tls, Limits::default(), executor.clone(), handler, ended).await;
     ticker.cancel().await;
@@ -293,10 +300,13 @@ fn write_server_file(data_dir: &Path, file: &ServerFile) -> Result<(), Failure> 
         .map_err(|error| Failure::new(Exit::Unavailable, format!("cannot write {}: {error}", path.display())))
 }
 
-/// One request: an agent's, or the API's.
-async fn answer(fleet: Arc<Fleet>, mut request: Request) -> Response {
+/// One request: an agent's, an installer's, or the API's.
+async fn answer(fleet: Arc<Fleet>, offers: Arc<Offers>, mut request: Request) -> Response {
     if agents::is_asked(&request.path) {
         return agents::answer(&fleet, request).await;
+    }
+    if install::is_asked(&request.path) {
+        return install::answer(&fleet, &offers, &request).await;
     }
     let bearer = request.bearer().map(str::to_owned);
     // Prometheus has nothing else everywhere. Browsers repeat such a password by themselves, for whatever page asks.

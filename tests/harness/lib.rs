@@ -6,8 +6,12 @@
 //! `test.sh` installs what is missing.
 
 pub mod agent;
+pub mod agents;
+pub mod board;
 pub mod clock;
+pub mod debian;
 pub mod engine;
+pub mod filter;
 pub mod front;
 pub mod link;
 pub mod place;
@@ -19,6 +23,8 @@ pub mod truth;
 pub mod wait;
 
 pub use agent::Agent;
+pub use agents::Agents;
+pub use board::Board;
 pub use clock::SteppedClock;
 pub use engine::Engine;
 pub use front::Front;

@@ -63,6 +63,14 @@ impl Server {
         Server::start_in(Some((link.namespace(End::Server), End::Server.address())), 0)
     }
 
+    /// The same with more arguments of `muster serve`.
+    pub fn start_at_link_with(link: &Link, options: &[&str]) -> Server {
+        let mut server = Server::nowhere(Some((link.namespace(End::Server), End::Server.address())), 0);
+        server.flags = options.iter().map(|option| (*option).to_owned()).collect();
+        server.start_again();
+        server
+    }
+
     fn start_in(network: Option<(String, &'static str)>, port: u16) -> Server {
         let mut server = Server::nowhere(network, port);
         server.start_again();

@@ -1,14 +1,19 @@
 //! The command line: what the agent can be asked, and how its settings are called.
 
 use crate::command::exit::{Exit, Trouble, one_line};
+use crate::command::options::parse_interval;
 use crate::join;
 use lexopt::Arg;
 use muster_dial::JoinString;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// Of foreign text that is repeated in an error.
 pub(crate) const SHOWN: usize = 60;
+/// For a new agent to be welcomed by its server: several tries on a bad link.
+const WITHIN: Duration = Duration::from_secs(120);
 
 /// What `help` prints.
 pub const HELP: &str = "\
@@ -17,12 +22,15 @@ Tells a Muster server what the containers of this host do.
   muster-agent join STRING|-   registers this host; - reads the string from standard input
   muster-agent run             reports until it is ended
   muster-agent status          says whether server and engine are reached
+  muster-agent doctor          looks at everything that reporting needs, and says what to do
+  muster-agent upgrade         goes over to the server's newest agent, if its maker has signed it; as root
   muster-agent help
 
 Settings, as flag, in the environment, or as a line `name = value` of STATE_DIR/agent.conf;
 the first of them counts:
   --state-dir DIR     MUSTER_STATE_DIR    what the agent keeps (/var/lib/muster-agent); not in the file
-  --docker-host URL   DOCKER_HOST         the engine's socket (unix:///var/run/docker.sock)
+  --docker-host URL   DOCKER_HOST         where the engine listens: unix:///path or tcp://HOST:PORT (the socket that
+                                          is found: of Docker, of a rootless Docker, of Podman)
   --interval TIME     MUSTER_INTERVAL     between reports (5s), from 1s to 24h
   --vitals-interval TIME  MUSTER_VITALS_INTERVAL
                                           between looks at processors, memory and so on, which go along with
@@ -40,11 +48,13 @@ the first of them counts:
 
 Flags only:
   --run               for `join`: goes on as `run`
-  --format FORMAT     for `status`: table or json (table)
+  --format FORMAT     for `status` and `doctor`: table or json (table); --json is short for the latter
+  --from FILE         for `upgrade`: the new agent is this file, its signature FILE.sig
+  --within TIME       for `upgrade`: to go back if the new agent does not report so soon (2m)
   --version
 
 Exit codes: 0 ok, 1 failure or not joined, 2 usage, 3 server unreachable, 4 credential or token refused,
-5 not the pinned server, 7 host removed, 8 engine or the server's store unavailable.
+5 not the pinned server, 7 host removed, 8 engine or the server's store unavailable, 9 `doctor` has warnings only.
 ";
 
 /// What can be set, by whatever way.
@@ -134,6 +144,18 @@ pub enum Command {
         /// As JSON, not as lines for people.
         json: bool,
     },
+    /// To look at everything that reporting needs.
+    Doctor {
+        /// As JSON, not as lines for people.
+        json: bool,
+    },
+    /// To let another agent take its place.
+    Upgrade {
+        /// A file that has it; else the server is asked.
+        from: Option<PathBuf>,
+        /// What the new agent has to report within.
+        within: Duration,
+    },
     /// To print what it can be asked.
     Help,
     /// To print its version.
@@ -163,6 +185,8 @@ struct Found {
     flags: Vec<(Setting, OsString)>,
     run: bool,
     format: Option<OsString>,
+    from: Option<OsString>,
+    within: Option<OsString>,
 }
 
 fn usage(what: impl fmt::Display, why: impl fmt::Display) -> Trouble {
@@ -190,8 +214,20 @@ impl Arguments {
                     found.run = true;
                     continue;
                 }
+                Arg::Long("json") => {
+                    found.format = Some("json".into());
+                    continue;
+                }
                 Arg::Long("format") => {
                     found.format = Some(parser.value().map_err(wrong)?);
+                    continue;
+                }
+                Arg::Long("from") => {
+                    found.from = Some(parser.value().map_err(wrong)?);
+                    continue;
+                }
+                Arg::Long("within") => {
+                    found.within = Some(parser.value().map_err(wrong)?);
                     continue;
                 }
                 Arg::Long(name) => Setting::named(name).ok_or_else(|| unknown_flag(&format!("--{name}")))?,
@@ -213,7 +249,8 @@ impl Arguments {
 
 fn unknown_flag(flag: &str) -> Trouble {
     let known: Vec<String> = Setting::ALL.into_iter().map(|setting| format!("--{}", setting.name())).collect();
-    let advice = format!("known are {}, --run, --format, --help and --version", known.join(", "));
+    let advice =
+        format!("known are {}, --run, --format, --json, --from, --within, --help and --version", known.join(", "));
     Trouble::new(Exit::Usage, one_line(flag, SHOWN), "this flag is not known", advice)
 }
 
@@ -230,9 +267,13 @@ impl Found {
             }
             ("run", []) => Command::Run,
             ("status", []) => Command::Status { json: self.wants_json()? },
+            ("doctor", []) => Command::Doctor { json: self.wants_json()? },
+            ("upgrade", []) => Command::Upgrade { from: self.from.clone().map(PathBuf::from), within: self.within()? },
             ("help", _) => return Ok(Arguments::only(Command::Help)),
             // More than belongs there may be a join string: it is not repeated.
-            (known @ ("join" | "run" | "status"), _) => return Err(usage(known, "there are too many arguments")),
+            (known @ ("join" | "run" | "status" | "doctor" | "upgrade"), _) => {
+                return Err(usage(known, "there are too many arguments"));
+            }
             (other, _) if other.contains("://") => {
                 return Err(Trouble::new(Exit::Usage, "the command line", "there is no command", COMMANDS));
             }
@@ -243,13 +284,37 @@ impl Found {
         };
         let has_join = self.flags.iter().any(|(setting, _)| *setting == Setting::Join);
         match command {
-            Command::Join { .. } | Command::Status { .. } if has_join => Err(usage("--join", "it is for `run`")),
-            Command::Run | Command::Status { .. } if self.run => Err(usage("--run", "it is for `join`")),
-            Command::Run | Command::Join { .. } if self.format.is_some() => {
-                Err(usage("--format", "it is for `status`"))
+            Command::Join { .. } | Command::Status { .. } | Command::Doctor { .. } | Command::Upgrade { .. }
+                if has_join =>
+            {
+                Err(usage("--join", "it is for `run`"))
+            }
+            Command::Run | Command::Status { .. } | Command::Doctor { .. } | Command::Upgrade { .. } if self.run => {
+                Err(usage("--run", "it is for `join`"))
+            }
+            Command::Run | Command::Join { .. } | Command::Upgrade { .. } if self.format.is_some() => {
+                Err(usage("--format", "it is for `status` and `doctor`"))
+            }
+            Command::Run | Command::Join { .. } | Command::Status { .. } | Command::Doctor { .. }
+                if self.from.is_some() =>
+            {
+                Err(usage("--from", "it is for `upgrade`"))
+            }
+            Command::Run | Command::Join { .. } | Command::Status { .. } | Command::Doctor { .. }
+                if self.within.is_some() =>
+            {
+                Err(usage("--within", "it is for `upgrade`"))
             }
             command => Ok(Arguments { command, flags: self.flags }),
         }
+    }
+
+    fn within(&self) -> Result<Duration, Trouble> {
+        let Some(given) = &self.within else { return Ok(WITHIN) };
+        parse_interval(&given.to_string_lossy()).ok_or_else(|| {
+            let why = format!("'{}' is no time that can be used", one_line(&given.to_string_lossy(), SHOWN));
+            Trouble::new(Exit::Usage, "--within", why, "write seconds, minutes or hours, from 1s to 24h: 90s, 5m")
+        })
     }
 
     fn wants_json(&self) -> Result<bool, Trouble> {
@@ -264,7 +329,7 @@ impl Found {
     }
 }
 
-const COMMANDS: &str = "the commands are join, run, status and help";
+const COMMANDS: &str = "the commands are join, run, status, doctor, upgrade and help";
 
 fn join_source(argument: &OsStr) -> Result<JoinSource, Trouble> {
     if argument == "-" {

@@ -1,12 +1,13 @@
 //! A fleet key: what agents and the command line recognise this server by.
 //!
 //! The first is made at the first start, and with it a second one, the backup, which belongs in a drawer. A key signs
-//! a fresh serving certificate at every start. Clients pin its public half and judge neither names nor dates, so that
+//! a fresh certificate for the serving key at every start. Clients pin its public half and judge neither names nor dates, so that
 //! a box without a clock can be reached by any address. When a fleet goes over to a new key, the old one (or the
 //! backup) signs a certificate of the new: a *link*. Links are served along, so that whoever was away meanwhile and
 //! knows only the key before still recognises the server.
 
 use super::serving::Serving;
+use super::serving_key::ServingKey;
 use muster_dial::{Pin, generation, verify};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -182,7 +183,7 @@ impl FleetKey {
 
     /// TLS by this key alone, of generation 1. See `Serving::new`.
     pub fn server_config(&self, hosts: &[&str]) -> Result<Arc<ServerConfig>, String> {
-        Serving::new(self, 1, hosts).map(|serving| serving.config())
+        Serving::new(self, &ServingKey::ephemeral()?, 1, hosts).map(|serving| serving.config())
     }
 
     fn to_pem(&self) -> String {
@@ -286,7 +287,7 @@ fn read(path: &Path) -> std::io::Result<String> {
 }
 
 /// Writes a file so that after a power cut there is all of it or what was there before.
-fn replace(data_dir: &Path, file: &str, text: &str) -> std::io::Result<()> {
+pub(super) fn replace(data_dir: &Path, file: &str, text: &str) -> std::io::Result<()> {
     let part = data_dir.join(format!("{file}.part"));
     match fs::remove_file(&part) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),

@@ -2,6 +2,7 @@
 
 use super::fleet_key::{BACKUP_FILE, FILE, FleetKey, PublicKey, certificates_from_pem};
 use super::serving::Serving;
+use super::serving_key::ServingKey;
 use muster_dial::{Pin, verify};
 use rustls::ServerConfig;
 use rustls::sign::CertifiedKey;
@@ -76,7 +77,8 @@ impl Keys {
     /// Begins to serve, with a certificate of this generation. See `Serving::new`.
     pub fn serve(&self, generation: u64, hosts: &[&str]) -> Result<Arc<ServerConfig>, String> {
         let mut state = self.state();
-        let serving = Serving::new(&state.current, generation, hosts)?;
+        let key = ServingKey::kept(&self.data_dir, state.current.pin(), generation)?;
+        let serving = Serving::new(&state.current, &key, generation, hosts)?;
         let config = serving.config();
         state.serving = Some(serving);
         Ok(config)
@@ -129,7 +131,7 @@ impl Keys {
         // What is served after a restart comes first: nobody may be told of a key that could be lost.
         next.store(&self.data_dir, FILE).map_err(NotRotated::Failed)?;
         if let Some(serving) = &state.serving
-            && let Err(why) = serving.serve_by(&next, generation)
+            && let Err(why) = self.serve_by(serving, &next, generation)
         {
             log::error!("{why}; the server goes over to it when it is restarted");
         }
@@ -144,7 +146,18 @@ impl Keys {
     /// Serves with a certificate of another generation from now on.
     pub fn raise(&self, generation: u64) -> Result<(), String> {
         let state = self.state();
-        state.serving.as_ref().map_or(Ok(()), |serving| serving.serve_by(&state.current, generation))
+        state.serving.as_ref().map_or(Ok(()), |serving| self.serve_by(serving, &state.current, generation))
+    }
+
+    /// With a serving key that nobody can have stolen so far.
+    fn serve_by(&self, serving: &Serving, key: &FleetKey, generation: u64) -> Result<(), String> {
+        serving.serve_by(key, &ServingKey::renewed(&self.data_dir, key.pin(), generation)?, generation)
+    }
+
+    /// The pin of the serving certificate itself, for clients that can judge no more than that; `None` before
+    /// [`Keys::serve`].
+    pub fn serving_pin(&self) -> Option<Pin> {
+        self.state().serving.as_ref().map(Serving::pin)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -6,6 +6,7 @@ pub mod keys;
 pub mod operator_certificate;
 pub mod secret;
 mod serving;
+pub mod serving_key;
 pub mod tokens;
 pub mod trust;
 

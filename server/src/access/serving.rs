@@ -1,8 +1,9 @@
 //! TLS as the server speaks it: which certificate a client is shown, and how that changes while connections go on.
 
 use super::fleet_key::{FleetKey, lasting, serial};
-use muster_dial::pinned;
-use rcgen::{DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType};
+use super::serving_key::ServingKey;
+use muster_dial::{Pin, pinned};
+use rcgen::{DnType, ExtendedKeyUsagePurpose, KeyUsagePurpose, SanType};
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::PrivateKeyDer;
@@ -27,16 +28,17 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// With a serving key of its own, made now and never stored, and a certificate of this generation for it.
+    /// With a certificate of this generation for the serving key.
     ///
     /// `hosts` are names and IP addresses that the server is reached by, for clients that do judge names. Those of
     /// this machine are added; what cannot be in a certificate is left out.
-    pub fn new(key: &FleetKey, generation: u64, hosts: &[&str]) -> Result<Serving, String> {
+    pub fn new(key: &FleetKey, serving: &ServingKey, generation: u64, hosts: &[&str]) -> Result<Serving, String> {
         let failed = |error: &dyn fmt::Display| format!("cannot set up TLS: {error}");
         let provider = Arc::new(ring::default_provider());
         let names = names(hosts);
-        let fleet = serving_key(key, generation, &names, &provider).map_err(|error| failed(&error))?;
-        let shown = Arc::new(Shown(RwLock::new(Certificates { fleet: Arc::new(fleet), operators: None })));
+        let fleet = certified(key, serving, generation, &names, &provider).map_err(|error| failed(&error))?;
+        let certificates = Certificates { fleet: Arc::new(fleet), pin: serving.pin(), operators: None };
+        let shown = Arc::new(Shown(RwLock::new(certificates)));
         let tickets = Arc::new(Tickets(RwLock::new(ring::Ticketer::new().map_err(|error| failed(&error))?)));
         let mut config = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
@@ -55,15 +57,23 @@ impl Serving {
         self.config.clone()
     }
 
-    /// Serves by another key or generation from now on, with a new serving key. Sessions from before cannot be
+    /// Serves by another key or generation from now on, with another serving key. Sessions from before cannot be
     /// resumed: who comes back looks at the certificate again.
-    pub fn serve_by(&self, key: &FleetKey, generation: u64) -> Result<(), String> {
+    pub fn serve_by(&self, key: &FleetKey, serving: &ServingKey, generation: u64) -> Result<(), String> {
         let failed = |error: &dyn fmt::Display| format!("cannot serve by the new key: {error}");
-        let fleet = serving_key(key, generation, &self.names, &self.provider).map_err(|error| failed(&error))?;
+        let fleet = certified(key, serving, generation, &self.names, &self.provider).map_err(|error| failed(&error))?;
         let tickets = ring::Ticketer::new().map_err(|error| failed(&error))?;
-        self.shown.0.write().unwrap_or_else(PoisonError::into_inner).fleet = Arc::new(fleet);
+        {
+            let mut shown = self.shown.0.write().unwrap_or_else(PoisonError::into_inner);
+            (shown.fleet, shown.pin) = (Arc::new(fleet), serving.pin());
+        }
         *self.tickets.0.write().unwrap_or_else(PoisonError::into_inner) = tickets;
         Ok(())
+    }
+
+    /// The pin of the serving key that clients of the fleet see.
+    pub fn pin(&self) -> Pin {
+        self.shown.0.read().unwrap_or_else(PoisonError::into_inner).pin
     }
 
     /// Shows browsers and other plain clients this certificate from now on.
@@ -97,13 +107,15 @@ fn names(hosts: &[&str]) -> Vec<SanType> {
     names
 }
 
-fn serving_key(
+/// The serving key with a certificate of the fleet key for it.
+fn certified(
     fleet: &FleetKey,
+    serving: &ServingKey,
     generation: u64,
     names: &[SanType],
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, String> {
-    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|error| error.to_string())?;
+    let key = serving.pair();
     let mut params = lasting();
     params.serial_number = Some(serial(generation)?);
     params.distinguished_name.push(DnType::CommonName, "Muster server");
@@ -111,7 +123,7 @@ fn serving_key(
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
     params.subject_alt_names = names.to_vec();
-    let certificate = fleet.sign(&params, &key)?;
+    let certificate = fleet.sign(&params, key)?;
     let private = PrivateKeyDer::try_from(key.serialize_der())?;
     let private = provider.key_provider.load_private_key(private).map_err(|error| error.to_string())?;
     Ok(CertifiedKey::new([&[certificate], fleet.chain()].concat(), private))
@@ -125,6 +137,8 @@ struct Shown(RwLock<Certificates>);
 struct Certificates {
     /// For clients that know the fleet key.
     fleet: Arc<CertifiedKey>,
+    /// Of its key.
+    pin: Pin,
     /// For browsers and the like, if the operator has given one.
     operators: Option<Arc<CertifiedKey>>,
 }
@@ -181,10 +195,14 @@ mod tests {
     use super::*;
     use muster_dial::verify;
 
+    fn key() -> ServingKey {
+        ServingKey::ephemeral().expect("a key")
+    }
+
     #[test]
     fn who_names_other_protocols_sees_the_operators_certificate_and_everybody_else_the_fleets() {
         let (fleet, others) = (FleetKey::ephemeral(), FleetKey::ephemeral());
-        let serving = Serving::new(&fleet, 1, &[]).expect("TLS");
+        let serving = Serving::new(&fleet, &key(), 1, &[]).expect("TLS");
         let pin = |protocols: Option<&[&[u8]]>| {
             let chosen = serving.shown.choose(protocols.map(|list| list.iter().copied()));
             [fleet.pin(), others.pin()].map(|pin| verify::recognise(&chosen.cert, &[pin], 0).is_ok())
@@ -192,16 +210,26 @@ mod tests {
         let (ours, http, h2): (&[u8], &[u8], &[u8]) = (pinned::ALPN, HTTP, b"h2");
         let ways = [None, Some(&[ours][..]), Some(&[http, ours]), Some(&[http]), Some(&[h2, http])];
         assert_eq!(ways.map(pin), [[true, false]; 5], "there is no other one");
-        let operators = serving_key(&others, 0, &[], &serving.provider).expect("a certificate");
+        let operators = certified(&others, &key(), 0, &[], &serving.provider).expect("a certificate");
         serving.show_others(Arc::new(operators));
         let (theirs, of_fleet) = ([false, true], [true, false]);
         assert_eq!(ways.map(pin), [of_fleet, of_fleet, of_fleet, theirs, theirs]);
     }
 
     #[test]
+    fn what_curl_pins_is_what_clients_see_that_name_no_protocol() {
+        let (fleet, key) = (FleetKey::ephemeral(), key());
+        let serving = Serving::new(&fleet, &key, 1, &[]).expect("TLS");
+        let chosen = serving.shown.choose(None::<std::iter::Empty<&[u8]>>);
+        assert_eq!(serving.pin(), key.pin());
+        assert!(verify::recognise(&chosen.cert[..1], &[serving.pin()], 0).is_ok());
+    }
+
+    #[test]
     fn another_key_and_generation_are_served_at_once_and_old_sessions_end() {
         let (first, second) = (FleetKey::ephemeral(), FleetKey::ephemeral());
-        let serving = Serving::new(&first, 1, &["0.0.0.0", "fleet.example", "no name", "localhost"]).expect("TLS");
+        let names = ["0.0.0.0", "fleet.example", "no name", "localhost"];
+        let serving = Serving::new(&first, &key(), 1, &names).expect("TLS");
         let check = |key: &FleetKey, least| {
             let chosen = serving.shown.choose(None::<std::iter::Empty<&[u8]>>);
             verify::recognise(&chosen.cert, &[key.pin()], least).is_ok()
@@ -209,7 +237,9 @@ mod tests {
         assert!(check(&first, 1) && !check(&first, 2) && !check(&second, 0));
         let ticket = serving.tickets.encrypt(b"session").expect("a ticket");
         assert_eq!(serving.tickets.decrypt(&ticket).as_deref(), Some(&b"session"[..]));
-        serving.serve_by(&second, 2).expect("served");
+        let next = key();
+        serving.serve_by(&second, &next, 2).expect("served");
+        assert_eq!(serving.pin(), next.pin());
         assert!(check(&second, 2) && !check(&first, 0));
         assert_eq!(serving.tickets.decrypt(&ticket), None);
     }

@@ -283,8 +283,10 @@ pub struct MadeJoinToken {
     pub token: JoinToken,
     /// `muster://TOKEN@HOST:PORT?pin=sha256:...`
     pub join: String,
-    /// The line to run on the host.
+    /// The line to run on a host that has the agent.
     pub command: String,
+    /// The line that fetches, installs and starts the agent on a host that has none, for root's shell.
+    pub install: String,
 }
 
 /// An API token as lists show it: never the token itself.
@@ -353,6 +355,9 @@ pub struct Healthz {
     pub warning: Option<String>,
     /// The server's version.
     pub version: String,
+    /// The server's clock, RFC 3339: hosts compare theirs with it.
+    #[serde(default)]
+    pub time: String,
 }
 
 /// An error, as RFC 9457 has it.

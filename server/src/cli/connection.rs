@@ -3,9 +3,10 @@
 use super::exit::{Exit, Failure};
 use crate::api::query::encode;
 use crate::api::types::{Page, Problem};
+use crate::install;
 use clap::Args;
 use muster_dial::client::Method;
-use muster_dial::{Address, Client, Pin, Proxies, Settings, Stream};
+use muster_dial::{Address, Client, JoinString, Pin, Proxies, Settings, Stream};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -217,6 +218,20 @@ impl Server {
             Ok(())
         })?;
         Ok(all)
+    }
+
+    /// Whether the server has any agent for hosts to install, as whoever holds this join string is told.
+    pub fn offers_agents(&self, join: &str) -> Result<(), Failure> {
+        let join: JoinString = join.parse().map_err(|error| {
+            Failure::new(Exit::Failure, format!("the server gives a join string that cannot be read: {error}"))
+        })?;
+        let mut answer = Vec::new();
+        let status = self.client.get(install::SCRIPT, &join.token, &mut answer, ANSWER)?;
+        match status.0 {
+            200 => Ok(()),
+            404 => Err(Failure::new(Exit::NotFound, install::NOTHING_OFFERED)),
+            status => Err(failure(status, &answer)),
+        }
     }
 
     /// The bytes of a backup.

@@ -24,6 +24,12 @@ pub struct JoinCommand {
     /// A name for the host that joins with it, instead of its own
     #[arg(long)]
     name: Option<String>,
+    /// Print a command that also fetches, installs and starts the agent: for root's shell on a host that has none
+    #[arg(long)]
+    install: bool,
+    /// With --install: into an image that is mounted there, whose boards join when they first start
+    #[arg(long, value_name = "DIR", requires = "install")]
+    root: Option<String>,
     /// The command alone, or the token with all that is known of it
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -45,10 +51,27 @@ fn read_label(text: &str) -> Result<(String, String), String> {
 
 /// Runs it.
 pub fn run(flags: &JoinCommand, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
-    let made: MadeJoinToken = server.send(Method::POST, "/api/v1/join-tokens", &asked(flags))?;
+    let mut made: MadeJoinToken = server.send(Method::POST, "/api/v1/join-tokens", &asked(flags))?;
+    if flags.install {
+        if let Err(failure) = server.offers_agents(&made.join) {
+            // Nobody will ever use it, and that it stays until it ends is no reason to say something else.
+            let _ = server.delete(&format!("/api/v1/join-tokens/{}", made.token.id));
+            return Err(failure);
+        }
+        made.install = install_command(&made.install, flags.root.as_deref());
+    }
     match flags.format {
         Format::Json => json_line(out, &made),
+        Format::Table if flags.install => Ok(writeln!(out, "{}", made.install)?),
         Format::Table => Ok(writeln!(out, "{}", made.command)?),
+    }
+}
+
+/// The server's command, for a root other than `/` if one is given.
+fn install_command(command: &str, root: Option<&str>) -> String {
+    match root {
+        Some(root) => format!("{command} -s -- --root '{}'", root.replace('\'', r"'\''")),
+        None => command.to_string(),
     }
 }
 
@@ -74,6 +97,14 @@ mod tests {
 
     fn parse(line: &[&str]) -> Option<NewJoinToken> {
         Line::try_parse_from(["join-command"].iter().chain(line)).ok().map(|line| asked(&line.flags))
+    }
+
+    #[test]
+    fn a_root_is_quoted_and_only_for_installing() {
+        assert_eq!(install_command("curl | sh", None), "curl | sh");
+        assert_eq!(install_command("curl | sh", Some("/mnt/a b")), "curl | sh -s -- --root '/mnt/a b'");
+        assert_eq!(install_command("sh", Some("it's")), r"sh -s -- --root 'it'\''s'");
+        assert!(parse(&["--install", "--root", "/mnt"]).is_some() && parse(&["--root", "/mnt"]).is_none());
     }
 
     #[test]

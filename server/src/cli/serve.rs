@@ -41,6 +41,10 @@ pub struct Serve {
     /// The key of that certificate: a PEM file
     #[arg(long, value_name = "FILE", env = "MUSTER_TLS_KEY", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Agents for hosts to install and upgrade to, as ./dist.sh leaves them: DIR/TARGET/muster-agent. If left out:
+    /// DATA_DIR/agents, else /usr/share/muster/agents
+    #[arg(long, value_name = "DIR", env = "MUSTER_AGENTS")]
+    agents: Option<PathBuf>,
 }
 
 /// Reads `256MB`, `256M`, `256MiB` or `268435456`: units are powers of 1024.
@@ -76,6 +80,7 @@ pub fn run(flags: &Serve, data_dir: &Path) -> Result<(), Failure> {
         retention: Retention { days: flags.history_days, bytes: flags.history_size },
         vitals: HistoryShape { bytes: flags.vitals_history },
         tls: flags.tls_cert.clone().zip(flags.tls_key.clone()),
+        agents: flags.agents.clone(),
     })
 }
 

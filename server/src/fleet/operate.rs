@@ -2,12 +2,13 @@
 
 use super::{By, Fleet, Refusal, State, locked};
 use crate::access::AccessError;
-use crate::access::tokens::{ADMIN, Holder, NewJoin, Role};
+use crate::access::tokens::{ADMIN, Holder, JoinRefusal, NewJoin, Role};
 use crate::access::trust;
 use crate::api::types;
+use crate::install;
 use crate::store::{ApiTokenRow, JoinTokenRow, StoreError, Write};
 use crate::time::{format_ms, now_ms};
-use muster_dial::JoinString;
+use muster_dial::{JoinString, Pin};
 use smol::lock::MutexGuardArc;
 
 /// How long a join token is good for if nothing is said: a day, in seconds.
@@ -71,16 +72,36 @@ impl Fleet {
             tokens.apply(made);
         })
         .await?;
+        let join = self.join_string(secret.expose());
+        Ok(types::MadeJoinToken {
+            token: describe_join(&row),
+            command: format!("muster-agent join '{join}'"),
+            install: install::command(&join, self.keys.serving_pin()),
+            join: join.to_string(),
+        })
+    }
+
+    /// What a host joins by that has this token.
+    pub fn join_string(&self, token: &str) -> JoinString {
         let trusted = self.trust();
         let pins = trust::to_join_by(&trusted);
         // What every certificate has from the start needs no mention.
         let generation = if trusted.generation > 1 { trusted.generation } else { 0 };
-        let join = JoinString { token: secret.expose().into(), addresses: self.addresses(), pins, generation };
-        Ok(types::MadeJoinToken {
-            token: describe_join(&row),
-            command: format!("muster-agent join '{join}'"),
-            join: join.to_string(),
-        })
+        JoinString { token: token.into(), addresses: self.addresses(), pins, generation }
+    }
+
+    /// Whether this is a join token that has not ended. One that is used up is no reason to refuse what is no secret:
+    /// whoever repeats a command is told by the join itself.
+    pub fn knows_join_token(&self, token: &str) -> Result<(), JoinRefusal> {
+        match locked(&self.state.join_tokens).judge(token, now_ms()) {
+            Ok(_) | Err(JoinRefusal::UsedUp) => Ok(()),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// What a client pins that looks at the serving certificate alone.
+    pub fn serving_pin(&self) -> Option<Pin> {
+        self.keys.serving_pin()
     }
 
     /// Ends a join token.
