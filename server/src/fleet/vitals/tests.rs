@@ -1,7 +1,7 @@
 use super::*;
 use crate::agents::harness::{Agent, Bench, by};
 use crate::api::types;
-use crate::fleet::{HostChange, HostSpan, Rhythm};
+use crate::fleet::{HostChange, Rhythm, VitalsSpan};
 use crate::listen::Content;
 use crate::test_dir::TestDir;
 use crate::vitals::{HOUR_MS, History, HistoryShape, MINUTE_MS};
@@ -301,9 +301,9 @@ fn the_busiest_come_first_and_those_away_last() {
     assert!(block_on(bench.fleet.top(&["nobody".into()], 10)).is_err());
 }
 
-fn span(step_ms: i64) -> HostSpan {
+fn span(step_ms: i64) -> VitalsSpan {
     let now = crate::time::now_ms();
-    HostSpan { since_ms: now - 2 * HOUR_MS, until_ms: now + HOUR_MS, step_ms }
+    VitalsSpan { since_ms: now - 2 * HOUR_MS, until_ms: now + HOUR_MS, step_ms }
 }
 
 #[test]
