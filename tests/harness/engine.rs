@@ -5,6 +5,7 @@
 
 use crate::debian::Packages;
 use crate::place::Place;
+use crate::podman;
 use crate::process::{self, Process, Ran};
 use crate::wait::eventually;
 use serde_json::Value;
@@ -45,6 +46,8 @@ pub struct Options<'a> {
     pub copy_of: Option<&'a Engine>,
     /// The engine's programs, if not those that are installed.
     pub programs: Option<&'a Arc<Packages>>,
+    /// Podman instead of Docker: its packages are `programs`. It has no networks then.
+    pub podman: bool,
 }
 
 /// A private engine. Dropping it ends it with all of its containers and removes its files.
@@ -58,6 +61,7 @@ pub struct Engine {
     cgroup: String,
     bridge: bool,
     programs: Option<Arc<Packages>>,
+    podman: bool,
 }
 
 impl Engine {
@@ -89,7 +93,12 @@ impl Engine {
         assert_eq!(ready.as_deref(), Some("ready"), "no namespaces for an engine: {}", holder.log());
         let programs = options.programs.cloned();
         let bridge = options.bridge;
-        let mut engine = Engine { name: name.to_owned(), place, cgroup, holder, daemon: None, bridge, programs };
+        let mut engine =
+            Engine { name: name.to_owned(), place, cgroup, holder, daemon: None, bridge, programs, podman: false };
+        if let (true, Some(programs)) = (options.podman, &engine.programs) {
+            podman::prepare(&engine.place, programs, &engine.enter());
+            engine.podman = true;
+        }
         if let Some(original) = options.copy_of {
             assert!(original.daemon.is_none(), "the engine to copy must be stopped");
             engine.copy_data(original);
@@ -130,6 +139,10 @@ impl Engine {
     /// Starts a container with more options and another command; its full id.
     pub fn run_with(&self, name: &str, options: &[&str], command: &[&str]) -> String {
         let mut arguments = vec!["run", "-d", "--name", name];
+        let parent = self.cgroup_parent();
+        if self.podman {
+            arguments.extend(["--network", "none", "--cgroup-parent", &parent]);
+        }
         arguments.extend(options);
         arguments.push(IMAGE);
         arguments.extend(command);
@@ -193,7 +206,11 @@ impl Engine {
     fn start_daemon(&mut self) {
         let holder = self.holder.id();
         let mut command = Command::new("nsenter");
-        command.arg(format!("--mount=/proc/{holder}/ns/mnt"));
+        command.arg(self.enter());
+        if let (true, Some(programs)) = (self.podman, &self.programs) {
+            podman::serve(&mut command, &self.place, programs);
+            return self.wait_for_daemon(&mut command);
+        }
         if self.bridge {
             command.arg(format!("--net=/proc/{holder}/ns/net"));
         }
@@ -205,11 +222,19 @@ impl Engine {
             command.args(["--bridge=none", "--iptables=false", "--ip-masq=false"]);
         }
         fs::write(self.place.join("daemon.json"), "{}").expect("writing the engine's settings");
-        let log = self.place.join("docker.log");
         if let Some(programs) = &self.programs {
             command.env("PATH", programs.search_path());
         }
-        let mut daemon = Process::start(&format!("engine {}", self.name), process::clean(&mut command), &log);
+        self.wait_for_daemon(&mut command);
+    }
+
+    fn enter(&self) -> String {
+        format!("--mount=/proc/{}/ns/mnt", self.holder.id())
+    }
+
+    fn wait_for_daemon(&mut self, command: &mut Command) {
+        let log = self.place.join("docker.log");
+        let mut daemon = Process::start(&format!("engine {}", self.name), process::clean(command), &log);
         eventually(&format!("engine {} answers", self.name), || {
             if let Some(code) = daemon.ended() {
                 panic!("engine {} ended with {code} instead of starting", self.name);

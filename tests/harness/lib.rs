@@ -16,6 +16,7 @@ pub mod filter;
 pub mod front;
 pub mod link;
 pub mod place;
+pub mod podman;
 pub mod process;
 pub mod proxy;
 pub mod server;
