@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by dist.sh: Debian packages of what is in dist/TARGET.
 
 # deb_architecture TARGET: Debian's name. Raspberry Pi OS runs its armhf packages on ARMv6 too: dist/arm-.../ has that one.

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by dist.sh: a container image of nothing but the static agent, made without an engine and without a network.
 
 # image_agent TARGET VERSION: writes dist/TARGET/muster-agent-image.tar, for `docker load`. The same agent gives the same

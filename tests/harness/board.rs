@@ -244,16 +244,34 @@ cp -a /etc "$1/etc"
         Process::start(name, Command::new(program).args(arguments), &self.place.join(&format!("{name}.log")))
     }
 
+    /// Its first process, as this machine numbers it.
+    fn first(&self) -> Option<String> {
+        let holder = self.running.as_ref()?.id();
+        let text = fs::read_to_string(format!("/proc/{holder}/task/{holder}/children")).ok()?;
+        text.split_whitespace().next().map(str::to_owned)
+    }
+
     fn shell(&self, line: &str, variables: &[(&str, &str)]) -> (&'static str, Vec<String>) {
-        let holder = self.running.as_ref().expect("the board runs").id();
-        let text = fs::read_to_string(format!("/proc/{holder}/task/{holder}/children")).unwrap_or_default();
-        let first = text.split_whitespace().next().unwrap_or_else(|| panic!("the board has ended")).to_owned();
+        let first = self.first().unwrap_or_else(|| panic!("the board does not run"));
         let mut arguments: Vec<String> =
             ["--target", &first, "--mount", "--pid", "--net", "--root", "--wd"].map(str::to_owned).into();
         arguments.extend(["env", "-i", PATH, "HOME=/root"].map(str::to_owned));
         arguments.extend(variables.iter().map(|(name, value)| format!("{name}={value}")));
         arguments.extend(["/bin/sh", "-c", line].map(str::to_owned));
         ("nsenter", arguments)
+    }
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Some(first) = self.first()
+        {
+            for log in ["service.log", "systemctl.log"] {
+                let text = fs::read_to_string(format!("/proc/{first}/root/run/{log}")).unwrap_or_default();
+                eprintln!("--- {log} of the board:\n{text}---");
+            }
+        }
     }
 }
 

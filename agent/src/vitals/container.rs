@@ -9,7 +9,7 @@ use super::cgroup::{Controller, Hierarchy};
 use super::parse::{self, Bytes};
 use muster_protocol::limits;
 use muster_protocol::vitals::{ContainerField, Measured};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
@@ -240,12 +240,8 @@ fn read_open<'b>(file: &mut File, buffer: &'b mut [u8]) -> io::Result<&'b str> {
     }
 }
 
-/// What the network namespace of a process counts, unless that is the host's, whose number is `host`: each namespace has
-/// a file of its own, and so each has another number.
-pub fn network_of(dev: &Path, host: Option<u64>, buffer: &mut [u8]) -> Option<Bytes> {
-    let mut file = File::open(dev).ok()?;
-    if Some(file.metadata().ok()?.ino()) == host {
-        return None;
-    }
-    parse::network(read_open(&mut file, buffer).ok()?)
+/// Whether the file in which a process sees its network (`/proc/PID/net/dev`) is of another network namespace than the
+/// host's, whose file has the number `host`: each namespace has a file of its own.
+pub fn is_of_other_network(dev: &Path, host: Option<u64>) -> bool {
+    fs::metadata(dev).is_ok_and(|dev| Some(dev.ino()) != host)
 }

@@ -13,7 +13,7 @@ pub mod parse;
 
 use crate::census::roster::Run;
 use cgroup::Hierarchy;
-use container::{Descriptors, FILE, Files, Settings, network_of, read_file};
+use container::{Descriptors, FILE, Files, Settings, is_of_other_network, read_file};
 use host::Board;
 use log::debug;
 use mounts::{DiskMount, Mounts};
@@ -32,7 +32,7 @@ pub const DESCRIPTORS: usize = 300;
 /// How often it is looked what is mounted, and what a board has.
 const SURVEY: Duration = Duration::from_secs(300);
 /// Disks, and the limits of containers, are read at one look of so many.
-const SELDOM: u32 = 4;
+const SELDOM: u32 = 8;
 /// A container whose group was not found is searched for again after so many looks.
 const SEARCH_AGAIN: u32 = 40;
 
@@ -41,8 +41,8 @@ const SEARCH_AGAIN: u32 = 40;
 struct Watched {
     id: EngineId,
     pid: u32,
-    /// Whether the process of that number is really the container's.
-    pid_is_its: bool,
+    /// Whether the process of that number is really its own, and has another network than the host.
+    has_network: bool,
     group: Option<Box<str>>,
     /// The look at which it was last searched for.
     searched: Option<u32>,
@@ -61,22 +61,28 @@ struct Disk {
     told: Told<DISK_FIELDS>,
 }
 
+/// What is the same for all containers.
+#[derive(Debug)]
+struct Machine {
+    root: PathBuf,
+    hierarchy: Hierarchy,
+    /// The number of the file in which the host's own network is counted.
+    host_network: Option<u64>,
+}
+
 /// Looks at the host and its containers, and remembers what was said of them.
 #[derive(Debug)]
 pub struct Vitals {
-    root: PathBuf,
+    machine: Machine,
     /// When the agent's clock began.
     began: Instant,
     ledger: Ledger,
     surveyed: Option<Instant>,
-    hierarchy: Hierarchy,
     board: Board,
     disks: Vec<Disk>,
     /// Sorted by id.
     watched: Vec<Watched>,
     descriptors: Descriptors,
-    /// The number of the host's network namespace.
-    host_network: Option<u64>,
     looks: u32,
 }
 
@@ -84,16 +90,14 @@ impl Vitals {
     /// Nothing was looked at yet. Keeps at most `descriptors` files open, see [`DESCRIPTORS`].
     pub fn new(root: &Path, descriptors: usize) -> Vitals {
         Vitals {
-            root: root.into(),
+            machine: Machine { root: root.into(), hierarchy: Hierarchy::default(), host_network: None },
             began: Instant::now(),
             ledger: Ledger::default(),
             surveyed: None,
-            hierarchy: Hierarchy::default(),
             board: Board::default(),
             disks: Vec::new(),
             watched: Vec::new(),
             descriptors: Descriptors::new(descriptors),
-            host_network: None,
             looks: 0,
         }
     }
@@ -127,7 +131,8 @@ impl Vitals {
         }
         self.follow(runs);
         self.looks = self.looks.wrapping_add(1);
-        let Vitals { root, ledger, hierarchy, board, disks, watched, descriptors, host_network, looks, .. } = self;
+        let Vitals { machine, ledger, board, disks, watched, descriptors, looks, .. } = self;
+        let Machine { root, hierarchy, .. } = &*machine;
         let host = host::host(root, board, buffer);
         let at_ms = now.saturating_duration_since(self.began).as_millis();
         let Ok(mut look) = ledger.begin(out, u64::try_from(at_ms).unwrap_or(u64::MAX), wall_ms, &host) else {
@@ -145,7 +150,7 @@ impl Vitals {
         for place in (first..count).chain(0..first) {
             let Some(watched) = watched.get_mut(place) else { continue };
             let is_fresh = watched.group.is_none();
-            if is_fresh && !watched.find(root, hierarchy, *looks, &mut may_search, buffer) {
+            if is_fresh && !watched.find(machine, *looks, &mut may_search, buffer) {
                 continue;
             }
             let Some(group) = watched.group.as_deref() else { continue };
@@ -153,9 +158,10 @@ impl Vitals {
                 watched.settings = Settings::read(hierarchy, group, buffer);
                 watched.files.look_again();
             }
-            let network = watched.pid_is_its.then(|| network_of(&net_dev(root, watched.pid), *host_network, buffer));
+            let dev = watched.has_network.then(|| net_dev(root, watched.pid));
+            let network = dev.and_then(|dev| parse::network(read_file(&dev, buffer).ok()?));
             let files = &mut watched.files;
-            let values = files.read(hierarchy, group, watched.settings, network.flatten(), descriptors, buffer);
+            let values = files.read(hierarchy, group, watched.settings, network, descriptors, buffer);
             let Some(values) = values else {
                 watched.lose(descriptors);
                 continue;
@@ -170,10 +176,10 @@ impl Vitals {
     /// What is mounted, and what the board has.
     fn survey(&mut self, buffer: &mut [u8]) {
         // Another root is that of a host that is not ours: its first process knows what is mounted there.
-        let table = if self.root == Path::new("/") { "proc/self/mountinfo" } else { "proc/1/mountinfo" };
-        match Mounts::read(&self.root.join(table), &self.root) {
+        let table = if self.machine.root == Path::new("/") { "proc/self/mountinfo" } else { "proc/1/mountinfo" };
+        match Mounts::read(&self.machine.root.join(table), &self.machine.root) {
             Ok(Mounts { hierarchy, disks }) => {
-                self.hierarchy = hierarchy;
+                self.machine.hierarchy = hierarchy;
                 let is_same = disks.iter().eq(self.disks.iter().map(|disk| &disk.mount));
                 if !is_same {
                     let fresh = |mount| Disk { mount, values: Measured::default(), told: Told::default() };
@@ -184,8 +190,8 @@ impl Vitals {
             }
             Err(error) => debug!("cannot read what is mounted: {error}"),
         }
-        self.board = Board::find(&self.root, buffer);
-        self.host_network = net_dev(&self.root, 1).metadata().ok().map(|metadata| metadata.ino());
+        self.board = Board::find(&self.machine.root, buffer);
+        self.machine.host_network = net_dev(&self.machine.root, 1).metadata().ok().map(|metadata| metadata.ino());
     }
 
     /// Watches those that run, and no others.
@@ -226,7 +232,7 @@ impl Watched {
             turn: u32::from(id.0[0]),
             id,
             pid,
-            pid_is_its: false,
+            has_network: false,
             group: None,
             searched: None,
             settings: Settings::default(),
@@ -236,17 +242,12 @@ impl Watched {
     }
 
     /// Finds its group. One search goes with a look.
-    fn find(
-        &mut self,
-        root: &Path,
-        hierarchy: &Hierarchy,
-        look: u32,
-        may_search: &mut bool,
-        buffer: &mut [u8],
-    ) -> bool {
+    fn find(&mut self, machine: &Machine, look: u32, may_search: &mut bool, buffer: &mut [u8]) -> bool {
+        let Machine { root, hierarchy, host_network } = machine;
         let told = (self.pid != 0).then(|| root.join(format!("proc/{}/cgroup", self.pid)));
         let told = told.and_then(|path| read_file(&path, buffer).ok());
-        self.pid_is_its = told.is_some_and(|told| told.contains(&self.id.to_string()));
+        let is_its = told.is_some_and(|told| told.contains(&self.id.to_string()));
+        self.has_network = is_its && is_of_other_network(&net_dev(root, self.pid), *host_network);
         let mut group = hierarchy.group(&self.id, told);
         let is_due = self.searched.is_none_or(|searched| look.wrapping_sub(searched) >= SEARCH_AGAIN);
         if group.is_none() && is_due && std::mem::take(may_search) {
