@@ -1,6 +1,6 @@
 //! A Podman socket is an engine like Docker's, as far as Podman tells things.
 
-use muster_tests::engine::Options;
+use muster_tests::engine::{Kind, Options};
 use muster_tests::process::Ran;
 use muster_tests::truth::wait_for_truth;
 use muster_tests::{Agent, Engine, Server, podman, text};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 fn fleet() -> (Engine, Server, Agent) {
     let packages = podman::packages();
-    let options = Options { programs: Some(&packages), podman: true, ..Options::default() };
+    let options = Options { programs: Some(&packages), kind: Kind::Podman, ..Options::default() };
     let (engine, server) = (Engine::start_with("alpha", options), Server::start());
     let agent = Agent::join(&server, &engine);
     (engine, server, agent)

@@ -19,6 +19,7 @@ pub mod place;
 pub mod podman;
 pub mod process;
 pub mod proxy;
+pub mod rootless;
 pub mod server;
 pub mod stream;
 pub mod truth;
