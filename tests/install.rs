@@ -279,3 +279,33 @@ fn a_clean_debian_on_another_network_needs_nothing_but_the_line() {
     drop(agent);
     assert_same(&board.run(TRACES).ok(), &before);
 }
+
+#[test]
+#[ignore = "fetches a Debian: runs with `./test.sh --all`"]
+fn under_openrc_it_is_a_service_that_can_be_upgraded_and_removed() {
+    let (engine, agents) = (Engine::start("shed"), Agents::built());
+    let server = server(&agents);
+    let mut board = Board::debian("curl,ca-certificates,openrc").with_engine(&engine);
+    board.start();
+    // As OpenRC does when it boots.
+    let booted = "mkdir /run/openrc && cd /run/openrc && touch softlevel && mkdir daemons exclusive failed hotplugged \
+                  inactive options scheduled started starting stopped stopping tmp wasinactive";
+    board.run(booted).ok();
+    board.run("groupadd --gid $(stat -c %g /run/docker.sock) docker || true").ok();
+    let before = board.run(TRACES).ok();
+    let installed = board.run(&line(&server, &["--name", "shed"])).ok();
+    assert!(installed.contains("is installed and runs"), "{installed}");
+    wait_until_active(&server, "shed");
+    assert!(board.run("rc-update show default").ok().contains("muster-agent"));
+    let key = [("MUSTER_RELEASE_KEY", agents.public_key())].map(|(name, key)| (name, key));
+    let key = key.each_ref().map(|(name, key)| (*name, key.as_str()));
+    for (body, code) in [("exit 1", 1), ("exec /usr/local/bin/muster-agent.previous \"$@\"", 0)] {
+        let script = format!("#!/bin/sh\n[ \"$1\" != --version ] || {{ echo 'muster-agent 99.0.0'; exit; }}\n{body}\n");
+        agents.publish(&script, "99.0.0");
+        board.run_with("muster-agent upgrade --within 20s", &key).exits(code);
+        wait_until_active(&server, "shed");
+    }
+    board.run("muster-agent-uninstall --purge").ok();
+    assert_eq!(board.run("pgrep -f '^/usr/local/bin/muster-agent' || true").ok(), "", "it was stopped");
+    assert_same(&board.run(TRACES).ok(), &before);
+}
