@@ -3,6 +3,9 @@
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 . packaging/toolchain.sh
+. packaging/release.sh
+. packaging/deb.sh
+. packaging/image.sh
 
 targets=(aarch64-unknown-linux-musl armv7-unknown-linux-musleabihf arm-unknown-linux-musleabihf x86_64-unknown-linux-musl)
 
@@ -11,10 +14,14 @@ usage() {
 usage: ./dist.sh [--agent] [TARGET...]
 
 Builds muster and muster-agent, static and stripped, into dist/TARGET/ and prints their
-sizes. Without TARGET: all four. Needs Debian's Rust and Python's venv, and installs
-them when it runs as root; zig comes from PyPI.
+sizes; with each agent its signature and a container image (for \`docker load\`), and
+Debian packages where dpkg-deb is there. Without TARGET: all four. Needs Debian's Rust
+and Python's venv, and installs them when it runs as root; zig comes from PyPI.
 
   --agent   the agent only
+
+Agents upgrade only to what the key in \$MUSTER_RELEASE_FILE (release.key) signed: it is
+made when it is missing. Keep it safe, and off the server.
 
 TARGET: aarch64 (64-bit Pi OS), armv7 (32-bit, Pi 2 and later), arm (ARMv6: Pi 1 and
 Zero), x86_64; or the full name, such as armv7-unknown-linux-musleabihf.
@@ -50,19 +57,34 @@ done
 build=${CARGO_TARGET_DIR:-target}/static
 mkdir -p "$build"
 static_toolchain "$build/toolchain"
+version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+key=${MUSTER_RELEASE_FILE:-release.key}
+MUSTER_RELEASE_KEY=$(release_key "$key")
+export MUSTER_RELEASE_KEY
 
 for target in "${wanted[@]}"; do
     for package in "${packages[@]}"; do
         printf 'building %s for %s\n' "$package" "$target"
-        # The agent says what went wrong before it ends itself; a fault in its program needs no words that every board
-        # would have to store.
+        # A fault in the agent's own program needs no words that every board would have to store: it ends at once, and the
+        # service starts it again.
         STATIC_RUSTFLAGS=''
         [ "$package" != muster-agent ] || STATIC_RUSTFLAGS='-Zunstable-options -Cpanic=immediate-abort'
         static_build "$target" "$build/$package" --quiet --profile dist --locked -p "$package"
         mkdir -p "dist/$target"
         cp -f "$build/$package/$target/dist/$package" "dist/$target/$package"
     done
+    release_sign "$key" "$version" "$target" "dist/$target/muster-agent"
+    image_agent "$target" "$version"
 done
+if command -v dpkg-deb >/dev/null; then
+    for target in "${wanted[@]}"; do
+        deb_agent "$target" "$version"
+        # The server's has all agents that were built.
+        [ "${packages[*]}" = muster-agent ] || deb_server "$target" "$version"
+    done
+else
+    printf 'no Debian packages: there is no dpkg-deb here\n'
+fi
 
 printf '\n%-34s %-14s %12s\n' TARGET PROGRAM BYTES
 for target in "${wanted[@]}"; do

@@ -7,10 +7,12 @@ usage() {
 usage: ./test.sh [--all]
 
 Runs every check, installing what it needs (Debian and Ubuntu, as root): formatting,
-clippy, documentation, licences, unit tests and the simulation, end-to-end tests on
-private Docker engines, short fuzz runs, and ./try.sh. Stops at the first failure.
+clippy, documentation, licences, scripts, unit tests and the simulation, end-to-end
+tests on private Docker engines, the ARMv7 agent that ./dist.sh builds under qemu, short
+fuzz runs, and ./try.sh. Stops at the first failure.
 
-  --all     also what takes long: slow end-to-end tests, more histories, longer fuzz runs
+  --all     also what takes long: slow end-to-end tests, more histories, longer fuzz runs,
+            all four targets
 TEXT
 }
 
@@ -25,7 +27,7 @@ done
 
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 exec </dev/null
-began=$SECONDS step='' place=''
+began=$SECONDS step='' place='' dist=''
 
 fail() {
     printf 'test.sh: %s\n' "$*" >&2
@@ -49,6 +51,7 @@ end_leftovers() {
         [ -d "$left" ] || continue
         for groups in /sys/fs/cgroup/"$(basename "$left")" /sys/fs/cgroup/*/"$(basename "$left")"; do
             [ -d "$groups" ] || continue
+            # shellcheck disable=SC2038 # The names of these files are all the same.
             find "$groups" -name cgroup.procs -exec cat {} + 2>/dev/null | xargs -r kill -KILL 2>/dev/null || true
             # What was frozen dies when it thaws.
             find "$groups" -name freezer.state -exec sh -c 'echo THAWED >"$1"' sh {} \; 2>/dev/null || true
@@ -71,6 +74,7 @@ finish() {
     local code=$?
     trap - EXIT
     trap '' INT TERM HUP
+    [ -z "$dist" ] || end_dist
     if [ -n "$place" ]; then
         end_leftovers
         rm -rf "$place" || true
@@ -81,6 +85,14 @@ finish() {
         printf '\n[%s] FAILED: %s (exit code %d)\n' "$(clock)" "${step:-before the first step}" "$code"
     fi
     exit "$code"
+}
+# The build for boards, with all that it has started.
+end_dist() {
+    local process
+    for process in $(ps -o pid= --ppid "$dist") "$dist"; do
+        pkill -TERM -P "$process" 2>/dev/null || true
+        kill -TERM "$process" 2>/dev/null || true
+    done
 }
 trap finish EXIT
 trap 'exit 130' INT
@@ -123,6 +135,9 @@ install_needs() {
     need cc gcc
     need c++ g++
     need ps procps
+    need shellcheck shellcheck
+    need qemu-arm-static qemu-user-static
+    need dpkg-deb dpkg
     static_busybox || missing+=(busybox-static)
     [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
     [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
@@ -179,6 +194,23 @@ heading 'licences'
 python3 tests/licences.py Cargo.toml
 [ ! -f fuzz/Cargo.toml ] || python3 tests/licences.py --allow NCSA fuzz/Cargo.toml
 
+heading 'scripts'
+{
+    find . -name '*.sh' -not -path '*/target/*' -not -path './.try/*' -print0
+    printf '%s\0' .ci/run bench/agents bench/bytes bench/hosts bench/soak fuzz/run packaging/deb/*/*
+} | xargs -0 shellcheck --external-sources --source-path=SCRIPTDIR --severity=warning
+
+# What boards get is built beside the tests, which mostly wait.
+boards=(armv7-unknown-linux-musleabihf)
+of_boards=(--agent)
+if [ -n "$all" ]; then
+    boards+=(aarch64-unknown-linux-musl arm-unknown-linux-musleabihf x86_64-unknown-linux-musl)
+    of_boards=()
+fi
+export MUSTER_RELEASE_FILE=$place/release.key
+nice ./dist.sh ${of_boards[@]+"${of_boards[@]}"} "${boards[@]}" >"$place/dist.log" 2>&1 &
+dist=$!
+
 heading 'unit tests and simulation'
 [ -z "$all" ] || export MUSTER_HISTORIES=20000
 cargo test --workspace --exclude muster-tests --locked
@@ -188,6 +220,12 @@ cargo build --workspace --bins --locked
 ignored=()
 [ -z "$all" ] || ignored=(--include-ignored)
 cargo test -p muster-tests --locked -- --test-threads 2 ${ignored[@]+"${ignored[@]}"}
+
+heading 'agents for boards'
+wait "$dist" || { cat "$place/dist.log"; fail './dist.sh failed'; }
+dist=''
+cat "$place/dist.log"
+tests/boards.sh "${boards[@]}"
 
 if [ -f fuzz/Cargo.toml ]; then
     heading 'fuzzing'

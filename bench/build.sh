@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by `agents`, `hosts` and `soak`: builds everything and puts it into one directory, `$programs`.
 [ "$(id -u)" = 0 ] || { echo "this makes network namespaces and engines: run it as root" >&2; exit 1; }
 cargo build --quiet --release --locked -p muster-bench

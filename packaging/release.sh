@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by dist.sh and tests: signs programs for boards. An agent upgrades only to what the release key signed whose
 # public half was built into it (MUSTER_RELEASE_KEY). The private half belongs where releases are made, and nowhere else.
 #

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by dist.sh and bench/build.sh: `static_build TARGET FOLDER CARGO-ARGUMENTS...` builds static programs for a
 # board. Debian's Rust comes with the source of its standard library, which is built along (small, without unwinding);
 # zig is the C compiler and the linker, and brings musl for every ARM.

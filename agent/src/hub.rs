@@ -5,6 +5,7 @@ use crate::census::outbox::Outbox;
 use crate::census::roster::Roster;
 use crate::docker::engine::Engine;
 use crate::health::Health;
+use crate::refused::Refused;
 use muster_protocol::reporter::Reporter;
 use muster_protocol::reporter::ledger::Ledger;
 use std::cell::{Cell, RefCell};
@@ -54,10 +55,16 @@ pub struct Hub {
     pub outbox: RefCell<Outbox>,
     /// Whether the engine answers.
     pub health: RefCell<Health>,
+    /// Calls that something before the engine does not let through.
+    pub refused: RefCell<Refused>,
     /// Between reports, as it is now.
     pub interval: Cell<Duration>,
     /// Between reports, unless the server wants it otherwise.
     pub own_interval: Duration,
+    /// Between looks at how the host and its containers do, as it is now; `None` for never.
+    pub vitals_interval: Cell<Option<Duration>>,
+    /// The same, unless the server wants it otherwise. If this is `None`, the server is not asked.
+    pub own_vitals_interval: Option<Duration>,
     /// A hello is due although the server knows this run: something that it says has changed.
     pub greet: Cell<bool>,
     /// The last exchange with the server worked.
@@ -95,8 +102,11 @@ impl Hub {
             all_sent: Cell::new(None),
             outbox: RefCell::default(),
             health: RefCell::new(Health::new(Instant::now())),
+            refused: RefCell::default(),
             interval: Cell::new(interval),
             own_interval: interval,
+            vitals_interval: Cell::new(None),
+            own_vitals_interval: None,
             greet: Cell::new(false),
             online: Cell::new(false),
             answers: Cell::new(0),
@@ -110,6 +120,11 @@ impl Hub {
             replay: Wake::default(),
             room: Wake::default(),
         }
+    }
+
+    /// As before, but it is looked how the host and its containers do, so often.
+    pub fn with_vitals(self, every: Option<Duration>) -> Hub {
+        Hub { vitals_interval: Cell::new(every), own_vitals_interval: every, ..self }
     }
 
     /// What waits to be sent is thrown away, and read again when the server takes it.

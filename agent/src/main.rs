@@ -4,7 +4,7 @@ mod one_heap;
 
 use muster_agent::command::exit::Trouble;
 use muster_agent::command::options::{Command, HELP, JoinSource, Options};
-use muster_agent::command::{logging, status};
+use muster_agent::command::{doctor, logging, status};
 use muster_agent::join::identity::Identity;
 use muster_agent::join::{self, Applicant};
 use muster_agent::run;
@@ -33,6 +33,7 @@ fn obey(options: Options) -> Result<ExitCode, Trouble> {
         Command::Join { string, run } => join(&options, string, *run),
         Command::Run => Ok(run::run(options.run_settings()?)),
         Command::Status { json } => show_status(&options, *json),
+        Command::Doctor { json } => Ok(examine(&options, *json)),
         Command::Upgrade { from, within } => {
             let (state_dir, root) = (&options.state_dir, Path::new(ROOT));
             let wanted = Upgrade { from: from.as_deref(), within: *within, state_dir, root };
@@ -44,7 +45,7 @@ fn obey(options: Options) -> Result<ExitCode, Trouble> {
 fn join(options: &Options, string: &JoinSource, then_run: bool) -> Result<ExitCode, Trouble> {
     if then_run {
         // Before anything is done that would have to be done again.
-        options.docker_socket()?;
+        options.docker_socket(Path::new(ROOT))?;
     }
     let string = match string {
         JoinSource::Given(string) => string.clone(),
@@ -66,7 +67,7 @@ fn join(options: &Options, string: &JoinSource, then_run: bool) -> Result<ExitCo
 }
 
 fn show_status(options: &Options, json: bool) -> Result<ExitCode, Trouble> {
-    let docker_socket = options.docker_socket()?;
+    let docker_socket = options.docker_socket(Path::new(ROOT))?;
     let identity = Identity::load(&options.state_dir)?;
     let status = status::look(identity, options.state_dir.clone(), docker_socket, options.interval);
     say(&if json { format!("{}\n", status.to_json()) } else { status.to_string() });
@@ -74,6 +75,13 @@ fn show_status(options: &Options, json: bool) -> Result<ExitCode, Trouble> {
         Some(trouble) => trouble.complain(),
         None => status.exit().into(),
     })
+}
+
+fn examine(options: &Options, json: bool) -> ExitCode {
+    let subject = doctor::Subject { options: options.clone(), root: ROOT.into(), clock: doctor::system_clock };
+    let report = doctor::examine(&subject);
+    say(&if json { format!("{}\n", report.to_json()) } else { report.to_string() });
+    report.exit().into()
 }
 
 /// Prints. That nobody reads it any more is no error.

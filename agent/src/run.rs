@@ -2,6 +2,7 @@
 
 use crate::census::{census, look_after};
 use crate::command::exit::{Exit, Trouble};
+use crate::docker::address::EngineAddress;
 use crate::docker::engine::Engine;
 use crate::hub::Hub;
 use crate::join::facts;
@@ -36,10 +37,12 @@ const REFUSED: Duration = Duration::from_secs(600);
 pub struct RunSettings {
     /// Identity and epoch are kept here.
     pub state_dir: PathBuf,
-    /// The engine's socket. It need not be there.
-    pub docker_socket: PathBuf,
+    /// Where the engine listens. It need not be there.
+    pub docker_socket: EngineAddress,
     /// Between reports.
     pub interval: Duration,
+    /// Between looks at how the host and its containers do; `None` for never, whatever the server says.
+    pub vitals_interval: Option<Duration>,
     /// How messages travel.
     pub uplink: Wanted,
     /// For a host that has not joined yet.
@@ -103,8 +106,9 @@ fn report(
     let mut run = [0; 16];
     getrandom::fill(&mut run).map_err(|error| cannot(&error))?;
     let highest = identity::load_epoch(&settings.state_dir);
-    let engine = Engine::new(&settings.docker_socket);
+    let engine = Engine::new(settings.docker_socket.clone());
     let hub = Hub::new(engine, Reporter::new_in(room, run, highest), settings.interval);
+    let hub = hub.with_vitals(settings.vitals_interval);
     let host = identity.host.unwrap_or_default();
     let spool = Keeper::open(&settings.state_dir, host, settings.spool, &mut hub.reporter.borrow_mut());
     let spool = spool.map(Mutex::new);

@@ -4,6 +4,7 @@
 use crate::docker::engine::{EngineError, EventStream, Line};
 use crate::docker::event::{Touch, parse_event};
 use crate::hub::Hub;
+use crate::refused::{self, Call};
 use async_io::Timer;
 use futures_lite::future;
 use log::{debug, warn};
@@ -32,6 +33,12 @@ pub async fn watch(hub: &Hub) {
                 hub.reporter.borrow_mut().stream_closed();
                 cause = Cause::StreamLost;
             }
+            Err(error) if error.is_forbidden() => {
+                // Then lists have to do.
+                hub.read_all_soon();
+                Timer::after(refused::AGAIN).await;
+                continue;
+            }
             Err(error) => {
                 debug!("cannot subscribe to events: {error}");
                 // A stream that broke, and then no engine: it was restarted.
@@ -53,7 +60,9 @@ async fn open(hub: &Hub) -> Result<EventStream, EngineError> {
         hub.engine_changed();
     }
     version?;
-    hub.engine.events().await
+    let opened = hub.engine.events().await;
+    hub.refused.borrow_mut().note(Call::Events, &opened, Instant::now());
+    opened
 }
 
 /// What a listener can hear.

@@ -3,10 +3,10 @@
 
 use async_io::Timer;
 use futures_lite::future::{self, block_on};
+use muster_agent::docker::address::EngineAddress;
 use muster_agent::docker::container::{ListElement, parse_list_element, to_container};
 use muster_agent::docker::engine::{Element, Engine, EventStream, Line};
 use muster_agent::docker::event::parse_event;
-use muster_agent::docker::socket::path_of;
 use muster_protocol::container::{Health, State};
 use muster_protocol::id::EngineId;
 use std::io::Write;
@@ -119,7 +119,7 @@ fn a_live_engine() {
         println!("skipped: set MUSTER_TEST_ENGINE=unix:///path of an engine to be tested with");
         return;
     };
-    let engine = Engine::new(path_of(&host).expect("a Unix socket"));
+    let engine = Engine::new(EngineAddress::parse(&host).expect("an address"));
     let stage = Stage::new(host);
     block_on(live(&engine, &stage));
 }

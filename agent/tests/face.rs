@@ -1,5 +1,6 @@
 //! The binary as its users and their scripts see it: exit codes, lines, and what is left on the disk.
 
+#[allow(dead_code, reason = "doctor.rs uses the rest")]
 mod server;
 
 use muster_agent::join::identity::Identity;
@@ -193,7 +194,7 @@ fn status_answers_by_its_exit_code() {
 #[test]
 fn wrong_use_is_exit_code_2_and_one_line() {
     let place = Place::new();
-    for arguments in [&["run", "--docker-host", "tcp://127.0.0.1:2375"][..], &["join", "muster://t@a:1"], &["--nope"]] {
+    for arguments in [&["run", "--docker-host", "ssh://127.0.0.1"][..], &["join", "muster://t@a:1"], &["--nope"]] {
         let ended = place.agent(arguments, "");
         assert_eq!((ended.code, ended.error.lines().count()), (2, 1), "{ended:?}");
         assert!(ended.error.starts_with("muster-agent: "), "{ended:?}");

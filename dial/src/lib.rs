@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+mod crypto;
 mod failure;
 pub mod generation;
 pub mod join_string;

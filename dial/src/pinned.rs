@@ -4,6 +4,7 @@
 //! minor releases: the workspace names an exact range of versions, and nothing but this file, `tcp`, `socket` and
 //! `proxy` depends on it.
 
+use crate::crypto;
 use crate::failure::{Failure, one_line};
 use crate::join_string::{Address, Pin};
 use crate::proxy::Proxy;
@@ -50,12 +51,11 @@ pub(crate) struct Route {
 }
 
 /// TLS that accepts servers with one of these pins and a certificate of at least this generation: for clients of
-/// this crate and for others. Of any version, with the fleet's protocol, and with sessions that are resumed.
+/// this crate and for others. TLS 1.3 with the fleet's protocol, and with sessions that are resumed.
 pub fn tls(pins: Vec<Pin>, least_generation: u64) -> Result<Arc<ClientConfig>, Failure> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = PinVerifier::new(pins, least_generation, &provider);
-    let mut tls = ClientConfig::builder_with_details(provider, Arc::new(Uptime(Instant::now())))
-        .with_protocol_versions(rustls::ALL_VERSIONS)
+    let verifier = PinVerifier::new(pins, least_generation);
+    let mut tls = ClientConfig::builder_with_details(Arc::new(crypto::provider()), Arc::new(Uptime(Instant::now())))
+        .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| Failure::Tls(one_line(&error)))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))

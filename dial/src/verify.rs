@@ -7,11 +7,12 @@
 //! good for ever. Neither names nor dates are
 //! judged: a box is reached by any address, and its clock may say 1970.
 
+use crate::crypto::SIGNATURES;
 use crate::failure::{Failure, one_line};
 use crate::generation;
 use crate::join_string::Pin;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::verify_tls13_signature;
 use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 use std::fmt;
@@ -30,12 +31,11 @@ const DATES: usize = 4;
 pub(crate) struct PinVerifier {
     pins: Vec<Pin>,
     least_generation: u64,
-    algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl PinVerifier {
-    pub(crate) fn new(pins: Vec<Pin>, least_generation: u64, provider: &CryptoProvider) -> PinVerifier {
-        PinVerifier { pins, least_generation, algorithms: provider.signature_verification_algorithms }
+    pub(crate) fn new(pins: Vec<Pin>, least_generation: u64) -> PinVerifier {
+        PinVerifier { pins, least_generation }
     }
 }
 
@@ -46,10 +46,9 @@ impl PinVerifier {
 /// # Errors
 /// [`Failure::PinMismatch`], [`Failure::Outdated`], or [`Failure::Tls`] for what is no certificate.
 pub fn recognise(chain: &[CertificateDer<'_>], pins: &[Pin], least_generation: u64) -> Result<(), Failure> {
-    let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms;
     let (end_entity, others) =
         chain.split_first().ok_or_else(|| Failure::Tls("the server presents no certificate".to_string()))?;
-    check(end_entity, others, pins, least_generation, algorithms)
+    check(end_entity, others, pins, least_generation)
 }
 
 fn check(
@@ -57,12 +56,11 @@ fn check(
     others: &[CertificateDer<'_>],
     pins: &[Pin],
     least_generation: u64,
-    algorithms: WebPkiSupportedAlgorithms,
 ) -> Result<(), Failure> {
     let unreadable = |error| Failure::Tls(format!("the server's certificate cannot be read: {}", one_line(&error)));
     let leaf = EndEntityCert::try_from(end_entity).map_err(unreadable)?;
     let others = &others[..others.len().min(CHAIN)];
-    vouched_for(&leaf, others, pins, least_generation, algorithms).map_err(|got| {
+    vouched_for(&leaf, others, pins, least_generation).map_err(|got| {
         let pins: Vec<String> = pins.iter().map(Pin::to_string).collect();
         Failure::PinMismatch { expected: pins.join(" "), got }
     })?;
@@ -80,7 +78,6 @@ fn vouched_for(
     others: &[CertificateDer<'_>],
     pins: &[Pin],
     least_generation: u64,
-    algorithms: WebPkiSupportedAlgorithms,
 ) -> Result<(), String> {
     let presented = Pin::of_public_key(&leaf.subject_public_key_info());
     if pins.contains(&presented) {
@@ -106,7 +103,7 @@ fn vouched_for(
         return Err(got.unwrap_or(presented).to_string());
     }
     // The pinned certificate is public: anyone can put it beside a certificate of their own.
-    signed_by(leaf, &anchors, &links, algorithms)
+    signed_by(leaf, &anchors, &links)
         .map_err(|error| format!("a certificate that this key did not sign ({})", one_line(&error)))
 }
 
@@ -127,13 +124,12 @@ fn signed_by(
     leaf: &EndEntityCert<'_>,
     anchors: &[TrustAnchor<'_>],
     links: &[CertificateDer<'_>],
-    algorithms: WebPkiSupportedAlgorithms,
 ) -> Result<(), webpki::Error> {
     let mut time = UnixTime::since_unix_epoch(Duration::ZERO);
     let mut tried = 0;
     loop {
         let usage = KeyUsage::server_auth();
-        let checked = leaf.verify_for_usage(algorithms.all, anchors, links, time, usage, None, None);
+        let checked = leaf.verify_for_usage(SIGNATURES.all, anchors, links, time, usage, None, None);
         tried += 1;
         time = match checked {
             Err(webpki::Error::CertNotValidYet { not_before, .. }) if tried <= DATES => not_before,
@@ -152,18 +148,18 @@ impl ServerCertVerifier for PinVerifier {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        check(end_entity, intermediates, &self.pins, self.least_generation, self.algorithms)
+        check(end_entity, intermediates, &self.pins, self.least_generation)
             .map(|()| ServerCertVerified::assertion())
             .map_err(|failure| Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(failure)))))
     }
 
     fn verify_tls12_signature(
         &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.algorithms)
+        Err(Error::General("TLS 1.2 was not offered".into()))
     }
 
     fn verify_tls13_signature(
@@ -172,11 +168,11 @@ impl ServerCertVerifier for PinVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.algorithms)
+        verify_tls13_signature(message, cert, dss, &SIGNATURES)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+        SIGNATURES.supported_schemes()
     }
 }
 

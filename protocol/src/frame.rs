@@ -104,14 +104,15 @@ pub fn split(bytes: &[u8]) -> Result<Option<Frame<'_>>, Malformed> {
     Ok(None)
 }
 
-/// Whether an agent's message has to be answered: it has more in it than that the host is there, how its engine does
+/// Whether an agent's message has to be answered: it has more in it than that the host is there, how it and its engine do
 /// and that its containers are the same. What does not decode does.
 pub fn wants_answer(message: &[u8]) -> bool {
     let Ok(mut records) = Reader::message(message) else { return true };
     loop {
         match records.next_record() {
             Ok(Some(record)) => {
-                if !matches!(record.kind, Kind::Session | Kind::Batch | Kind::Engine | Kind::Digest) {
+                use Kind::{Batch, Digest, Disk, Engine, Session, Usage, Vitals};
+                if !matches!(record.kind, Session | Batch | Engine | Digest | Vitals | Disk | Usage) {
                     return true;
                 }
             }
@@ -169,6 +170,7 @@ mod tests {
             (&[1, 17, 1, 0, 5, 1, 0, 11, 1, 0, 15, 1, 0], false),
             // A kind that is not known says nothing.
             (&[1, 5, 1, 0, 200, 1, 0], false),
+            (&[1, 5, 1, 0, 15, 1, 0, 23, 1, 0, 25, 1, 0, 24, 1, 0], false),
             (&[1, 5, 1, 0, 6, 1, 0], true),
             (&[1, 5, 1, 0, 10, 1, 0], true),
             (&[1, 3, 1, 0], true),

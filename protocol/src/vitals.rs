@@ -9,6 +9,15 @@ use crate::limits;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
+pub mod step;
+
+/// Fields of a container that this version knows.
+pub const CONTAINER_FIELDS: usize = ContainerField::Throttled as usize + 1;
+/// Fields of a host that this version knows.
+pub const HOST_FIELDS: usize = HostField::Power as usize + 1;
+/// Fields of a file system that this version knows.
+pub const DISK_FIELDS: usize = DiskField::Worn as usize + 1;
+
 /// Opens the vitals of a message: everything behind it was read at about this moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vitals {
@@ -27,7 +36,7 @@ pub struct Vitals {
 pub struct Usage {
     /// The first bytes of its id. The server ignores one that fits none, or more than one, of the host's containers.
     pub id: [u8; 6],
-    /// Fields of [`ContainerField`].
+    /// Fields of [`ContainerField`]. None at all: nothing is known of it any more.
     pub values: Measured<{ limits::CONTAINER_FIELDS }>,
 }
 
@@ -36,7 +45,7 @@ pub struct Usage {
 pub struct Disk<'a> {
     /// Where it is mounted on the host, such as `/`.
     pub path: &'a str,
-    /// Fields of [`DiskField`].
+    /// Fields of [`DiskField`]. None at all: nothing is known of it any more.
     pub values: Measured<{ limits::DISK_FIELDS }>,
 }
 

@@ -12,6 +12,7 @@ pub mod listen;
 pub mod serve;
 pub mod store;
 pub mod time;
+pub mod vitals;
 
 #[cfg(test)]
 mod test_dir;

@@ -11,9 +11,10 @@ use crate::cli::connection::{SERVER_FILE, ServerFile};
 use crate::cli::exit::{Exit, Failure};
 use crate::fleet::{By, Fleet};
 use crate::install::{self, Offers};
-use crate::listen::{self, Limits, Request, Response};
+use crate::listen::{self, Limits, Method, Request, Response};
 use crate::store::{RedbStore, Retention, Store};
 use crate::time::{format_ms, now_ms};
+use crate::vitals::{History, HistoryShape};
 use futures_lite::{StreamExt, future};
 use muster_dial::Address;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -45,6 +46,8 @@ pub struct ServeOptions {
     pub advertise: Option<Address>,
     /// How much of the history is kept.
     pub retention: Retention,
+    /// How much of the disk the history of hosts' vitals may take.
+    pub vitals: HistoryShape,
     /// The operator's own certificate and its key, for browsers: PEM files.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Where agents are that it offers to hosts; `None`: in the data directory, else in the system's.
@@ -122,7 +125,9 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
     let boot = boot.iter().map(|byte| format!("{byte:02x}")).collect();
     let fleet = Fleet::open(Arc::new(store), &admin, boot, address, keys.clone())
         .map_err(|error| cannot(Exit::Unavailable, error.message))?;
-    let fleet = Arc::new(fleet);
+    let vitals = History::new(data_dir, options.vitals);
+    vitals.open();
+    let fleet = Arc::new(fleet.with_vitals(vitals));
     let hosts = hosts.each_ref().map(String::as_str);
     let tls = keys.serve(fleet.trust().generation, &hosts).map_err(|message| cannot(Exit::Failure, message))?;
     let watching = operators.map(|(files, certificate)| {
@@ -161,6 +166,15 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
             }
         }
     });
+    let recorder = executor.spawn({
+        let fleet = fleet.clone();
+        async move {
+            loop {
+                Timer::after(fleet.rest_of_minute()).await;
+                fleet.end_minute().await;
+            }
+        }
+    });
     let mut signals = async_signal::Signals::new([async_signal::Signal::Term, async_signal::Signal::Int])
         .map_err(|error| cannot(Exit::Failure, format!("cannot wait for signals: {error}")))?;
     // Whoever started us waits for this line. If nobody reads it, that is no reason to stop.
@@ -190,6 +204,7 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
     listen::serve(listener, tls, Limits::default(), executor.clone(), handler, ended).await;
     ticker.cancel().await;
     tidier.cancel().await;
+    recorder.cancel().await;
     if let Some(watching) = watching {
         watching.cancel().await;
     }
@@ -293,8 +308,12 @@ async fn answer(fleet: Arc<Fleet>, offers: Arc<Offers>, mut request: Request) ->
     if install::is_asked(&request.path) {
         return install::answer(&fleet, &offers, &request).await;
     }
-    let who = request.bearer().and_then(|token| {
-        let by = By::holder(fleet.authenticate(token)?, request.peer.ip());
+    let bearer = request.bearer().map(str::to_owned);
+    // Prometheus has nothing else everywhere. Browsers repeat such a password by themselves, for whatever page asks.
+    let reads_metrics = request.path == api::METRICS && [Method::GET, Method::HEAD].contains(&request.method);
+    let basic = || request.basic_password().filter(|_| reads_metrics);
+    let who = bearer.or_else(basic).and_then(|token| {
+        let by = By::holder(fleet.authenticate(&token)?, request.peer.ip());
         Some((by, number(&hash(token.as_bytes()))))
     });
     // Whoever has no token is answered without a look at what they sent.

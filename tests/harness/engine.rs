@@ -3,6 +3,7 @@
 //! Each lives in a mount namespace of its own (held open by a process that ends with the test), so that it starts its own
 //! containerd even where the machine has one, and so that all of its mounts vanish with it.
 
+use crate::debian::Packages;
 use crate::place::Place;
 use crate::process::{self, Process, Ran};
 use crate::wait::eventually;
@@ -10,6 +11,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 /// The image that every engine has: a static busybox with a few scripts.
 pub const IMAGE: &str = "probe:latest";
@@ -41,6 +43,8 @@ pub struct Options<'a> {
     pub bridge: bool,
     /// A stopped engine whose data this one starts with, as a flashed image has them: same container ids.
     pub copy_of: Option<&'a Engine>,
+    /// The engine's programs, if not those that are installed.
+    pub programs: Option<&'a Arc<Packages>>,
 }
 
 /// A private engine. Dropping it ends it with all of its containers and removes its files.
@@ -53,6 +57,7 @@ pub struct Engine {
     place: Place,
     cgroup: String,
     bridge: bool,
+    programs: Option<Arc<Packages>>,
 }
 
 impl Engine {
@@ -63,7 +68,7 @@ impl Engine {
 
     /// Starts one in a network namespace of its own, with Docker's bridge.
     pub fn start_with_bridge(name: &str) -> Engine {
-        Engine::start_with(name, Options { bridge: true, copy_of: None })
+        Engine::start_with(name, Options { bridge: true, ..Options::default() })
     }
 
     /// Starts one.
@@ -82,7 +87,9 @@ impl Engine {
         let mut holder = Process::start_read("the engine's namespaces", &mut command, &place.join("holder.log"));
         let ready = holder.line(std::time::Duration::from_secs(20));
         assert_eq!(ready.as_deref(), Some("ready"), "no namespaces for an engine: {}", holder.log());
-        let mut engine = Engine { name: name.to_owned(), place, cgroup, holder, daemon: None, bridge: options.bridge };
+        let programs = options.programs.cloned();
+        let bridge = options.bridge;
+        let mut engine = Engine { name: name.to_owned(), place, cgroup, holder, daemon: None, bridge, programs };
         if let Some(original) = options.copy_of {
             assert!(original.daemon.is_none(), "the engine to copy must be stopped");
             engine.copy_data(original);
@@ -199,6 +206,9 @@ impl Engine {
         }
         fs::write(self.place.join("daemon.json"), "{}").expect("writing the engine's settings");
         let log = self.place.join("docker.log");
+        if let Some(programs) = &self.programs {
+            command.env("PATH", programs.search_path());
+        }
         let mut daemon = Process::start(&format!("engine {}", self.name), process::clean(&mut command), &log);
         eventually(&format!("engine {} answers", self.name), || {
             if let Some(code) = daemon.ended() {

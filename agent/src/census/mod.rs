@@ -8,6 +8,7 @@ use crate::docker::container::{ListElement, parse_list_element, to_container};
 use crate::docker::engine::{Element, EngineError};
 use crate::docker::inspect::Details;
 use crate::hub::Hub;
+use crate::refused::Call;
 use async_io::Timer;
 use futures_lite::future;
 use log::{debug, warn};
@@ -41,7 +42,7 @@ pub async fn census(hub: &Hub) {
             Timer::at(soon).await;
         })
         .await;
-        let ready = hub.online.get() && hub.subscribed.get();
+        let ready = hub.online.get() && listens(hub);
         if ready && hub.roster.borrow().has_changed() {
             Timer::after(SETTLE).await;
             read_changed(hub).await;
@@ -59,12 +60,17 @@ pub async fn census(hub: &Hub) {
             hub.confirm_by.set(None);
             (probed, next) = (now, now + hub.interval.get());
             read_all(hub).await;
-        } else if hub.subscribed.get() && now >= probed + PROBE {
+        } else if listens(hub) && now >= probed + PROBE {
             // While there is no stream, whoever tries to open one asks.
             probed = now;
             ask(hub, hub.engine.ping()).await.ok();
         }
     }
+}
+
+/// Whether what happens is heard, or cannot be heard at all.
+fn listens(hub: &Hub) -> bool {
+    hub.subscribed.get() || hub.refused.borrow().is(Call::Events)
 }
 
 /// Looks whether a call to the engine hangs, for ever.
@@ -114,6 +120,10 @@ async fn read_all(hub: &Hub) {
     // The number is taken before the engine is asked: what a later number has touched keeps that state.
     let Some(reading) = hub.reporter.borrow_mut().begin_reading() else { return };
     hub.roster.borrow_mut().begin_sweep();
+    if hub.refused.borrow().is(Call::Events) {
+        // A list does not show that a container was restarted, and nothing else tells.
+        hub.roster.borrow_mut().doubt_all();
+    }
     let ended = sweep(hub, reading).await;
     if ended.is_err() {
         // Some of what has changed may have been read and is not on its way.
@@ -134,7 +144,9 @@ async fn sweep(hub: &Hub, reading: Reading) -> Result<(), Ended> {
     if report.everything {
         hub.all_sent.set(Some(Instant::now()));
     }
-    let mut list = ask(hub, hub.engine.list()).await?;
+    let listed = ask(hub, hub.engine.list()).await;
+    hub.refused.borrow_mut().note(Call::List, &listed, Instant::now());
+    let mut list = listed?;
     loop {
         hub.health.borrow_mut().ask(Instant::now());
         let next = list.next().await;
@@ -203,7 +215,12 @@ async fn details_of(hub: &Hub, element: &ListElement<'_>) -> Option<(Details, bo
         return Some((details, false));
     }
     hub.roster.borrow_mut().begin_inspect(&element.id);
-    match ask(hub, hub.engine.inspect(element.id)).await {
+    if hub.refused.borrow().is_lately(Call::Inspect, Instant::now()) {
+        return Some((element.details_from_status(), true));
+    }
+    let inspected = ask(hub, hub.engine.inspect(element.id)).await;
+    hub.refused.borrow_mut().note(Call::Inspect, &inspected, Instant::now());
+    match inspected {
         Ok(Some((_, details))) => {
             hub.roster.borrow_mut().remember(&element.id, fingerprint, details);
             Some((details, false))

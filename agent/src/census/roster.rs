@@ -24,6 +24,18 @@ struct Known {
     sent: ledger::Known,
 }
 
+/// Whether a container runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Run {
+    /// It does.
+    Up {
+        /// Its first process; 0 if that is not known.
+        pid: u32,
+    },
+    /// It has changed, and was not read since.
+    Unknown,
+}
+
 /// All containers that are reported.
 #[derive(Debug, Default)]
 pub struct Roster {
@@ -220,6 +232,15 @@ impl Roster {
         is_unsent
     }
 
+    /// Those that run or may do so, sorted by their ids.
+    pub fn runs(&self) -> impl Iterator<Item = (EngineId, Run)> + '_ {
+        self.known.0.iter().filter_map(|(id, known)| match &known.details {
+            Some(Details { state: State::Running | State::Paused, pid, .. }) => Some((*id, Run::Up { pid: *pid })),
+            Some(_) => None,
+            None => Some((*id, Run::Unknown)),
+        })
+    }
+
     /// What the server has of it; `None` if it is not reported.
     pub fn sent(&mut self, id: &EngineId) -> Option<&mut ledger::Known> {
         self.known.get_mut(id).map(|known| &mut known.sent)
@@ -261,6 +282,7 @@ mod tests {
             restart_count: 0,
             started_ms: Some(1),
             finished_ms: None,
+            pid: 7,
         }
     }
 
@@ -330,6 +352,19 @@ mod tests {
         let mut roster = known(details());
         roster.doubt_all();
         assert_eq!(roster.carry_over(&id(1), 8, details()), None, "events may be missing");
+    }
+
+    #[test]
+    fn those_that_run_are_told_with_their_processes() {
+        let mut roster = Roster::default();
+        let ended = Details { state: State::Exited, pid: 0, ..details() };
+        for (n, details) in [(3, details()), (1, Details { pid: 9, ..details() }), (2, ended)] {
+            assert!(roster.see(id(n)));
+            roster.remember(&id(n), 7, details);
+        }
+        roster.mark_changed(id(4));
+        let runs: Vec<_> = roster.runs().collect();
+        assert_eq!(runs, [(id(1), Run::Up { pid: 9 }), (id(3), Run::Up { pid: 7 }), (id(4), Run::Unknown)]);
     }
 
     #[test]

@@ -22,14 +22,19 @@ Tells a Muster server what the containers of this host do.
   muster-agent join STRING|-   registers this host; - reads the string from standard input
   muster-agent run             reports until it is ended
   muster-agent status          says whether server and engine are reached
+  muster-agent doctor          looks at everything that reporting needs, and says what to do
   muster-agent upgrade         goes over to the server's newest agent, if its maker has signed it; as root
   muster-agent help
 
 Settings, as flag, in the environment, or as a line `name = value` of STATE_DIR/agent.conf;
 the first of them counts:
   --state-dir DIR     MUSTER_STATE_DIR    what the agent keeps (/var/lib/muster-agent); not in the file
-  --docker-host URL   DOCKER_HOST         the engine's socket (unix:///var/run/docker.sock)
+  --docker-host URL   DOCKER_HOST         where the engine listens: unix:///path or tcp://HOST:PORT (the socket that
+                                          is found: of Docker, of a rootless Docker, of Podman)
   --interval TIME     MUSTER_INTERVAL     between reports (5s), from 1s to 24h
+  --vitals-interval TIME  MUSTER_VITALS_INTERVAL
+                                          between looks at processors, memory and so on, which go along with
+                                          reports (15s), from 1s to 24h, or off
   --join STRING       MUSTER_JOIN         for `run`: how to join if this host has not yet;
                                           else the file STATE_DIR/join is looked at
   --name NAME         MUSTER_NAME         what to call this host (its hostname)
@@ -43,13 +48,13 @@ the first of them counts:
 
 Flags only:
   --run               for `join`: goes on as `run`
-  --format FORMAT     for `status`: table or json (table)
+  --format FORMAT     for `status` and `doctor`: table or json (table); --json is short for the latter
   --from FILE         for `upgrade`: the new agent is this file, its signature FILE.sig
   --within TIME       for `upgrade`: to go back if the new agent does not report so soon (2m)
   --version
 
 Exit codes: 0 ok, 1 failure or not joined, 2 usage, 3 server unreachable, 4 credential or token refused,
-5 not the pinned server, 7 host removed, 8 engine or the server's store unavailable.
+5 not the pinned server, 7 host removed, 8 engine or the server's store unavailable, 9 `doctor` has warnings only.
 ";
 
 /// What can be set, by whatever way.
@@ -58,6 +63,7 @@ pub(crate) enum Setting {
     StateDir,
     DockerHost,
     Interval,
+    VitalsInterval,
     Join,
     Name,
     Uplink,
@@ -67,10 +73,11 @@ pub(crate) enum Setting {
 }
 
 impl Setting {
-    pub(crate) const ALL: [Setting; 9] = [
+    pub(crate) const ALL: [Setting; 10] = [
         Setting::StateDir,
         Setting::DockerHost,
         Setting::Interval,
+        Setting::VitalsInterval,
         Setting::Join,
         Setting::Name,
         Setting::Uplink,
@@ -85,6 +92,7 @@ impl Setting {
             Setting::StateDir => "state-dir",
             Setting::DockerHost => "docker-host",
             Setting::Interval => "interval",
+            Setting::VitalsInterval => "vitals-interval",
             Setting::Join => "join",
             Setting::Name => "name",
             Setting::Uplink => "uplink",
@@ -99,6 +107,7 @@ impl Setting {
             Setting::StateDir => "MUSTER_STATE_DIR",
             Setting::DockerHost => "DOCKER_HOST",
             Setting::Interval => "MUSTER_INTERVAL",
+            Setting::VitalsInterval => "MUSTER_VITALS_INTERVAL",
             Setting::Join => "MUSTER_JOIN",
             Setting::Name => "MUSTER_NAME",
             Setting::Uplink => "MUSTER_UPLINK",
@@ -132,6 +141,11 @@ pub enum Command {
     Run,
     /// To say how things are.
     Status {
+        /// As JSON, not as lines for people.
+        json: bool,
+    },
+    /// To look at everything that reporting needs.
+    Doctor {
         /// As JSON, not as lines for people.
         json: bool,
     },
@@ -200,6 +214,10 @@ impl Arguments {
                     found.run = true;
                     continue;
                 }
+                Arg::Long("json") => {
+                    found.format = Some("json".into());
+                    continue;
+                }
                 Arg::Long("format") => {
                     found.format = Some(parser.value().map_err(wrong)?);
                     continue;
@@ -231,7 +249,8 @@ impl Arguments {
 
 fn unknown_flag(flag: &str) -> Trouble {
     let known: Vec<String> = Setting::ALL.into_iter().map(|setting| format!("--{}", setting.name())).collect();
-    let advice = format!("known are {}, --run, --format, --from, --within, --help and --version", known.join(", "));
+    let advice =
+        format!("known are {}, --run, --format, --json, --from, --within, --help and --version", known.join(", "));
     Trouble::new(Exit::Usage, one_line(flag, SHOWN), "this flag is not known", advice)
 }
 
@@ -248,10 +267,11 @@ impl Found {
             }
             ("run", []) => Command::Run,
             ("status", []) => Command::Status { json: self.wants_json()? },
+            ("doctor", []) => Command::Doctor { json: self.wants_json()? },
             ("upgrade", []) => Command::Upgrade { from: self.from.clone().map(PathBuf::from), within: self.within()? },
             ("help", _) => return Ok(Arguments::only(Command::Help)),
             // More than belongs there may be a join string: it is not repeated.
-            (known @ ("join" | "run" | "status" | "upgrade"), _) => {
+            (known @ ("join" | "run" | "status" | "doctor" | "upgrade"), _) => {
                 return Err(usage(known, "there are too many arguments"));
             }
             (other, _) if other.contains("://") => {
@@ -264,19 +284,25 @@ impl Found {
         };
         let has_join = self.flags.iter().any(|(setting, _)| *setting == Setting::Join);
         match command {
-            Command::Join { .. } | Command::Status { .. } | Command::Upgrade { .. } if has_join => {
+            Command::Join { .. } | Command::Status { .. } | Command::Doctor { .. } | Command::Upgrade { .. }
+                if has_join =>
+            {
                 Err(usage("--join", "it is for `run`"))
             }
-            Command::Run | Command::Status { .. } | Command::Upgrade { .. } if self.run => {
+            Command::Run | Command::Status { .. } | Command::Doctor { .. } | Command::Upgrade { .. } if self.run => {
                 Err(usage("--run", "it is for `join`"))
             }
             Command::Run | Command::Join { .. } | Command::Upgrade { .. } if self.format.is_some() => {
-                Err(usage("--format", "it is for `status`"))
+                Err(usage("--format", "it is for `status` and `doctor`"))
             }
-            Command::Run | Command::Join { .. } | Command::Status { .. } if self.from.is_some() => {
+            Command::Run | Command::Join { .. } | Command::Status { .. } | Command::Doctor { .. }
+                if self.from.is_some() =>
+            {
                 Err(usage("--from", "it is for `upgrade`"))
             }
-            Command::Run | Command::Join { .. } | Command::Status { .. } if self.within.is_some() => {
+            Command::Run | Command::Join { .. } | Command::Status { .. } | Command::Doctor { .. }
+                if self.within.is_some() =>
+            {
                 Err(usage("--within", "it is for `upgrade`"))
             }
             command => Ok(Arguments { command, flags: self.flags }),
@@ -303,7 +329,7 @@ impl Found {
     }
 }
 
-const COMMANDS: &str = "the commands are join, run, status, upgrade and help";
+const COMMANDS: &str = "the commands are join, run, status, doctor, upgrade and help";
 
 fn join_source(argument: &OsStr) -> Result<JoinSource, Trouble> {
     if argument == "-" {

@@ -25,6 +25,8 @@ pub enum Exit {
     Removed = 7,
     /// The container engine, or the server's store, is not available.
     Unavailable = 8,
+    /// `doctor`: it works, and something should be done.
+    Warned = 9,
 }
 
 impl From<Exit> for ExitCode {

@@ -3,7 +3,8 @@
 
 use crate::command::arguments::{Arguments, SHOWN, Setting};
 use crate::command::exit::{Exit, Trouble, one_line};
-use crate::docker::socket;
+use crate::docker::address::EngineAddress;
+use crate::docker::detect::Surroundings;
 use crate::join;
 use crate::join::facts;
 use crate::join::identity::Identity;
@@ -26,8 +27,8 @@ pub const FILE: &str = "agent.conf";
 /// Far more than all settings together.
 const FILE_LIMIT: usize = 16 * 1024;
 const STATE_DIR: &str = "/var/lib/muster-agent";
-const DOCKER_HOST: &str = "unix:///var/run/docker.sock";
 const INTERVAL: Duration = Duration::from_secs(5);
+const VITALS_INTERVAL: Duration = Duration::from_secs(15);
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest text that stands for a board.
@@ -39,7 +40,6 @@ enum Origin {
     Flag(Setting),
     Variable(Setting),
     Line(PathBuf, usize),
-    Default,
 }
 
 impl fmt::Display for Origin {
@@ -48,7 +48,6 @@ impl fmt::Display for Origin {
             Origin::Flag(setting) => write!(f, "--{}", setting.name()),
             Origin::Variable(setting) => f.write_str(setting.variable()),
             Origin::Line(path, line) => write!(f, "{}:{line}", path.display()),
-            Origin::Default => f.write_str("the default"),
         }
     }
 }
@@ -62,6 +61,8 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// Between two reports.
     pub interval: Duration,
+    /// Between two looks at how the host and its containers do; `None` for never.
+    pub vitals_interval: Option<Duration>,
     /// What to join by, if this host has not yet.
     pub join: Option<JoinString>,
     /// What to call this host, if not by its hostname.
@@ -72,9 +73,12 @@ pub struct Options {
     pub spool: usize,
     /// What to be logged.
     pub log: LevelFilter,
+    /// For [`Command::Doctor`]: what is wrong with the file. What stands in it from there on does not count.
+    pub trouble: Option<Trouble>,
     fingerprint: Option<String>,
-    /// Judged only when it is needed: joining needs no engine, whatever a shell's environment says.
-    docker_host: (String, Origin),
+    /// Judged only when it is needed: joining needs no engine, whatever a shell's environment says. `None`: it is looked for.
+    docker_host: Option<(String, Origin)>,
+    surroundings: Surroundings,
 }
 
 impl Options {
@@ -88,13 +92,16 @@ impl Options {
             command,
             state_dir: PathBuf::from(STATE_DIR),
             interval: INTERVAL,
+            vitals_interval: Some(VITALS_INTERVAL),
             join: None,
             name: None,
             uplink: Wanted::Auto,
             spool: 0,
             log: LevelFilter::Info,
+            trouble: None,
             fingerprint: None,
-            docker_host: (DOCKER_HOST.to_string(), Origin::Default),
+            docker_host: None,
+            surroundings: Surroundings::of(&variable),
         };
         if matches!(options.command, Command::Help | Command::Version) {
             return Ok(options);
@@ -110,8 +117,15 @@ impl Options {
         for (setting, value, origin) in place {
             options.set(setting, &value, origin)?;
         }
-        let below = read_file(&options.state_dir.join(FILE))?;
-        for (setting, value, origin) in below.into_iter().chain(above) {
+        let below = read_file(&options.state_dir.join(FILE));
+        let below =
+            below.and_then(|lines| lines.into_iter().try_for_each(|(name, text, at)| options.set(name, &text, at)));
+        match (below, &options.command) {
+            // Who looks for what is wrong wants to hear of the rest, too.
+            (Err(trouble), Command::Doctor { .. }) => options.trouble = Some(trouble),
+            (below, _) => below?,
+        }
+        for (setting, value, origin) in above {
             options.set(setting, &value, origin)?;
         }
         Ok(options)
@@ -129,12 +143,21 @@ impl Options {
         let text = value.to_str().ok_or_else(|| bad(&"it is no UTF-8 text", "write it in UTF-8"))?;
         match setting {
             Setting::StateDir => {}
-            Setting::DockerHost => self.docker_host = (text.to_string(), origin),
+            Setting::DockerHost => self.docker_host = Some((text.to_string(), origin)),
             Setting::Interval => {
                 let forms = "write seconds, minutes or hours, from 1s to 24h: 5s, 2m, 1h";
                 self.interval = parse_interval(text).ok_or_else(|| {
                     bad(&format!("'{}' is no interval that can be used", one_line(text, SHOWN)), forms)
                 })?;
+            }
+            Setting::VitalsInterval => {
+                let forms = "write seconds, minutes or hours, from 1s to 24h, or off: 15s, 2m, off";
+                self.vitals_interval = match text {
+                    "off" | "0" => None,
+                    time => Some(parse_interval(time).ok_or_else(|| {
+                        bad(&format!("'{}' is no interval that can be used", one_line(time, SHOWN)), forms)
+                    })?),
+                };
             }
             Setting::Join => {
                 let why = |error| bad(&format!("this is no join string: {error}"), join::GET_STRING);
@@ -181,12 +204,13 @@ impl Options {
         Ok(())
     }
 
-    /// The path of the engine's socket. Only Unix sockets can be used.
-    pub fn docker_socket(&self) -> Result<PathBuf, Trouble> {
-        let (url, origin) = &self.docker_host;
-        socket::path_of(url).map_err(|_| {
-            let why = format!("'{}' is no Unix socket", one_line(url, SHOWN));
-            Trouble::new(Exit::Usage, origin, why, "write unix:// and an absolute path: unix:///var/run/docker.sock")
+    /// Where the engine listens: as was said, else where it is found below this root (`/`).
+    pub fn docker_socket(&self, root: &Path) -> Result<EngineAddress, Trouble> {
+        let Some((url, origin)) = &self.docker_host else { return Ok(self.surroundings.engine(root)) };
+        EngineAddress::parse(url).map_err(|_| {
+            let why = format!("'{}' is no address of an engine that can be used", one_line(url, SHOWN));
+            let advice = "write unix:// and an absolute path, unix:///var/run/docker.sock, or tcp://HOST:PORT";
+            Trouble::new(Exit::Usage, origin, why, advice)
         })
     }
 
@@ -203,7 +227,7 @@ impl Options {
     /// What [`crate::run::run`] needs. Fails if the engine's address cannot be used, or if this host has neither
     /// joined nor been told how to.
     pub fn run_settings(&self) -> Result<RunSettings, Trouble> {
-        let docker_socket = self.docker_socket()?;
+        let docker_socket = self.docker_socket(Path::new("/"))?;
         let identity = Identity::load(&self.state_dir)?;
         let has_joined = identity.is_some_and(|identity| identity.host.is_some());
         let join = match &self.join {
@@ -218,6 +242,7 @@ impl Options {
             state_dir: self.state_dir.clone(),
             docker_socket,
             interval: self.interval,
+            vitals_interval: self.vitals_interval,
             uplink: self.uplink,
             join,
             name: self.name.clone(),

@@ -12,6 +12,11 @@ fn read(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Options, Troub
     Options::read(arguments.iter().map(OsString::from), variable)
 }
 
+/// Where the engine is, on a host that has none.
+fn socket(options: &Options) -> EngineAddress {
+    options.docker_socket(TestDir::new().path()).unwrap()
+}
+
 /// With a state directory that is empty.
 fn in_dir(dir: &TestDir, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Options, Trouble> {
     read(&[arguments, &["--state-dir", dir.path().to_str().unwrap()]].concat(), variables)
@@ -26,13 +31,13 @@ fn flags_go_before_variables_before_the_file_before_defaults() {
     let dir = TestDir::new();
     let options = in_dir(&dir, &["run"], &[]).unwrap();
     assert_eq!(options.interval, Duration::from_secs(5));
-    assert_eq!(options.docker_socket().unwrap(), Path::new("/var/run/docker.sock"));
+    assert_eq!(socket(&options), EngineAddress::from("/var/run/docker.sock"));
     assert_eq!((options.name.as_deref(), options.log), (None, LevelFilter::Info));
 
     conf(&dir, "# of the image\n\n interval = 7m \ndocker-host=unix:///file.sock\nname = file\nlog = warn\n");
     let options = in_dir(&dir, &["run"], &[("DOCKER_HOST", "")]).unwrap();
     assert_eq!(options.interval, Duration::from_secs(7 * 60));
-    assert_eq!(options.docker_socket().unwrap(), Path::new("/file.sock"));
+    assert_eq!(socket(&options), EngineAddress::from("/file.sock"));
     assert_eq!((options.name.as_deref(), options.log), (Some("file"), LevelFilter::Warn));
 
     let variables = [
@@ -44,14 +49,14 @@ fn flags_go_before_variables_before_the_file_before_defaults() {
     ];
     let options = in_dir(&dir, &["run"], &variables).unwrap();
     assert_eq!(options.interval, Duration::from_secs(8));
-    assert_eq!(options.docker_socket().unwrap(), Path::new("/variable.sock"));
+    assert_eq!(socket(&options), EngineAddress::from("/variable.sock"));
     assert_eq!((options.name.as_deref(), options.log), (Some("variable"), LevelFilter::Warn));
     assert_eq!(options.state_dir, dir.path());
 
     let flags = ["run", "--interval=9h", "--docker-host", "unix:///flag.sock", "--name", "flag", "--log", "debug"];
     let options = in_dir(&dir, &flags, &variables).unwrap();
     assert_eq!(options.interval, Duration::from_secs(9 * 3600));
-    assert_eq!(options.docker_socket().unwrap(), Path::new("/flag.sock"));
+    assert_eq!(socket(&options), EngineAddress::from("/flag.sock"));
     assert_eq!((options.name.as_deref(), options.log), (Some("flag"), LevelFilter::Debug));
 }
 
@@ -74,6 +79,8 @@ fn commands_and_their_flags() {
     assert_eq!(of(&["--name", "x", "run"]), Ok(Command::Run));
     assert_eq!(of(&["status"]), Ok(Command::Status { json: false }));
     assert_eq!(of(&["status", "--format=json"]), Ok(Command::Status { json: true }));
+    assert_eq!(of(&["doctor"]), Ok(Command::Doctor { json: false }));
+    assert_eq!(of(&["--json", "doctor"]), Ok(Command::Doctor { json: true }));
     for help in [&["help"][..], &["--help"], &["join", "-h"], &["help", "join"]] {
         assert_eq!(read(help, &[("MUSTER_INTERVAL", "bad")]).map(|options| options.command), Ok(Command::Help));
     }
@@ -101,6 +108,11 @@ fn wrong_command_lines_are_told_in_one_line_without_the_token() {
         (&["join", "-", "--run=x"], "no value"),
         (&["status", "--join", STRING], "for `run`"),
         (&["run", "--format", "json"], "for `status`"),
+        (&["join", "-", "--json"], "for `status` and `doctor`"),
+        (&["doctor", "--join", STRING], "for `run`"),
+        (&["doctor", "--run"], "for `join`"),
+        (&["doctor", "me"], "too many"),
+        (&["status", "--json=x"], "no value"),
         (&["status", "--format", "yaml"], "known are table and json"),
         (&["run", "--join", no_pin], "--join"),
     ] {
@@ -166,11 +178,23 @@ fn the_file_is_held_to_its_form_and_size() {
 }
 
 #[test]
-fn only_unix_sockets_are_run_with_and_joining_does_not_mind() {
+fn a_file_that_is_wrong_keeps_nobody_from_looking_what_is_wrong() {
     let dir = TestDir::new();
-    for url in ["tcp://127.0.0.1:2375", "/var/run/docker.sock", "unix://relative"] {
+    for (text, part) in [("intervall = 5s\n", "/agent.conf:1"), ("name = a\nlog = loud\n", "/agent.conf:2")] {
+        conf(&dir, text);
+        let options = in_dir(&dir, &["doctor"], &[("DOCKER_HOST", "unix:///x")]).unwrap();
+        assert!(options.trouble.as_ref().unwrap().what.ends_with(part), "{:?}", options.trouble);
+        assert_eq!(socket(&options), EngineAddress::from("/x"), "what stands above the file counts");
+        assert!(in_dir(&dir, &["run"], &[]).is_err() && in_dir(&dir, &["doctor", "--interval", "x"], &[]).is_err());
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_used_is_refused_and_joining_does_not_mind() {
+    let dir = TestDir::new();
+    for url in ["ssh://elsewhere", "/var/run/docker.sock", "unix://relative", "tcp://nowhere"] {
         let options = in_dir(&dir, &["join", STRING], &[("DOCKER_HOST", url)]).unwrap();
-        let trouble = options.docker_socket().unwrap_err();
+        let trouble = options.docker_socket(Path::new("/")).unwrap_err();
         assert_eq!((trouble.exit, trouble.what.as_str()), (Exit::Usage, "DOCKER_HOST"));
         assert_eq!(options.run_settings().unwrap_err().exit, Exit::Usage);
     }
@@ -216,4 +240,17 @@ fn a_spool_has_a_size_within_limits_and_is_off_unless_asked_for() {
     for text in ["1", "15KiB", "129KiB", "KiB", "-1", "+16384", "64kb", "64 KiB", "99999999999999999999KiB", "on"] {
         assert!(in_dir(&dir, &["run", "--spool", text], &[]).is_err(), "{text}");
     }
+}
+
+#[test]
+fn vitals_have_an_interval_of_their_own_or_none() {
+    let dir = TestDir::new();
+    let of = |arguments: &[&str]| in_dir(&dir, arguments, &[]).map(|options| options.vitals_interval);
+    assert_eq!(of(&["run"]), Ok(Some(Duration::from_secs(15))));
+    assert_eq!(of(&["run", "--vitals-interval=2m"]), Ok(Some(Duration::from_secs(120))));
+    assert_eq!((of(&["run", "--vitals-interval=off"]), of(&["run", "--vitals-interval", "0"])), (Ok(None), Ok(None)));
+    let wrong = of(&["run", "--vitals-interval=never"]).unwrap_err().to_string();
+    assert!(wrong.starts_with("--vitals-interval: 'never' is no interval that can be used"), "{wrong}");
+    conf(&dir, "vitals-interval = off\n");
+    assert_eq!(of(&["run"]), Ok(None));
 }

@@ -1,6 +1,7 @@
 //! How things are: whether this host has joined, whether its server answers, whether its engine does.
 
 use crate::command::exit::{Exit, Trouble};
+use crate::docker::address::EngineAddress;
 use crate::docker::engine::Engine;
 use crate::docker::error::EngineError;
 use crate::join::identity::Identity;
@@ -29,8 +30,8 @@ pub struct Status {
     pub server: Option<ServerView>,
     /// What its engine says: its version, or why not.
     pub engine: Result<String, EngineError>,
-    /// Where the engine's socket is.
-    pub docker_socket: PathBuf,
+    /// Where the engine listens.
+    pub docker_socket: EngineAddress,
     /// Where the identity is.
     pub state_dir: PathBuf,
     /// Between two reports.
@@ -78,7 +79,7 @@ impl ServerState {
         }
     }
 
-    fn exit(self) -> Exit {
+    pub(super) fn exit(self) -> Exit {
         match self {
             ServerState::Reachable => Exit::Ok,
             ServerState::Unreachable => Exit::Unreachable,
@@ -105,31 +106,44 @@ impl ServerState {
 }
 
 /// Asks both, and waits for neither longer than some seconds.
-pub fn look(identity: Option<Identity>, state_dir: PathBuf, docker_socket: PathBuf, interval: Duration) -> Status {
+pub fn look(
+    identity: Option<Identity>,
+    state_dir: PathBuf,
+    docker_socket: EngineAddress,
+    interval: Duration,
+) -> Status {
     let server = identity.as_ref().filter(|identity| identity.host.is_some()).and_then(ask_server);
-    let engine = async_io::block_on(async { Engine::new(&docker_socket).negotiate().await });
+    let engine = async_io::block_on(async { Engine::new(docker_socket.clone()).negotiate().await });
     let engine = engine.map(|version| version.version);
     Status { identity, server, engine, docker_socket, state_dir, interval }
 }
 
 /// Asks at each address in turn, until one answers. If none does, the most telling failure counts.
 fn ask_server(identity: &Identity) -> Option<ServerView> {
-    let credential = identity.credential.hex();
     let mut best: Option<ServerView> = None;
     for address in identity.all_addresses() {
-        let mut body = Vec::new();
-        let settings = identity.settings(address.clone());
-        let settings = Settings { connect_timeout: CONNECT, overall_timeout: OVERALL, ..settings };
-        let answer = Client::new(settings).and_then(|client| client.get(STATUS, &credential, &mut body, ANSWER));
-        let view = match answer {
-            Ok(status) => return Some(answered(address, status.0, &body)),
-            Err(failure) => unanswered(address, &failure),
-        };
+        let view = ask_at(identity, address, CONNECT, OVERALL);
+        if !matches!(view.state, ServerState::Unreachable | ServerState::PinMismatch) {
+            return Some(view);
+        }
         if best.as_ref().is_none_or(|best| best.state != view.state && view.state == ServerState::PinMismatch) {
             best = Some(view);
         }
     }
     best
+}
+
+/// Asks at one address, within these times.
+pub(super) fn ask_at(identity: &Identity, address: &Address, connect: Duration, overall: Duration) -> ServerView {
+    let mut body = Vec::new();
+    let settings = identity.settings(address.clone());
+    let settings = Settings { connect_timeout: connect, overall_timeout: overall, ..settings };
+    let credential = identity.credential.hex();
+    let answer = Client::new(settings).and_then(|client| client.get(STATUS, &credential, &mut body, ANSWER));
+    match answer {
+        Ok(status) => answered(address, status.0, &body),
+        Err(failure) => unanswered(address, &failure),
+    }
 }
 
 fn answered(address: &Address, status: u16, body: &[u8]) -> ServerView {
@@ -195,7 +209,7 @@ impl Status {
             "engine": {
                 "state": engine,
                 "version": version,
-                "socket": self.docker_socket.to_string_lossy(),
+                "socket": self.docker_socket.to_string(),
                 "detail": detail,
             },
             "state_dir": self.state_dir.to_string_lossy(),
@@ -227,7 +241,7 @@ impl fmt::Display for Status {
             },
         }
         match &self.engine {
-            Ok(version) => line("engine", &format!("{version} at {}", self.docker_socket.display()))?,
+            Ok(version) => line("engine", &format!("{version} at {}", self.docker_socket))?,
             Err(error) => line("engine", error)?,
         }
         line("state dir", &self.state_dir.display())?;
@@ -308,7 +322,7 @@ mod tests {
 
     #[test]
     fn the_first_thing_that_is_not_well_is_the_exit_code() {
-        let absent = Err(EngineError::Absent { path: "/x".into(), refused: false });
+        let absent = Err(EngineError::Absent { at: "/x".into(), refused: false });
         for (state, exit) in [
             (ServerState::Unreachable, Exit::Unreachable),
             (ServerState::Refused, Exit::Refused),

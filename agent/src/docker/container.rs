@@ -243,6 +243,7 @@ impl<'a> ListElement<'a> {
             restart_count: 0,
             started_ms: None,
             finished_ms: None,
+            pid: 0,
         }
     }
 }

@@ -268,6 +268,7 @@ fn the_largest_container_still_fits_a_record() {
         restart_count: u32::MAX,
         started_ms: Some(i64::MIN),
         finished_ms: Some(i64::MIN),
+        pid: 0,
     };
     let container = to_container(&element, &details, true);
     let all = cut::NAME | cut::IMAGE | cut::COMMAND | cut::LABELS | cut::PORTS | cut::NETWORKS | cut::MOUNTS;

@@ -4,6 +4,7 @@
 //! is meant for one thread. Connections are kept for the next call; one that the engine has closed meanwhile is
 //! replaced, unseen by the caller, once.
 
+use super::address::EngineAddress;
 use super::exchange::Exchange;
 use super::http::Head;
 use super::inspect::{Details, parse_inspect};
@@ -16,15 +17,14 @@ use muster_protocol::id::EngineId;
 use muster_protocol::limits::FACT;
 use serde::Deserialize;
 use std::cell::{Cell, RefCell};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use super::error::EngineError;
 
-/// The engine behind one socket.
+/// The engine at one address.
 #[derive(Debug)]
 pub struct Engine {
-    path: PathBuf,
+    address: EngineAddress,
     api: Cell<ApiVersion>,
     idle: RefCell<Vec<Connection>>,
 }
@@ -46,7 +46,7 @@ pub struct Version {
     pub kernel: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct RawVersion {
     #[serde(default)]
@@ -64,14 +64,15 @@ struct RawVersion {
 }
 
 impl Engine {
-    /// Behind the socket at this path. Nothing is sent yet; until [`Engine::negotiate`], the oldest API is spoken.
-    pub fn new(socket_path: impl Into<PathBuf>) -> Engine {
-        Engine { path: socket_path.into(), api: Cell::new(ApiVersion::OLDEST), idle: RefCell::new(Vec::new()) }
+    /// At this address, or the socket at this path. Nothing is sent yet; until [`Engine::negotiate`], the oldest API is
+    /// spoken.
+    pub fn new(address: impl Into<EngineAddress>) -> Engine {
+        Engine { address: address.into(), api: Cell::new(ApiVersion::OLDEST), idle: RefCell::new(Vec::new()) }
     }
 
-    /// Where its socket is.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Where it listens.
+    pub fn address(&self) -> &EngineAddress {
+        &self.address
     }
 
     /// The API version in use.
@@ -90,12 +91,23 @@ impl Engine {
     /// has been away: it may have been replaced.
     pub async fn negotiate(&self) -> Result<Version, EngineError> {
         let patience = within_call();
-        let (exchange, pinged) = self.call(Request::Ping, patience).await?;
-        self.discard(exchange, patience).await?;
-        let body = self.whole(Request::Version, patience).await?;
-        let raw: RawVersion =
-            serde_json::from_slice(&body).map_err(|_| EngineError::Malformed("its version cannot be read"))?;
-        let newest = ApiVersion::parse(&raw.api_version).or(pinged.api);
+        // A filtering proxy may refuse either of both: the other one says enough.
+        let pinged = match self.call(Request::Ping, patience).await {
+            Ok((exchange, head)) => {
+                self.discard(exchange, patience).await?;
+                Some(head)
+            }
+            Err(error) if error.is_forbidden() => None,
+            Err(error) => return Err(error),
+        };
+        let raw = match self.whole(Request::Version, patience).await {
+            Ok(body) => {
+                serde_json::from_slice(&body).map_err(|_| EngineError::Malformed("its version cannot be read"))?
+            }
+            Err(error) if error.is_forbidden() && pinged.is_some() => RawVersion::default(),
+            Err(error) => return Err(error),
+        };
+        let newest = ApiVersion::parse(&raw.api_version).or(pinged.and_then(|head| head.api));
         let newest = newest.ok_or(EngineError::Malformed("it does not say its API version"))?;
         let oldest = ApiVersion::parse(&raw.min_api_version).unwrap_or(ApiVersion::OLDEST);
         let api = negotiated(oldest, newest)?;
@@ -152,7 +164,7 @@ impl Engine {
     /// own. An engine that sends its headers only with the first event, as Podman may, is subscribed to as well.
     pub async fn events(&self) -> Result<EventStream, EngineError> {
         let patience = within_call();
-        let connection = Connection::open(&self.path, patience).await?;
+        let connection = Connection::open(&self.address, patience).await?;
         let mut exchange = Exchange::begin(connection, &self.written(Request::Events), patience).await?;
         let begun = match exchange.head(patience).await {
             Ok(head) => {
@@ -199,7 +211,7 @@ impl Engine {
                 other => return other.map_err(|(error, _)| error),
             }
         }
-        let connection = Connection::open(&self.path, patience).await?;
+        let connection = Connection::open(&self.address, patience).await?;
         self.exchange(connection, &bytes, patience).await.map_err(|(error, _)| error)
     }
 

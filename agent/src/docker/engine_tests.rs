@@ -3,6 +3,7 @@ use crate::docker::socket::within;
 use futures_lite::future::{self, block_on};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 

@@ -1,21 +1,21 @@
 //! Why the engine could not be asked, in words for whoever runs the host.
 
+use super::address::EngineAddress;
 use super::request::ApiVersion;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 
 /// Why the engine gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// DOCKER_HOST is no Unix socket's path. Holds what it is.
+    /// DOCKER_HOST is no address that can be used. Holds what it is.
     Address(String),
     /// Nobody listens at the socket.
     Absent {
-        /// The socket.
-        path: PathBuf,
-        /// It exists, but nobody listens.
+        /// Where.
+        at: EngineAddress,
+        /// There is such a place, but nobody listens.
         refused: bool,
     },
     /// Connected or not, no answer came in time.
@@ -23,7 +23,7 @@ pub enum EngineError {
     /// This user may not connect.
     Denied {
         /// The socket.
-        path: PathBuf,
+        at: EngineAddress,
     },
     /// The engine answered with an error.
     Refused {
@@ -55,25 +55,33 @@ impl EngineError {
     pub fn is_absence(&self) -> bool {
         matches!(self, EngineError::Absent { .. })
     }
+
+    /// Whether the call is not allowed at all, by a filtering proxy or the like: it will not be in a second either.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, EngineError::Refused { status: 401 | 403 | 405, .. })
+    }
 }
 
 impl fmt::Display for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             EngineError::Address(given) => {
-                write!(f, "cannot use the Docker host {given:?}: give a Unix socket, unix:///path")
+                write!(
+                    f,
+                    "cannot use the Docker host {given:?}: give unix:///path, or tcp://HOST:PORT of a filtering proxy"
+                )
             }
-            EngineError::Absent { path, refused: false } => {
-                write!(f, "no container engine: {} does not exist; start Docker or set DOCKER_HOST", path.display())
+            EngineError::Absent { at, refused: false } => {
+                write!(f, "no container engine: {at} does not exist; start Docker or set DOCKER_HOST")
             }
-            EngineError::Absent { path, refused: true } => {
-                write!(f, "no container engine: nobody listens at {}; start Docker", path.display())
+            EngineError::Absent { at, refused: true } => {
+                write!(f, "no container engine: nobody listens at {at}; start Docker")
             }
             EngineError::NotAnswering => {
                 write!(f, "the container engine does not answer in time; look at its log or restart it")
             }
-            EngineError::Denied { path } => {
-                write!(f, "may not connect to {}: add this user to the docker group, or run as root", path.display())
+            EngineError::Denied { at } => {
+                write!(f, "may not connect to {at}: add this user to the docker group, or run as root")
             }
             EngineError::Refused { status, message } if message.is_empty() => {
                 write!(f, "the container engine refused with status {status} and no reason; look at its log")

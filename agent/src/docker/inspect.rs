@@ -26,6 +26,8 @@ pub struct Details {
     pub started_ms: Option<i64>,
     /// Milliseconds since 1970; `None` if no run has ended.
     pub finished_ms: Option<i64>,
+    /// Its first process, as the host numbers it; 0 if it does not run or that is not known.
+    pub pid: u32,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +50,8 @@ struct RawState<'a> {
     oom_killed: bool,
     #[serde(default, deserialize_with = "nullable")]
     exit_code: i64,
+    #[serde(default, deserialize_with = "nullable")]
+    pid: i64,
     #[serde(borrow, default, deserialize_with = "nullable")]
     started_at: Text<'a>,
     #[serde(borrow, default, deserialize_with = "nullable")]
@@ -83,6 +87,7 @@ pub fn parse_inspect(json: &[u8]) -> Result<(EngineId, Details), ParseError> {
         restart_count: raw.restart_count.clamp(0, i64::from(u32::MAX)) as u32,
         started_ms,
         finished_ms: timestamp::parse(&raw.state.finished_at.0),
+        pid: u32::try_from(raw.state.pid).unwrap_or(0),
     };
     Ok((id, details))
 }

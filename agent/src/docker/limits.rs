@@ -51,3 +51,10 @@ pub const LIST_TIME: Duration = Duration::from_secs(10);
 /// What the engine may take for any other call, connecting included. Below the 15 s after which the server
 /// should know that an engine hangs.
 pub const CALL_TIME: Duration = Duration::from_secs(5);
+
+/// An engine by TCP that has been silent for this long is asked by the kernel whether it is still there, and again
+/// after as long: a proxy's container that was removed says no goodbye.
+pub const PROBE_AFTER: Duration = Duration::from_secs(30);
+
+/// So many such questions without an answer, and the connection counts as lost.
+pub const PROBES: u32 = 3;

@@ -1,24 +1,15 @@
-//! The engine's Unix socket: connecting, reading and writing, each until a deadline.
+//! The engine's socket: connecting, reading and writing, each until a deadline.
 
+use super::address::EngineAddress;
 use super::error::EngineError;
-use super::limits::READ;
+use super::limits::{PROBE_AFTER, PROBES, READ};
 use async_io::{Async, Timer};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use rustix::net::sockopt;
 use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// Where the engine listens if nobody says otherwise.
-pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
-
-/// The path in a DOCKER_HOST of the form `unix:///path`.
-pub fn path_of(docker_host: &str) -> Result<PathBuf, EngineError> {
-    match docker_host.strip_prefix("unix://") {
-        Some(path) if path.starts_with('/') => Ok(PathBuf::from(path)),
-        _ => Err(EngineError::Address(docker_host.chars().take(200).collect())),
-    }
-}
 
 /// What a call waits for at most.
 #[derive(Debug, Clone, Copy)]
@@ -44,10 +35,74 @@ pub async fn within<T>(patience: Patience, work: impl Future<Output = T>) -> Opt
     }
 }
 
+/// What a connection runs over.
+#[derive(Debug)]
+enum Stream {
+    Unix(Async<UnixStream>),
+    Tcp(Async<TcpStream>),
+}
+
+impl Stream {
+    async fn open(address: &EngineAddress) -> io::Result<Stream> {
+        match address {
+            EngineAddress::Unix(path) => Async::<UnixStream>::connect(path).await.map(Stream::Unix),
+            EngineAddress::Tcp { host, port } => {
+                let mut failed = None;
+                for address in look_up(host, *port).await? {
+                    match Async::<TcpStream>::connect(address).await {
+                        Ok(stream) => return Ok(Stream::Tcp(probed(stream))),
+                        Err(error) => failed = Some(error),
+                    }
+                }
+                Err(failed.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
+            }
+        }
+    }
+
+    async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Stream::Unix(stream) => stream.write_all(bytes).await,
+            Stream::Tcp(stream) => stream.write_all(bytes).await,
+        }
+    }
+
+    async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Unix(stream) => stream.read(buffer).await,
+            Stream::Tcp(stream) => stream.read(buffer).await,
+        }
+    }
+}
+
+/// The addresses of a host. A name is looked up in a thread of its own, for that blocks.
+async fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(ip) = host.parse() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    let host = host.to_owned();
+    let found = smol::unblock(move || (host.as_str(), port).to_socket_addrs().map(Vec::from_iter)).await;
+    // Whatever the system calls it, there is no such host now.
+    found.map_err(|_| io::ErrorKind::NotFound.into())
+}
+
+/// Lets the kernel notice when the other end is gone without a word: a stream of events may be silent for days. And
+/// requests are small packets for whose answers someone waits.
+fn probed(stream: Async<TcpStream>) -> Async<TcpStream> {
+    let set = sockopt::set_socket_keepalive(&stream, true)
+        .and_then(|()| sockopt::set_tcp_keepidle(&stream, PROBE_AFTER))
+        .and_then(|()| sockopt::set_tcp_keepintvl(&stream, PROBE_AFTER))
+        .and_then(|()| sockopt::set_tcp_keepcnt(&stream, PROBES))
+        .and_then(|()| sockopt::set_tcp_nodelay(&stream, true));
+    if let Err(error) = set {
+        log::debug!("a lost connection to the engine will be noticed late: {error}");
+    }
+    stream
+}
+
 /// One connection, with the bytes that were read from it and not used yet.
 #[derive(Debug)]
 pub struct Connection {
-    stream: Async<UnixStream>,
+    stream: Stream,
     buffer: Vec<u8>,
     /// Where in the buffer the unread bytes begin and end.
     start: usize,
@@ -57,10 +112,10 @@ pub struct Connection {
 impl Connection {
     /// Connects. Never blocks: an engine that does not take connections any more, so that its backlog is full,
     /// is one that does not answer.
-    pub async fn open(path: &Path, patience: Patience) -> Result<Connection, EngineError> {
-        let connected = within(patience, Async::<UnixStream>::connect(path)).await;
+    pub async fn open(address: &EngineAddress, patience: Patience) -> Result<Connection, EngineError> {
+        let connected = within(patience, Stream::open(address)).await;
         let stream =
-            connected.ok_or(EngineError::NotAnswering)?.map_err(|error| EngineError::connecting(path, &error))?;
+            connected.ok_or(EngineError::NotAnswering)?.map_err(|error| EngineError::connecting(address, &error))?;
         Ok(Connection { stream, buffer: Vec::new(), start: 0, end: 0 })
     }
 
@@ -102,18 +157,16 @@ impl Connection {
 
 impl EngineError {
     /// Of a connection that could not be made.
-    fn connecting(path: &Path, error: &io::Error) -> EngineError {
-        let path = path.to_owned();
+    fn connecting(address: &EngineAddress, error: &io::Error) -> EngineError {
+        let at = address.clone();
         match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => EngineError::Absent { path, refused: false },
-            io::ErrorKind::ConnectionRefused => EngineError::Absent { path, refused: true },
-            io::ErrorKind::PermissionDenied => EngineError::Denied { path },
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => EngineError::Absent { at, refused: false },
+            io::ErrorKind::ConnectionRefused => EngineError::Absent { at, refused: true },
+            io::ErrorKind::PermissionDenied => EngineError::Denied { at },
             // A full backlog: the kernel says EAGAIN, and async-io finds the socket without a peer.
             io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected => EngineError::NotAnswering,
             // A path that is longer than a socket's may be, or has a NUL.
-            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename => {
-                EngineError::Address(format!("unix://{}", path.display()))
-            }
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename => EngineError::Address(at.to_string()),
             kind => EngineError::Lost(kind),
         }
     }
@@ -130,18 +183,25 @@ mod tests {
     }
 
     #[test]
-    fn docker_hosts() {
-        assert_eq!(path_of(DEFAULT_HOST), Ok(PathBuf::from("/var/run/docker.sock")));
-        for bad in ["tcp://127.0.0.1:2375", "ssh://host", "/var/run/docker.sock", "unix://relative", "unix://", ""] {
-            let error = path_of(bad).expect_err(bad).to_string();
-            assert!(error.contains("unix:///"), "{error}");
-        }
+    fn a_path_that_cannot_be_a_socket() {
+        let path = EngineAddress::Unix(format!("/{}", "x".repeat(200)).into());
+        let error = block_on(Connection::open(&path, soon())).map(|_| ());
+        assert!(matches!(error, Err(EngineError::Address(_))), "{error:?}");
     }
 
     #[test]
-    fn a_path_that_cannot_be_a_socket() {
-        let error = block_on(Connection::open(&PathBuf::from(format!("/{}", "x".repeat(200))), soon())).map(|_| ());
-        assert!(matches!(error, Err(EngineError::Address(_))), "{error:?}");
+    fn an_engine_by_tcp_is_found_or_absent() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("its address").port();
+        let at = |host: &str, port| EngineAddress::Tcp { host: host.into(), port };
+        let opened = |address: &EngineAddress| block_on(Connection::open(address, soon())).map(drop);
+        assert_eq!(opened(&at("127.0.0.1", port)), Ok(()));
+        assert_eq!(opened(&at("localhost", port)), Ok(()));
+        drop(listener);
+        let away = at("127.0.0.1", port);
+        assert_eq!(opened(&away), Err(EngineError::Absent { at: away.clone(), refused: true }));
+        let nobody = at("no-such-host.invalid", 1);
+        assert_eq!(opened(&nobody), Err(EngineError::Absent { at: nobody.clone(), refused: false }));
     }
 
     #[test]
@@ -149,6 +209,7 @@ mod tests {
         let directory = crate::docker::engine::tests::Directory::new();
         let path = directory.path().join("sock");
         let _listener = std::os::unix::net::UnixListener::bind(&path).expect("bind");
+        let path = path.into();
         // Nobody accepts: at some point the backlog is full.
         let mut kept = Vec::new();
         let error = block_on(async {

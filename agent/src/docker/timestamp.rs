@@ -15,6 +15,19 @@ pub fn parse(text: &str) -> Option<i64> {
     Some(seconds * 1000 + millis)
 }
 
+/// The year in which a moment is, in milliseconds since 1970.
+pub fn year(ms: i64) -> i64 {
+    const DAYS_IN_400_YEARS: i64 = 146_097;
+    let days = ms.div_euclid(86_400_000);
+    // Off by a year at most.
+    let near = 1970 + (days * 400).div_euclid(DAYS_IN_400_YEARS);
+    match near {
+        _ if days < days_since_1970(near, 1, 1) => near - 1,
+        _ if days >= days_since_1970(near + 1, 1, 1) => near + 1,
+        _ => near,
+    }
+}
+
 fn date_of(text: &str) -> Option<(i64, i64, i64)> {
     let mut parts = text.split('-');
     let (year, month, day) = (digits(parts.next()?, 4)?, digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
@@ -72,14 +85,14 @@ fn days_in(year: i64, month: i64) -> i64 {
 
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let before = year - 1;
-    let leap_days = |year: i64| year / 4 - year / 100 + year / 400;
+    let leap_days = |year: i64| year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     let years = before * 365 + leap_days(before) - (1969 * 365 + leap_days(1969));
     years + (1..month).map(|month| days_in(year, month)).sum::<i64>() + day - 1
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{days_since_1970, parse, year};
 
     #[test]
     fn times_of_engines() {
@@ -96,6 +109,15 @@ mod tests {
         ] {
             assert_eq!(parse(text), Some(millis), "{text}");
         }
+    }
+
+    #[test]
+    fn years_begin_and_end_at_midnight() {
+        for at in (-300..9000).chain([-250_000, 250_000]) {
+            let begin = days_since_1970(at, 1, 1) * 86_400_000;
+            assert_eq!((year(begin), year(begin - 1)), (at, at - 1));
+        }
+        assert!(year(i64::MIN) < 0 && year(i64::MAX) > 9999);
     }
 
     #[test]

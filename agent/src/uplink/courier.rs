@@ -72,6 +72,8 @@ pub(super) struct Courier {
     turn: Turn,
     ways: Ways,
     open: Option<Open>,
+    /// A line has ended.
+    line_ended: bool,
     session: Known,
     in_use: InUse,
     /// For whatever is opened: all addresses are of one server.
@@ -125,10 +127,16 @@ impl Courier {
             turn,
             ways: Ways::new(uplink),
             open: None,
+            line_ended: false,
             session: Known::Nothing,
             in_use,
             tls: Kept::default(),
         }
+    }
+
+    /// Whether a line has ended since this was last asked: what went over it without an answer may be lost.
+    pub(super) fn line_ended(&mut self) -> bool {
+        std::mem::take(&mut self.line_ended)
     }
 
     /// Sends a message and gives what the server has said until its answer has come, or until it is sent, if it
@@ -140,6 +148,7 @@ impl Courier {
             match self.go(trip, to, body, true) {
                 Ok(replies) => {
                     self.turn.first_answered();
+                    self.line_ended |= matches!(other, Some(Open::Line(..)));
                     self.in_use.note(self.identity.addresses.first());
                     if matches!(self.open, Some(Open::Requests(_))) {
                         // The next message takes the time that it needs.
@@ -175,6 +184,7 @@ impl Courier {
                     Err(failure) => {
                         debug!("the line has ended after {:?}: {failure}", since.elapsed());
                         self.open = None;
+                        self.line_ended = true;
                         self.ways.line_ended(since.elapsed());
                         // What was lost with a line that died meanwhile may be sent again. Who waited long for an
                         // answer rather tells that nobody is there.

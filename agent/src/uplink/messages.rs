@@ -63,8 +63,13 @@ pub(super) fn written<T>(
     })
 }
 
-/// Writes a report into `body`; its length and what it holds, if there is one to send.
-pub(super) fn message(hub: &Hub, body: &mut [u8], is_heartbeat: bool) -> Result<Option<(usize, Sent)>, Full> {
+/// Writes a report into `body`, with `vitals` behind it; its length and what it holds, if there is one to send.
+pub(super) fn message(
+    hub: &Hub,
+    body: &mut [u8],
+    is_heartbeat: bool,
+    vitals: &[u8],
+) -> Result<Option<(usize, Sent)>, Full> {
     let mut writer = Writer::message(body)?;
     let outbox = hub.outbox.borrow();
     let readings = outbox.first();
@@ -72,6 +77,7 @@ pub(super) fn message(hub: &Hub, body: &mut [u8], is_heartbeat: bool) -> Result<
     let tell_engine = hub.tell_engine.get() || is_heartbeat;
     let engine = health.record(Instant::now()).filter(|_| tell_engine);
     let sent = hub.reporter.borrow_mut().message(&mut writer, engine.as_ref(), readings)?;
+    writer.raw(vitals)?;
     hub.tell_engine.set(false);
     Ok(sent.map(|sent| (writer.len(), sent)))
 }

@@ -4,6 +4,7 @@ pub mod backoff;
 mod copy;
 mod courier;
 mod in_use;
+mod looks;
 mod messages;
 mod orders;
 pub mod sender;
@@ -16,6 +17,7 @@ use async_io::Timer;
 use backoff::Backoff;
 use copy::{differs, listed, mend};
 use log::{debug, error, info, warn};
+use looks::Looks;
 use messages::{message, wait_for_something, written};
 use muster_dial::Failure;
 use muster_protocol::batch::{Answer, Refused};
@@ -68,6 +70,8 @@ pub struct Uplink {
     backoff: Backoff,
     /// When the last message went that wanted an answer.
     asked: Option<Instant>,
+    /// What goes along with reports.
+    looks: Looks,
     /// What went wrong last, so that it is logged once.
     trouble: Option<String>,
 }
@@ -102,6 +106,7 @@ impl Uplink {
             state_dir: state_dir.into(),
             backoff: Backoff::default(),
             asked: None,
+            looks: Looks::new(Path::new("/")),
             trouble: None,
         })
     }
@@ -118,17 +123,23 @@ impl Uplink {
             } else {
                 wait_for_something(hub, heartbeat).await;
                 let is_heartbeat = Instant::now() >= heartbeat;
-                let room = hub.reporter.borrow().message_room(hub.outbox.borrow().first().len());
-                let made = written(&mut body, room, |body| message(hub, body, is_heartbeat));
+                let is_report = is_heartbeat || !hub.outbox.borrow().is_empty();
+                let vitals = if is_report { self.looks.take(hub) } else { Vec::new() };
+                let room = hub.reporter.borrow().message_room(hub.outbox.borrow().first().len() + vitals.len());
+                let made = written(&mut body, room, |body| message(hub, body, is_heartbeat, &vitals));
                 made.map(|made| made.map(|(len, sent)| (len, Some(sent))))
             };
             let (len, sent) = match written {
                 Ok(Some(written)) => written,
-                Ok(None) => continue,
+                Ok(None) => {
+                    self.looks.doubt();
+                    continue;
+                }
                 Err(Full) => {
                     // Limits are such that this cannot be; if it is, the readings are at fault.
                     error!("a message does not fit; its readings are dropped");
                     hub.forget_readings();
+                    self.looks.doubt();
                     continue;
                 }
             };
@@ -137,6 +148,9 @@ impl Uplink {
             let to = if hello { To::Hello } else { To::Report };
             let exchanged = self.sender.exchange(to, body, wants_answer).await;
             body = exchanged.body;
+            if exchanged.line_ended {
+                self.looks.doubt();
+            }
             if body.capacity() > KEPT {
                 body = Vec::new();
             }
@@ -208,6 +222,7 @@ impl Uplink {
         match (self.dial)(self.held.shown()) {
             Ok(sender) => {
                 self.sender = sender;
+                self.looks.doubt();
                 // Whether it is good is to be known.
                 self.asked = None;
             }
@@ -278,6 +293,9 @@ impl Uplink {
                 let welcome: Welcome = record.decode()?;
                 let is_new = hub.reporter.borrow_mut().welcomed(&welcome);
                 hub.greet.set(false);
+                // What it wants besides stands behind it.
+                hub.vitals_interval.set(hub.own_vitals_interval);
+                self.looks.begin_anew();
                 self.held.welcomed();
                 if hub.reporter.borrow().wants_replay() {
                     hub.replay.ring();
@@ -366,6 +384,7 @@ impl Uplink {
         hub.online.set(false);
         hub.tell_engine.set(true);
         hub.forget_readings();
+        self.looks.doubt();
         if self.trouble.as_ref() != Some(&trouble) {
             warn!("{trouble}; events are kept meanwhile");
             self.trouble = Some(trouble);

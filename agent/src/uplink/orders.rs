@@ -3,10 +3,11 @@
 use crate::hub::Hub;
 use crate::join::identity::{Credential, Identity};
 use crate::join::renewal::Keys;
-use log::{info, warn};
+use log::{debug, info, warn};
 use muster_dial::{Address, Pin, Trust};
 use muster_protocol::orders::{self, Renew, Settings};
 use muster_protocol::record::{Kind, Malformed, Record};
+use muster_protocol::vitals::Pace;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -86,6 +87,7 @@ impl Held {
 pub fn obey(hub: &Hub, held: &mut Held, in_use: Option<Address>, record: Record<'_>) -> Result<(), Malformed> {
     match record.kind {
         Kind::Settings => set_interval(hub, held, record.decode::<Settings>()?.interval_ms),
+        Kind::Pace => set_pace(hub, record.decode::<Pace>()?.interval_ms),
         Kind::Renew => renew(hub, held, record.decode::<Renew>()?.number),
         Kind::Trust => trust(hub, held, in_use, &record.decode()?),
         _ => {}
@@ -107,6 +109,20 @@ fn set_interval(hub: &Hub, held: &mut Held, interval_ms: u32) {
     hub.greet.set(true);
     // The next one was planned by the interval before.
     hub.read_all_soon();
+}
+
+/// How often it is looked how the host and its containers do, from the next report on and until the next welcome. A host
+/// that was told on the spot to look never does so.
+fn set_pace(hub: &Hub, interval_ms: u32) {
+    let Some(own) = hub.own_vitals_interval else { return };
+    let every = match interval_ms {
+        0 => Some(own),
+        u32::MAX => None,
+        ms => Some(Duration::from_millis(ms.into()).clamp(SHORTEST, LONGEST)),
+    };
+    if hub.vitals_interval.replace(every) != every {
+        debug!("vitals every {every:?}, as the server says");
+    }
 }
 
 fn renew(hub: &Hub, held: &mut Held, number: u32) {

@@ -23,6 +23,8 @@ pub struct Sent {
     pub body: Vec<u8>,
     /// What the server has said: first what is about earlier messages, at last the answer if one was wanted.
     pub outcome: Result<Vec<Reply>, Failure>,
+    /// A line has ended since the message before: what went over it and wanted no answer may be lost.
+    pub line_ended: bool,
 }
 
 /// The way to the sender's thread and back.
@@ -66,7 +68,8 @@ impl Sender {
     /// Sends one message and waits for what comes of it. One at a time. A plain request is answered even if no
     /// answer is wanted.
     pub async fn exchange(&self, to: To, body: Vec<u8>, wants_answer: bool) -> Sent {
-        let gone = || Sent { body: Vec::new(), outcome: Err(Failure::Protocol("the sender has ended".into())) };
+        let ended = || Err(Failure::Protocol("the sender has ended".into()));
+        let gone = || Sent { body: Vec::new(), outcome: ended(), line_ended: true };
         if self.messages.send(Message { to, body, wants_answer }).await.is_err() {
             return gone();
         }
@@ -77,7 +80,8 @@ impl Sender {
 fn run(mut courier: Courier, messages: &async_channel::Receiver<Message>, done: &async_channel::Sender<Sent>) {
     while let Ok(Message { to, mut body, wants_answer }) = messages.recv_blocking() {
         let outcome = courier.carry(to, &mut body, wants_answer);
-        if done.send_blocking(Sent { body, outcome }).is_err() {
+        let line_ended = courier.line_ended();
+        if done.send_blocking(Sent { body, outcome, line_ended }).is_err() {
             return;
         }
     }

@@ -36,6 +36,7 @@ pub struct Server {
     pub address: SocketAddr,
     pub pin: Pin,
     reply: Arc<Mutex<Reply>>,
+    knock: Arc<Mutex<(u16, Vec<u8>)>>,
     requests: Receiver<Request>,
 }
 
@@ -53,22 +54,28 @@ impl Server {
         config.alpn_protocols = vec![ALPN.to_vec()];
         let config = Arc::new(config);
         let reply = Arc::new(Mutex::new(None));
+        let knock = Arc::new(Mutex::new((404, b"what?".to_vec())));
         let (seen, requests) = channel();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let replies = reply.clone();
+        let (replies, knocks) = (reply.clone(), knock.clone());
         thread::spawn(move || {
             for tcp in listener.incoming().map_while(Result::ok) {
                 let tls = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), tcp);
-                let (replies, seen) = (replies.clone(), seen.clone());
-                thread::spawn(move || serve(tls, &replies, &seen));
+                let (replies, knocks, seen) = (replies.clone(), knocks.clone(), seen.clone());
+                thread::spawn(move || serve(tls, &knocks, &replies, &seen));
             }
         });
-        Server { address, pin, reply, requests }
+        Server { address, pin, reply, knock, requests }
     }
 
     pub fn says(&self, status: u16, body: impl AsRef<[u8]>) {
         *self.reply.lock().unwrap() = Some((status, body.as_ref().to_vec()));
+    }
+
+    /// What a knock is answered with.
+    pub fn answers_knocks(&self, status: u16, body: impl AsRef<[u8]>) {
+        *self.knock.lock().unwrap() = (status, body.as_ref().to_vec());
     }
 
     /// From now on it hears requests and dies over them.
@@ -104,10 +111,10 @@ pub fn joined(host: &str, name: &str) -> Vec<u8> {
     writer.as_bytes().to_vec()
 }
 
-fn serve(mut tls: Tls, reply: &Mutex<Reply>, seen: &Sender<Request>) {
+fn serve(mut tls: Tls, knock: &Mutex<(u16, Vec<u8>)>, reply: &Mutex<Reply>, seen: &Sender<Request>) {
     while let Some(request) = read_request(&mut tls) {
         let reply = match request.what.as_str() {
-            "GET /healthz" => Some((404, b"what?".to_vec())),
+            "GET /healthz" => Some(knock.lock().unwrap().clone()),
             _ => {
                 let reply = reply.lock().unwrap().clone();
                 let _ = seen.send(request);

@@ -45,6 +45,11 @@ impl Proxies {
         Proxies { proxy: first(&PROXY), exceptions: first(&NO_PROXY) }
     }
 
+    /// Whether a server is reached without a proxy. True also if the variables cannot be read: a request says so.
+    pub fn is_direct(&self, server: &Address) -> bool {
+        matches!(self.to(server), Ok(None) | Err(_))
+    }
+
     /// The proxy that leads to a server, if there is one. Fails if the variables cannot be read.
     pub(crate) fn to(&self, server: &Address) -> Result<Option<Proxy>, Failure> {
         let Some((name, value)) = &self.proxy else { return Ok(None) };

@@ -74,6 +74,8 @@ impl<'a> Message<'a> {
                 Kind::Absent => Part::Absent(record.decode()?),
                 Kind::ListEnd => Part::ListEnd(record.decode()?),
                 Kind::Digest => Part::Digest(record.decode()?),
+                // Nothing of them is kept here: see [`super::vitals`].
+                Kind::Vitals | Kind::Disk | Kind::Usage => continue,
                 _ => return Err(Malformed::Order),
             });
         }

@@ -11,6 +11,7 @@
 mod apply;
 mod digest;
 pub mod story;
+pub mod vitals;
 
 use crate::batch::{Answer, Differs, Reason, Refused};
 use crate::id::{EngineId, EventIdentity, RunId};

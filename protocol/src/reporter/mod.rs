@@ -20,6 +20,7 @@ pub mod ledger;
 mod past;
 mod replay;
 mod restore;
+pub mod vitals;
 
 use crate::batch::{Answer, Batch, Engine, Reason, Refused};
 use crate::event::Cause;

@@ -55,6 +55,12 @@ impl Bench {
         Bench { store, fleet: Arc::new(fleet), directory }
     }
 
+    /// The same with a history of vitals. Nobody may have the fleet yet.
+    pub fn with_vitals(self, history: crate::vitals::History) -> Bench {
+        let fleet = Arc::into_inner(self.fleet).expect("nobody else has it");
+        Bench { fleet: Arc::new(fleet.with_vitals(history)), ..self }
+    }
+
     /// What a server would be that starts now on what is stored.
     pub fn restarted(&self) -> Bench {
         Bench::on(self.store.restarted(), self.directory.clone())

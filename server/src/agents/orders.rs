@@ -22,6 +22,9 @@ pub(super) fn append(
     if let Some(number) = wishes.renew {
         writer.record(Kind::Renew, &Renew { number })?;
     }
+    if let Some(pace) = wishes.pace {
+        writer.record(Kind::Pace, &pace)?;
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use super::types::Healthz;
 use super::{ApiAnswer, Handled};
 use crate::fleet::Fleet;
+use crate::time::{format_ms, now_ms};
 
 /// How the server does
 ///
@@ -25,5 +26,6 @@ pub fn show(fleet: &Fleet) -> Handled {
 
 fn health(problem: Option<String>, warning: Option<String>) -> Healthz {
     let status = if problem.is_none() { "ok" } else { "failing" };
-    Healthz { status: status.to_string(), problem, warning, version: env!("CARGO_PKG_VERSION").to_string() }
+    let (time, version) = (format_ms(now_ms()), env!("CARGO_PKG_VERSION").to_string());
+    Healthz { status: status.to_string(), problem, warning, version, time }
 }

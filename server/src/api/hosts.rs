@@ -5,7 +5,7 @@ use super::problem::{problem, read_body, shown};
 use super::query::Query;
 use super::types::{ChangeHost, ChangeHosts, Host, Page, Problem};
 use super::{ApiAnswer, ApiRequest, Handled};
-use crate::fleet::{Fleet, HostChange, INTERVALS_MS};
+use crate::fleet::{Fleet, HostChange, INTERVALS_MS, NO_VITALS, Rhythm};
 use muster_protocol::limits;
 
 /// Hosts
@@ -42,7 +42,7 @@ pub fn show(fleet: &Fleet, request: &ApiRequest<'_>, host: &str) -> Handled {
     Ok(ApiAnswer::json(200, &fleet.host(host)?))
 }
 
-/// Change a host: its name, or how often it reports
+/// Change a host: its name, how often it reports, or how often it looks at its vitals
 #[utoipa::path(
     patch,
     path = "/api/v1/hosts/{host}",
@@ -55,15 +55,15 @@ pub async fn change(fleet: &Fleet, request: &ApiRequest<'_>, host: &str) -> Hand
     Query::new(request.query, &[])?;
     let change: ChangeHost = read_body(request.body)?;
     if change == ChangeHost::default() {
-        return Err(problem(422, "nothing to change: give `name` or `interval`"));
+        return Err(problem(422, "nothing to change: give `name`, `interval` or `vitals_interval`"));
     }
     change.name.as_deref().map(check_name).transpose()?;
-    let interval_ms = change.interval.map(interval_ms).transpose()?;
-    let change = HostChange { name: change.name, interval_ms };
+    let rhythm = rhythm(change.interval, change.vitals_interval)?;
+    let change = HostChange { name: change.name, rhythm };
     Ok(ApiAnswer::json(200, &fleet.change_host(request.by()?, host, change).await?))
 }
 
-/// Change how often hosts with a label report
+/// Change how often hosts with a label report, or look at their vitals
 ///
 /// All hosts that have the labels now; those that join later are not changed. Nothing is skipped over: if the store
 /// fails in the middle, repeat it.
@@ -86,12 +86,27 @@ pub async fn change_all(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
         return Err(problem(400, "give a `label`: without one this would change every host"));
     }
     let change: ChangeHosts = read_body(request.body)?;
-    let hosts = fleet.set_interval_of(request.by()?, &labels, interval_ms(change.interval)?).await?;
+    if change == ChangeHosts::default() {
+        return Err(problem(422, "nothing to change: give `interval` or `vitals_interval`"));
+    }
+    let rhythm = rhythm(change.interval, change.vitals_interval)?;
+    let hosts = fleet.set_rhythm_of(request.by()?, &labels, rhythm).await?;
     Ok(ApiAnswer::json(200, &Page { items: hosts, next: None }))
 }
 
+fn rhythm(interval: Option<Option<f64>>, vitals_interval: Option<Option<f64>>) -> Result<Rhythm, Problem> {
+    let vitals_ms = |seconds: Option<f64>| match seconds {
+        Some(0.0) => Ok(Some(NO_VITALS)),
+        seconds => interval_ms("vitals_interval", seconds),
+    };
+    Ok(Rhythm {
+        interval_ms: interval.map(|seconds| interval_ms("interval", seconds)).transpose()?,
+        vitals_ms: vitals_interval.map(vitals_ms).transpose()?,
+    })
+}
+
 /// In milliseconds.
-fn interval_ms(seconds: Option<f64>) -> Result<Option<u32>, Problem> {
+fn interval_ms(name: &str, seconds: Option<f64>) -> Result<Option<u32>, Problem> {
     let Some(seconds) = seconds else { return Ok(None) };
     // A float that is no number or too large becomes one that is out of bounds.
     let ms = (seconds * 1000.0).round() as u32;
@@ -99,9 +114,10 @@ fn interval_ms(seconds: Option<f64>) -> Result<Option<u32>, Problem> {
         true => Ok(Some(ms)),
         false => {
             let (least, most) = (INTERVALS_MS.start() / 1000, INTERVALS_MS.end() / 1000);
+            let off = if name == "vitals_interval" { ", 0 for never" } else { "" };
             Err(problem(
                 422,
-                format!("interval: give {least} to {most} seconds, or null for what the agent was started with"),
+                format!("{name}: give {least} to {most} seconds{off}, or null for what the agent was started with"),
             ))
         }
     }
@@ -189,12 +205,18 @@ mod tests {
 
     #[test]
     fn intervals() {
-        assert_eq!(interval_ms(None), Ok(None));
-        assert_eq!(interval_ms(Some(1.0)), Ok(Some(1000)));
-        assert_eq!(interval_ms(Some(3600.0)), Ok(Some(3_600_000)));
+        assert_eq!(interval_ms("interval", None), Ok(None));
+        assert_eq!(interval_ms("interval", Some(1.0)), Ok(Some(1000)));
+        assert_eq!(interval_ms("interval", Some(3600.0)), Ok(Some(3_600_000)));
         for bad in [0.0, 0.9, 3600.1, -5.0, f64::NAN, f64::INFINITY, 1e300] {
-            assert_eq!(interval_ms(Some(bad)).expect_err("a problem").status, 422, "{bad}");
+            assert_eq!(interval_ms("interval", Some(bad)).expect_err("a problem").status, 422, "{bad}");
         }
+        let vitals = |seconds| rhythm(None, Some(seconds)).map(|rhythm| rhythm.vitals_ms);
+        assert_eq!(vitals(Some(0.0)), Ok(Some(Some(NO_VITALS))), "never");
+        assert_eq!(vitals(Some(15.0)), Ok(Some(Some(15_000))));
+        assert_eq!(vitals(None), Ok(Some(None)));
+        assert!(vitals(Some(0.5)).expect_err("a problem").detail.contains("0 for never"));
+        assert_eq!(rhythm(None, None), Ok(Rhythm::default()));
     }
 
     #[test]
@@ -203,8 +225,10 @@ mod tests {
         assert_eq!(read("{}"), Ok(ChangeHost::default()));
         assert_eq!(read(r#"{"interval": null}"#).map(|change| change.interval), Ok(Some(None)));
         assert_eq!(read(r#"{"interval": 30}"#).map(|change| change.interval), Ok(Some(Some(30.0))));
-        assert_eq!(read_body::<ChangeHosts>(b"{}").map_err(|problem| problem.status), Err(422));
-        assert_eq!(read_body::<ChangeHosts>(br#"{"interval": null}"#).map(|change| change.interval), Ok(None));
+        let many = |body: &[u8]| read_body::<ChangeHosts>(body).map_err(|problem| problem.status);
+        assert_eq!(many(b"{}"), Ok(ChangeHosts::default()));
+        assert_eq!(many(br#"{"vitals_interval": null}"#).map(|change| change.vitals_interval), Ok(Some(None)));
+        assert_eq!(many(br#"{"name": "x"}"#), Err(422));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod healthz;
 mod hosts;
 mod join_tokens;
 mod keys;
+mod metrics;
 pub mod openapi;
 mod page;
 mod problem;
@@ -21,10 +22,13 @@ pub mod select;
 mod stream;
 mod tokens;
 pub mod types;
+mod vitals;
+#[cfg(test)]
+mod vitals_tests;
 
 pub use crate::access::tokens::Role;
 pub use events::SUBJECTS as EVENT_SUBJECTS;
-pub use router::answer;
+pub use router::{METRICS, answer};
 pub use stream::EventStream;
 
 use crate::fleet::By;

@@ -2,7 +2,7 @@
 
 use super::types::Problem;
 use super::{ApiAnswer, Handled};
-use super::{audit, backup, containers, events, healthz, hosts, join_tokens, keys, stream, tokens};
+use super::{audit, backup, containers, events, healthz, hosts, join_tokens, keys, metrics, stream, tokens, vitals};
 use std::sync::OnceLock;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -42,6 +42,10 @@ use utoipa::{Modify, OpenApi as _};
         keys::add_address,
         keys::remove_address,
         backup::give,
+        vitals::host,
+        vitals::container,
+        vitals::top,
+        metrics::show,
         healthz::show,
         document,
     ),
@@ -148,6 +152,11 @@ mod tests {
             "KeyStatus",
             "RotateKey",
             "AgentAddress",
+            "HostVitals",
+            "ContainerVitals",
+            "HostHistory",
+            "ContainerHistory",
+            "Top",
             "Problem",
             "Change",
         ] {

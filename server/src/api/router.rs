@@ -3,7 +3,9 @@
 use super::problem::{problem, shown};
 use super::types::Problem;
 use super::{ApiAnswer, ApiRequest, Handled, Role, query};
-use super::{audit, backup, containers, events, healthz, hosts, join_tokens, keys, openapi, stream, tokens};
+use super::{
+    audit, backup, containers, events, healthz, hosts, join_tokens, keys, metrics, openapi, stream, tokens, vitals,
+};
 use crate::fleet::Fleet;
 
 /// One line of the table of routes.
@@ -49,6 +51,10 @@ enum Operation {
     AddAddress,
     RemoveAddress,
     GiveBackup,
+    HostVitals,
+    ContainerVitals,
+    Top,
+    Metrics,
     ShowHealth,
     ShowDocument,
 }
@@ -61,7 +67,7 @@ const VIEWER: Option<Role> = Some(Role::Viewer);
 const ADMIN: Option<Role> = Some(Role::Admin);
 
 /// All routes.
-pub const ROUTES: [Route; 31] = [
+pub const ROUTES: [Route; 35] = [
     route("GET", "/api/v1/hosts", VIEWER, Operation::ListHosts),
     route("GET", "/api/v1/hosts/{host}", VIEWER, Operation::ShowHost),
     route("PATCH", "/api/v1/hosts/{host}", ADMIN, Operation::ChangeHost),
@@ -91,9 +97,16 @@ pub const ROUTES: [Route; 31] = [
     route("POST", "/api/v1/addresses", ADMIN, Operation::AddAddress),
     route("DELETE", "/api/v1/addresses/{address}", ADMIN, Operation::RemoveAddress),
     route("GET", "/api/v1/backup", ADMIN, Operation::GiveBackup),
+    route("GET", "/api/v1/hosts/{host}/vitals", VIEWER, Operation::HostVitals),
+    route("GET", "/api/v1/containers/{host}/{container}/vitals", VIEWER, Operation::ContainerVitals),
+    route("GET", "/api/v1/top", VIEWER, Operation::Top),
+    route("GET", METRICS, VIEWER, Operation::Metrics),
     route("GET", "/healthz", None, Operation::ShowHealth),
     route("GET", "/api/v1/openapi.json", None, Operation::ShowDocument),
 ];
+
+/// Where Prometheus asks, which knows no paths of an API.
+pub const METRICS: &str = "/metrics";
 
 /// What every path of the API that needs a token begins with.
 const API: &str = "/api/";
@@ -137,7 +150,7 @@ fn find(request: &ApiRequest<'_>) -> Result<(Operation, Vec<String>), Refused> {
         ROUTES.iter().filter_map(|route| Some((route, parameters(route.path, request.path)?))).collect();
     let open = here.iter().any(|(route, _)| route.role.is_none());
     // Who has no token does not learn which paths there are.
-    if request.by.is_none() && request.path.starts_with(API) && !open {
+    if request.by.is_none() && (request.path.starts_with(API) || !here.is_empty()) && !open {
         return Err(Refused {
             problem: problem(401, "this needs a valid API token: send it as `Authorization: Bearer TOKEN`"),
             header: Some(("www-authenticate", "Bearer".to_string())),
@@ -222,6 +235,10 @@ async fn run(fleet: &Fleet, request: &ApiRequest<'_>, operation: Operation, para
         (Operation::AddAddress, []) => keys::add_address(fleet, request).await,
         (Operation::RemoveAddress, [address]) => keys::remove_address(fleet, request, address).await,
         (Operation::GiveBackup, []) => backup::give(fleet, request).await,
+        (Operation::HostVitals, [host]) => vitals::host(fleet, request, host).await,
+        (Operation::ContainerVitals, [host, container]) => vitals::container(fleet, request, host, container),
+        (Operation::Top, []) => vitals::top(fleet, request).await,
+        (Operation::Metrics, []) => metrics::show(fleet, request).await,
         (Operation::ShowHealth, []) => healthz::show(fleet),
         (Operation::ShowDocument, []) => openapi::document(),
         // The table's patterns and this match disagree: the test below tries every route.

@@ -1,6 +1,8 @@
 //! Objects for tests.
 
-use super::types::{Container, ContainerCounts, Engine, Event, Host, JoinToken, Port};
+use super::types::{
+    Container, ContainerCounts, ContainerVitals, DiskVitals, Engine, Event, Host, HostVitals, JoinToken, Port,
+};
 
 /// A host at work.
 pub fn host(name: &str) -> Host {
@@ -29,6 +31,8 @@ pub fn host(name: &str) -> Host {
         conflict: false,
         sync_error: false,
         credential: "valid".into(),
+        vitals_interval_set: None,
+        vitals: None,
     }
 }
 
@@ -57,6 +61,56 @@ pub fn container(name: &str, state: &str) -> Container {
         truncated: Vec::new(),
         stale: false,
         as_of: Some("2026-11-22T09:59:58.000Z".into()),
+        vitals: None,
+    }
+}
+
+/// How a host with four processors does.
+pub fn host_vitals() -> HostVitals {
+    HostVitals {
+        as_of: "2026-11-22T09:59:50.000Z".into(),
+        cpu_percent: Some(12.34),
+        cpu_seconds: Some(5000.5),
+        cpus: Some(4),
+        load: Some(0.52),
+        memory_total: Some(4 << 30),
+        memory_available: Some(3 << 30),
+        swap_total: Some(1 << 30),
+        swap_used: Some(0),
+        uptime: Some(200_000),
+        temperature: Some(54.2),
+        power: None,
+        clock_offset: Some(-0.12),
+        disks: vec![DiskVitals {
+            path: "/".into(),
+            total: Some(32 << 30),
+            free: Some(8 << 30),
+            used_percent: Some(75.0),
+            inodes_used_percent: Some(9),
+            worn_percent: Some(10),
+        }],
+    }
+}
+
+/// How a container of such a host does.
+pub fn container_vitals() -> ContainerVitals {
+    ContainerVitals {
+        as_of: "2026-11-22T09:59:50.000Z".into(),
+        cpu_percent: Some(101.5),
+        cpu_seconds: Some(3600.25),
+        memory: Some(96 << 20),
+        memory_limit: Some(512 << 20),
+        memory_percent: Some(18.75),
+        received: Some(1_234_567),
+        sent: Some(890),
+        read: Some(0),
+        written: Some(45_600_000),
+        receiving: Some(100),
+        sending: Some(0),
+        reading: Some(0),
+        writing: Some(4096),
+        pids: Some(7),
+        throttled_seconds: Some(0.0),
     }
 }
 

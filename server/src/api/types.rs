@@ -2,11 +2,15 @@
 //!
 //! Times are RFC 3339 in UTC, or null.
 
+mod changes;
 mod keys;
+mod vitals;
 
+pub use changes::*;
 pub use keys::*;
+pub use vitals::*;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
@@ -74,6 +78,14 @@ pub struct Host {
     /// `valid`; `renewing`: its agent is to make a new one; `revoked`: it has to join again.
     #[serde(default)]
     pub credential: String,
+    /// What operators have set of the seconds between looks at its vitals; 0: never; null: what its agent was started
+    /// with.
+    #[serde(default)]
+    pub vitals_interval_set: Option<f64>,
+    /// How it does, as it was last heard; absent if it never said. That it changes is no change of the host: the stream
+    /// does not tell of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vitals: Option<HostVitals>,
 }
 
 /// A host's Docker engine.
@@ -147,6 +159,10 @@ pub struct Container {
     pub stale: bool,
     /// When the host last said so.
     pub as_of: Option<String>,
+    /// How it does, as it was last heard; absent if it does not run, or its host never said. That it changes is no change
+    /// of the container: the stream does not tell of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vitals: Option<ContainerVitals>,
 }
 
 /// A port of a container.
@@ -307,33 +323,6 @@ pub struct MadeApiToken {
     pub token: String,
 }
 
-/// Changes a host.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ChangeHost {
-    /// Its new name.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// Seconds between its reports, 1 to 3600; null: what its agent was started with.
-    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<f64>)]
-    pub interval: Option<Option<f64>>,
-}
-
-/// Changes all hosts that have some labels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ChangeHosts {
-    /// Seconds between their reports, 1 to 3600; null: what their agents were started with.
-    #[serde(deserialize_with = "Option::deserialize")]
-    pub interval: Option<f64>,
-}
-
-/// A field that was given, null or not, is something else than one that was left out.
-fn given<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Option<f64>>, D::Error> {
-    Option::deserialize(field).map(Some)
-}
-
 /// Something that an operator did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Audit {
@@ -366,6 +355,9 @@ pub struct Healthz {
     pub warning: Option<String>,
     /// The server's version.
     pub version: String,
+    /// The server's clock, RFC 3339: hosts compare theirs with it.
+    #[serde(default)]
+    pub time: String,
 }
 
 /// An error, as RFC 9457 has it.

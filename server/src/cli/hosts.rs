@@ -1,8 +1,10 @@
 //! `muster hosts`
 
+use super::amounts;
 use super::connection::Server;
 use super::exit::Failure;
 use super::human;
+use super::inspect::{look_up, pretty};
 use super::output::{Format, Table, json_line};
 use crate::api::query::encode;
 use crate::api::types::{ChangeHost, ChangeHosts, Host, Page};
@@ -44,7 +46,16 @@ enum Command {
         #[arg(required = true)]
         host: Vec<String>,
     },
-    /// Set how often hosts report, and print which ones. Each hears of it with its next report
+    /// Print all that is known of hosts
+    Inspect {
+        /// Id or name
+        #[arg(required = true)]
+        host: Vec<String>,
+        /// An array for people, or one object a line
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Set how often hosts report or look at vitals, and print which ones. Each hears of it with its next report
     Set(Set),
     /// Change or end what hosts prove themselves by
     #[command(subcommand)]
@@ -60,8 +71,11 @@ struct Set {
     #[arg(long, value_name = "KEY=VALUE", value_parser = read_label)]
     label: Vec<String>,
     /// Time between reports, 1s to 1h, or `default` for what each agent was started with. Events come at once anyway
-    #[arg(long, value_name = "TIME|default", value_parser = read_interval)]
-    interval: Interval,
+    #[arg(long, value_name = "TIME|default", value_parser = read_interval, required_unless_present = "vitals_interval")]
+    interval: Option<Interval>,
+    /// Time between looks at vitals, 1s to 1h, `off`, or `default` for what each agent was started with
+    #[arg(long, value_name = "TIME|off|default", value_parser = read_vitals_interval)]
+    vitals_interval: Option<Interval>,
 }
 
 /// Seconds, if not the default.
@@ -77,6 +91,14 @@ fn read_interval(text: &str) -> Result<Interval, String> {
         true => Ok(Interval(Some(seconds))),
         false => Err("give 1s to 1h, or default".to_string()),
     }
+}
+
+/// The API has 0 for never.
+fn read_vitals_interval(text: &str) -> Result<Interval, String> {
+    if text == "off" {
+        return Ok(Interval(Some(0.0)));
+    }
+    read_interval(text).map_err(|why| why.replace("1h,", "1h, off"))
 }
 
 fn read_label(text: &str) -> Result<String, String> {
@@ -127,12 +149,13 @@ pub fn run(hosts: &Hosts, server: &Server, out: &mut dyn Write) -> Result<(), Fa
             Ok(())
         }
         Some(Command::Rename { host, name }) => {
-            let change = ChangeHost { name: Some(name.clone()), interval: None };
+            let change = ChangeHost { name: Some(name.clone()), ..ChangeHost::default() };
             let path = format!("/api/v1/hosts/{}", encode(host));
             let host: Host = server.send(Method::PATCH, &path, &change)?;
             Ok(writeln!(out, "{}", host.name)?)
         }
         Some(Command::Restore { host }) => each(host, "restore", server, out),
+        Some(Command::Inspect { host, format }) => inspect(host, *format, server, out),
         Some(Command::Set(flags)) => set(flags, server, out),
         Some(Command::Credential(Credential::Rotate { host })) => each(host, "credential/rotate", server, out),
         Some(Command::Credential(Credential::Revoke { host })) => each(host, "credential/revoke", server, out),
@@ -152,15 +175,16 @@ fn each(hosts: &[String], what: &str, server: &Server, out: &mut dyn Write) -> R
 }
 
 fn set(flags: &Set, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
-    let Interval(interval) = flags.interval;
+    let interval = flags.interval.map(|Interval(seconds)| seconds);
+    let vitals_interval = flags.vitals_interval.map(|Interval(seconds)| seconds);
     if !flags.label.is_empty() {
         let labels: Vec<String> = flags.label.iter().map(|label| format!("label={}", encode(label))).collect();
         let path = format!("/api/v1/hosts?{}", labels.join("&"));
-        let set: Page<Host> = server.send(Method::PATCH, &path, &ChangeHosts { interval })?;
+        let set: Page<Host> = server.send(Method::PATCH, &path, &ChangeHosts { interval, vitals_interval })?;
         return set.items.iter().try_for_each(|host| Ok(writeln!(out, "{}", host.name)?));
     }
     for host in &flags.host {
-        let change = ChangeHost { name: None, interval: Some(interval) };
+        let change = ChangeHost { name: None, interval, vitals_interval };
         let path = format!("/api/v1/hosts/{}", encode(host));
         let host: Host = server
             .send(Method::PATCH, &path, &change)
@@ -168,6 +192,18 @@ fn set(flags: &Set, server: &Server, out: &mut dyn Write) -> Result<(), Failure>
         writeln!(out, "{}", host.name)?;
     }
     Ok(())
+}
+
+/// Prints those that are there, then fails for those that are not.
+fn inspect(names: &[String], format: Format, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
+    let get = |name: &str| server.get::<Host>(&format!("/api/v1/hosts/{}", encode(name)));
+    let (found, failed) = look_up("hosts inspect", names, get);
+    match format {
+        Format::Json => found.iter().try_for_each(|host| json_line(out, host))?,
+        Format::Table if found.is_empty() => {}
+        Format::Table => pretty(out, &found)?,
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 fn list(flags: &List, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
@@ -179,7 +215,7 @@ fn list(flags: &List, server: &Server, out: &mut dyn Write) -> Result<(), Failur
 }
 
 fn table(hosts: &[Host], now_ms: i64) -> Table {
-    let mut table = Table::new(&["NAME", "ID", "STATE", "ENGINE", "CONTAINERS", "LAST SEEN", "AGENT"]);
+    let mut table = Table::new(&["NAME", "ID", "STATE", "ENGINE", "CONTAINERS", VITALS, "LAST SEEN", "AGENT"]);
     for host in hosts {
         table.row(vec![
             host.name.clone(),
@@ -187,6 +223,7 @@ fn table(hosts: &[Host], now_ms: i64) -> Table {
             state(host),
             engine(host, now_ms),
             containers(host),
+            vitals(host),
             human::since(host.last_seen.as_deref(), now_ms).map_or("never".to_string(), |span| format!("{span} ago")),
             host.agent_version.clone().unwrap_or_else(|| "-".to_string()),
         ]);
@@ -198,8 +235,29 @@ fn table(hosts: &[Host], now_ms: i64) -> Table {
 fn state(host: &Host) -> String {
     let wrong =
         [(host.conflict, "conflict"), (host.sync_error, "sync error"), (host.credential == "revoked", "revoked")];
-    let wrong: Vec<&str> = wrong.into_iter().filter_map(|(is_so, word)| is_so.then_some(word)).collect();
+    let power = host.vitals.as_ref().filter(|_| host.state == "active").map(amounts::power_problems);
+    let wrong = wrong.into_iter().filter_map(|(is_so, word)| is_so.then_some(word));
+    let wrong: Vec<&str> = wrong.chain(power.unwrap_or_default()).collect();
     if wrong.is_empty() { host.state.clone() } else { format!("{} ({})", host.state, wrong.join(", ")) }
+}
+
+/// Four columns in one, which is as wide as they need: the table is to fit 120.
+const VITALS: &str = " CPU  MEM DISK  TEMP";
+
+/// How it does in whole percents and degrees, its fullest disk's use among them.
+fn vitals(host: &Host) -> String {
+    // What a host that is away said last is not so any more.
+    let now = host.vitals.as_ref().filter(|_| host.state == "active");
+    let whole = |value: Option<f64>, unit: &str| value.map_or("-".to_string(), |value| format!("{value:.0}{unit}"));
+    let percent = |value| whole(value, "%");
+    let memory = now.and_then(|now| Some(100.0 * amounts::used_memory(now)? as f64 / now.memory_total? as f64));
+    format!(
+        "{:>4} {:>4} {:>4} {:>5}",
+        percent(now.and_then(|now| now.cpu_percent)),
+        percent(memory.filter(|percent| percent.is_finite())),
+        percent(now.and_then(amounts::fullest)),
+        whole(now.and_then(|now| now.temperature), "°C"),
+    )
 }
 
 /// Its state and version; how long for, if it is not well.
@@ -230,15 +288,40 @@ mod tests {
     fn intervals_have_bounds_and_a_default() {
         assert_eq!(read_interval("30s"), Ok(Interval(Some(30.0))));
         assert_eq!(read_interval("default"), Ok(Interval(None)));
+        assert_eq!(read_vitals_interval("off"), Ok(Interval(Some(0.0))));
+        assert_eq!(read_vitals_interval("15s"), Ok(Interval(Some(15.0))));
+        assert!(read_interval("off").is_err() && read_vitals_interval("never").is_err());
         for wrong in ["0s", "999ms", "61m", "often", ""] {
             assert!(read_interval(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
+    fn the_table_of_hosts_that_are_well_fits_120_columns() {
+        let now = time::parse_ms("2026-11-22T10:00:00Z").expect("a time");
+        let mut host = samples::host("greenhouse-3");
+        host.vitals = Some(samples::host_vitals());
+        let mut out = Vec::new();
+        table(&[host], now).print(&mut out).expect("printed");
+        let text = String::from_utf8(out).expect("text");
+        assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+    }
+
+    #[test]
+    fn power_problems_are_shown_with_the_state_while_the_host_is_there() {
+        let mut host = samples::host("pi1");
+        let power = crate::api::types::Power { under_voltage: true, ..Default::default() };
+        host.vitals = Some(crate::api::types::HostVitals { power: Some(power), ..samples::host_vitals() });
+        assert_eq!(state(&host), "active (under-voltage)");
+        host.state = "disconnected".into();
+        assert_eq!((state(&host).as_str(), vitals(&host).as_str()), ("disconnected", "   -    -    -     -"));
+    }
+
+    #[test]
     fn the_table_says_what_is_wrong() {
         let now = time::parse_ms("2026-11-22T10:00:00Z").expect("a time");
-        let well = samples::host("pi1");
+        let mut well = samples::host("pi1");
+        well.vitals = Some(samples::host_vitals());
         let mut ill = samples::host("pi2");
         ill.engine.state = Some("not_answering".into());
         ill.engine.since = Some("2026-11-22T09:59:00Z".into());
@@ -251,10 +334,10 @@ mod tests {
         let mut out = Vec::new();
         table(&[well, ill, new], now).print(&mut out).expect("printed");
         let expected = "\
-NAME      ID                 STATE                           ENGINE                CONTAINERS        LAST SEEN       AGENT
-pi1       00000000000000a1   active                          ok 28.5.2             2/3               2 seconds ago   0.1.0
-pi2       00000000000000a1   active (conflict, sync error)   not_answering (60s)   2/3 (+5 hidden)   2 seconds ago   0.1.0
-pi3       00000000000000a1   active (revoked)                -                     2/3               never           -
+NAME      ID                 STATE                           ENGINE                CONTAINERS         CPU  MEM DISK  TEMP   LAST SEEN       AGENT
+pi1       00000000000000a1   active                          ok 28.5.2             2/3                12%  25%  75%  54°C   2 seconds ago   0.1.0
+pi2       00000000000000a1   active (conflict, sync error)   not_answering (60s)   2/3 (+5 hidden)      -    -    -     -   2 seconds ago   0.1.0
+pi3       00000000000000a1   active (revoked)                -                     2/3                  -    -    -     -   never           -
 ";
         assert_eq!(String::from_utf8(out).expect("text"), expected);
     }

@@ -22,7 +22,7 @@ pub struct Inspect {
 
 /// Runs it. Prints those that are there, then fails for those that are not.
 pub fn run(flags: &Inspect, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
-    let (found, failed) = look_up(&flags.containers, |path| server.get(path));
+    let (found, failed) = look_up("inspect", &flags.containers, |name| server.get::<Container>(&path(name)));
     match flags.format {
         Format::Json => found.iter().try_for_each(|container| json_line(out, container))?,
         Format::Table if found.is_empty() => {}
@@ -32,19 +32,20 @@ pub fn run(flags: &Inspect, server: &Server, out: &mut dyn Write) -> Result<(), 
 }
 
 /// Those that are there, and one failure with a line for each that is not.
-fn look_up(
-    containers: &[String],
-    get: impl Fn(&str) -> Result<Container, Failure>,
-) -> (Vec<Container>, Option<Failure>) {
+pub(super) fn look_up<T>(
+    command: &str,
+    names: &[String],
+    get: impl Fn(&str) -> Result<T, Failure>,
+) -> (Vec<T>, Option<Failure>) {
     let mut found = Vec::new();
     let mut failed: Option<Failure> = None;
-    for container in containers {
-        let failure = match get(&path(container)) {
+    for name in names {
+        let failure = match get(name) {
             Ok(object) => {
                 found.push(object);
                 continue;
             }
-            Err(failure) => failure.while_doing(format_args!("inspect {container}")),
+            Err(failure) => failure.while_doing(format_args!("{command} {name}")),
         };
         let last = !matches!(failure.exit, Exit::NotFound | Exit::Failure);
         match &mut failed {
@@ -67,10 +68,11 @@ fn path(container: &str) -> String {
     }
 }
 
-fn pretty(out: &mut dyn Write, containers: &[Container]) -> Result<(), Failure> {
+/// As Docker prints what it inspects.
+pub(super) fn pretty(out: &mut dyn Write, objects: &[impl Serialize]) -> Result<(), Failure> {
     let four_spaces = serde_json::ser::PrettyFormatter::with_indent(b"    ");
     let mut writer = serde_json::Serializer::with_formatter(&mut *out, four_spaces);
-    containers.serialize(&mut writer).map_err(io::Error::from)?;
+    objects.serialize(&mut writer).map_err(io::Error::from)?;
     Ok(writeln!(out)?)
 }
 
@@ -94,7 +96,8 @@ mod tests {
             Some("down") => Err(Failure::new(Exit::Unreachable, "away")),
             _ => Err(Failure::new(Exit::NotFound, "not there")),
         };
-        let look_up = |names: &[&str]| look_up(&names.iter().map(|name| name.to_string()).collect::<Vec<_>>(), get);
+        let look_up =
+            |names: &[&str]| look_up("inspect", &names.iter().map(|name| name.to_string()).collect::<Vec<_>>(), get);
         let (found, failed) = look_up(&["a", "web", "b"]);
         assert_eq!(found.len(), 1);
         let lines = "inspect a: not there\nmuster: inspect b: not there";

@@ -2,6 +2,7 @@
 //!
 //! One file each command. [`connection`] finds the server, `output` prints, [`exit`] says how it went.
 
+mod amounts;
 mod audit;
 mod backup;
 pub mod connection;
@@ -21,6 +22,7 @@ mod serve;
 mod server;
 mod sse;
 mod token;
+mod top;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
@@ -76,6 +78,10 @@ enum Command {
     /// Unlike `docker ps` it shows every container that exists and has ever started. -a adds those that were only
     /// created.
     Ps(ps::Ps),
+    /// Show what containers and hosts use, the busiest first, again and again
+    ///
+    /// As `docker stats`, for all hosts.
+    Top(top::TopFlags),
     /// Print what happened on all hosts, oldest first
     Events(events::Events),
     /// Print all that is known of containers
@@ -125,6 +131,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::JoinCommand(flags) => join_command::run(flags, &server, &mut out),
         Command::Hosts(flags) => hosts::run(flags, &server, &mut out),
         Command::Ps(flags) => ps::run(flags, &server, &mut out),
+        Command::Top(flags) => top::run(flags, &server, &mut out),
         Command::Events(flags) => events::run(flags, &server, &mut out),
         Command::Inspect(flags) => inspect::run(flags, &server, &mut out),
         Command::Token(flags) => token::run(flags, &server, &mut out),
@@ -222,12 +229,19 @@ mod tests {
             "hosts restore a",
             "hosts set a --interval 30s",
             "hosts set --label site=attic --label x=y --interval default",
+            "hosts set a --vitals-interval 15s",
+            "hosts set --label a=b --vitals-interval off --interval default",
+            "hosts inspect a b --format json",
             "hosts credential rotate a",
             "hosts credential revoke a",
             "audit --since 7d --until 1d --limit 5 --format json",
             "hosts rename a b",
             "ps -a --host a --host b --filter state=running --no-trunc",
             "ps -q",
+            "ps --vitals",
+            "top a b --no-stream --format json",
+            "top -d 5s -n 20",
+            "serve --vitals-history 0",
             "--data-dir /tmp/x ps --format json",
             "events --since 10m --until 5m --host a --filter container=web --format json",
             "events -f",

@@ -1,5 +1,6 @@
 //! `muster ps`
 
+use super::amounts;
 use super::connection::Server;
 use super::exit::Failure;
 use super::filter::{self, Filter};
@@ -30,6 +31,9 @@ pub struct Ps {
     /// Show ids and commands in full
     #[arg(long)]
     no_trunc: bool,
+    /// Also show what containers use
+    #[arg(long, conflicts_with = "quiet")]
+    vitals: bool,
     /// Show ids only
     #[arg(short, long, conflicts_with = "format")]
     quiet: bool,
@@ -47,14 +51,24 @@ fn read_filter(text: &str) -> Result<Filter, String> {
 
 /// Runs it.
 pub fn run(flags: &Ps, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut table = Table::new(&["HOST", "CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"]);
+    let mut headings = vec!["HOST", "CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"];
+    if flags.vitals {
+        headings.extend(["CPU %", "MEM USAGE / LIMIT"]);
+    }
+    let mut table = Table::new(&headings);
     let now_ms = time::now_ms();
     server.each_page("/api/v1/containers", &query(flags), |containers: Vec<Container>| {
         for container in &containers {
             match (flags.quiet, flags.format) {
                 (true, _) => writeln!(out, "{}", printable(id(container, flags.no_trunc)))?,
                 (false, Format::Json) => json_line(out, container)?,
-                (false, Format::Table) => table.row(row(container, flags.no_trunc, now_ms)),
+                (false, Format::Table) => {
+                    let mut row = row(container, flags.no_trunc, now_ms);
+                    if flags.vitals {
+                        row.extend(vitals(container));
+                    }
+                    table.row(row);
+                }
             }
         }
         Ok(())
@@ -88,6 +102,14 @@ fn row(container: &Container, whole: bool, now_ms: i64) -> Vec<String> {
         ports::render(&container.ports),
         container.name.clone(),
     ]
+}
+
+/// What it uses, as far as that is known.
+fn vitals(container: &Container) -> [String; 2] {
+    match &container.vitals {
+        Some(vitals) => [amounts::percent(vitals.cpu_percent), amounts::container_memory(vitals, None)],
+        None => [String::new(), String::new()],
+    }
 }
 
 /// As Docker words it, and whether it may no longer be true.
@@ -182,6 +204,14 @@ mod tests {
         let whole = row(&container, true, now());
         assert_eq!(whole[1], container.id);
         assert_eq!(whole[3], "\"/docker-entrypoint.sh nginx -g 'daemon off;'\"");
+    }
+
+    #[test]
+    fn vitals_are_shown_as_far_as_they_are_known() {
+        let mut container = samples::container("web", "running");
+        assert_eq!(vitals(&container), ["", ""]);
+        container.vitals = Some(samples::container_vitals());
+        assert_eq!(vitals(&container), ["101.50%", "96MiB / 512MiB"]);
     }
 
     #[test]

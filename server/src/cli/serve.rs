@@ -3,6 +3,7 @@
 use super::exit::Failure;
 use crate::serve::{self, ServeOptions};
 use crate::store::Retention;
+use crate::vitals::HistoryShape;
 use clap::Args;
 use muster_dial::Address;
 use std::net::SocketAddr;
@@ -29,6 +30,10 @@ pub struct Serve {
     /// How much of the disk events may take, such as 512MB or 2GB; at least 1MB. The oldest go first
     #[arg(long, value_name = "SIZE", default_value = "256MB", env = "MUSTER_HISTORY_SIZE", value_parser = read_size)]
     history_size: u64,
+    /// How much of the disk the history of hosts' vitals may take, such as 64MB; at least 1MB, or 0 for none. It has
+    /// minutes for a day and hours for 30 days, the oldest of which go first
+    #[arg(long, value_name = "SIZE", default_value = "64MB", env = "MUSTER_VITALS_HISTORY", value_parser = read_size_or_none)]
+    vitals_history: u64,
     /// A certificate of your own for browsers and other clients without a pin: a PEM file, read again when it changes.
     /// Agents and pinned commands go by the fleet key all the same
     #[arg(long, value_name = "FILE", env = "MUSTER_TLS_CERT", requires = "tls_key")]
@@ -62,6 +67,10 @@ fn read_size(text: &str) -> Result<u64, String> {
     Ok(bytes)
 }
 
+fn read_size_or_none(text: &str) -> Result<u64, String> {
+    if text == "0" { Ok(0) } else { read_size(text) }
+}
+
 /// Serves until it is told to end.
 pub fn run(flags: &Serve, data_dir: &Path) -> Result<(), Failure> {
     serve::run(ServeOptions {
@@ -69,6 +78,7 @@ pub fn run(flags: &Serve, data_dir: &Path) -> Result<(), Failure> {
         listen: flags.listen,
         advertise: flags.advertise.clone(),
         retention: Retention { days: flags.history_days, bytes: flags.history_size },
+        vitals: HistoryShape { bytes: flags.vitals_history },
         tls: flags.tls_cert.clone().zip(flags.tls_key.clone()),
         agents: flags.agents.clone(),
     })
@@ -91,6 +101,9 @@ mod tests {
             assert_eq!(read_size(text), Ok(bytes), "{text}");
         }
         assert_eq!(read_size("256MB"), Ok(Retention::default().bytes), "the default is the one that is documented");
+        assert_eq!(read_size_or_none("64MB"), Ok(HistoryShape::default().bytes), "this one, too");
+        assert_eq!(read_size_or_none("0"), Ok(0));
+        assert!(read_size_or_none("1k").is_err());
         for wrong in ["", "MB", "-1MB", "1.5GB", "0", "1023k", "1XB", "99999999999999999999", "99999999TB"] {
             assert!(read_size(wrong).is_err(), "{wrong}");
         }

@@ -17,7 +17,7 @@ pub struct Of<'a> {
     pub name: &'a str,
 }
 
-/// A container. `None` if its bytes are of no version that this server knows.
+/// A container, without its vitals. `None` if its bytes are of no version that this server knows.
 pub fn container(of: Of<'_>, body: &[u8], stale: bool, as_of_ms: i64) -> Option<types::Container> {
     let it: Container<'_> = postcard::from_bytes(body).ok()?;
     let health = Health::from_number(it.health);
@@ -44,6 +44,7 @@ pub fn container(of: Of<'_>, body: &[u8], stale: bool, as_of_ms: i64) -> Option<
         truncated: cut_names(it.truncated),
         stale,
         as_of: Some(format_ms(as_of_ms)),
+        vitals: None,
     })
 }
 

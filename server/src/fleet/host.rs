@@ -1,6 +1,7 @@
 //! One host: its row, its mirror and its liveness, and what changes of it mean for the store and for those who
 //! watch. No I/O; the caller commits and publishes.
 
+mod counts;
 mod outcome;
 mod view;
 
@@ -8,12 +9,12 @@ pub use outcome::{Now, Outcome};
 
 use super::boards::{self, Boards, Verdict};
 use super::liveness::{HostState, Liveness};
-use super::wishes::Wishes;
+use super::vitals::Vitals;
+use super::wishes::{PACE_TIMES, Wishes};
 use crate::api::types;
 use crate::store::{ContainerRow, EventBody, EventRow, HostFacts, HostRow, StreamRow, Write};
 use crate::time::format_ms;
 use muster_protocol::batch::{Engine, EngineState};
-use muster_protocol::container::{State, Summary};
 use muster_protocol::hello::Stream;
 use muster_protocol::id::{EngineId, Fingerprint, HostId};
 use muster_protocol::mirror::story::Story;
@@ -48,8 +49,12 @@ pub struct Host {
     import_stored: bool,
     /// Operators have set something that its agent may not have heard of.
     pub(super) settings_due: bool,
+    /// How often its agent is still to be told how often to look at vitals.
+    pub(super) pace_due: u8,
     /// Which boards speak for it.
     boards: Boards,
+    /// How it and its containers do.
+    pub(super) vitals: Vitals,
 }
 
 impl Host {
@@ -71,7 +76,9 @@ impl Host {
             listed: false,
             conflict_ms: now.monotonic_ms,
             settings_due: false,
+            pace_due: 0,
             boards: Boards::default(),
+            vitals: Vitals::default(),
             differing: 0,
             said: None,
             row,
@@ -84,18 +91,26 @@ impl Host {
     pub fn revert(&mut self, row: HostRow, stream: Option<StreamRow>, containers: Vec<ContainerRow>, now: Now) {
         let (last_seen_ms, heard) = (self.row.last_seen_ms, self.liveness.heard());
         let boards = std::mem::take(&mut self.boards);
+        let vitals = std::mem::take(&mut self.vitals);
         *self = Host::restored(row, stream, containers, now);
         self.row.last_seen_ms = last_seen_ms;
         self.liveness.was_heard(heard);
         self.boards = boards;
+        self.vitals = vitals;
+        self.count();
         // Telling twice does no harm.
-        self.settings_due = true;
+        (self.settings_due, self.pace_due) = (true, PACE_TIMES);
     }
 
     /// The host was heard, and nothing of it can be stored now: only its silence is over.
     pub fn hear_in_passing(&mut self, now: Now) {
         self.row.last_seen_ms = Some(now.wall_ms);
         self.liveness.was_heard(now.monotonic_ms);
+    }
+
+    /// Whether the host was heard lately.
+    pub fn is_active(&self) -> bool {
+        self.liveness.state() == HostState::Active
     }
 
     /// Whether the host was removed.
@@ -131,6 +146,7 @@ impl Host {
         let place = Place { imported: false, ..self.mirror.place().clone() };
         self.import_stored = false;
         self.mirror = Mirror::restore(place, []);
+        self.vitals = Vitals::default();
         self.count();
         outcome.writes.push(Write::ContainersGone(self.row.id));
         outcome.writes.push(self.stream_row());
@@ -198,7 +214,7 @@ impl Host {
     pub fn greet(&mut self, interval_ms: u32, facts: HostFacts, new: bool, now: Now, outcome: &mut Outcome) {
         self.liveness.announce(interval_ms);
         // The welcome tells what is set.
-        self.settings_due = false;
+        (self.settings_due, self.pace_due) = (false, 0);
         let before = if new { self.row.events_dropped } else { self.row.dropped_before };
         if self.row.interval_ms != interval_ms || self.row.facts != facts || self.row.dropped_before != before {
             self.row.interval_ms = interval_ms;
@@ -226,6 +242,7 @@ impl Host {
         self.hear(now, outcome);
         let epoch = self.mirror.place().epoch;
         let mut visible = false;
+        let mut gone = Vec::new();
         let mut row_changed = false;
         let mut place_changed = false;
         for effect in effects {
@@ -243,10 +260,14 @@ impl Host {
                     outcome.writes.extend(self.container_row(id, now).map(Write::Container));
                     if shown {
                         visible = true;
+                        gone.extend(Some(id).filter(|id| !self.has(id)));
                         outcome.containers.push(id);
                     }
                 }
-                Effect::Forgotten(id) => outcome.writes.push(Write::ContainerGone(self.row.id, id)),
+                Effect::Forgotten(id) => {
+                    gone.push(id);
+                    outcome.writes.push(Write::ContainerGone(self.row.id, id));
+                }
                 Effect::Place => place_changed = true,
                 Effect::Engine(body) => self.engine(&body, now, outcome),
                 Effect::Listed { hidden } => {
@@ -278,6 +299,7 @@ impl Host {
             self.count();
             outcome.host |= self.counts != before;
         }
+        self.vitals.forget(&gone);
         if row_changed {
             outcome.writes.push(Write::Host(self.row.clone()));
             outcome.host = true;
@@ -349,33 +371,10 @@ impl Host {
         })
     }
 
-    fn count(&mut self) {
-        let mut counts = types::ContainerCounts::default();
-        for (_, held) in self.mirror.held().filter(|(_, held)| held.exists()) {
-            let Some(container) = Summary::of(&held.body) else { continue };
-            let state = State::from_number(container.state);
-            if !has_started(&container) {
-                continue;
-            }
-            counts.total += 1;
-            if state.is_up() {
-                counts.running += 1;
-            } else {
-                counts.stopped += 1;
-            }
-        }
-        self.counts = counts;
-    }
-
     /// Its key.
     pub fn id(&self) -> HostId {
         self.row.id
     }
-}
-
-/// The seed's import rule: a container appears when it was started.
-fn has_started(container: &Summary<'_>) -> bool {
-    container.started_ms.is_some() || State::from_number(container.state) != State::Created
 }
 
 fn place_of(row: StreamRow) -> Place {

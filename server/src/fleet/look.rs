@@ -175,7 +175,8 @@ fn key(container: &types::Container) -> [&str; 4] {
     [&container.host, &container.name, &container.host_id, &container.id]
 }
 
-fn is_among(wanted: &[String], name: &str, id: &str) -> bool {
+/// Whether a host or its id is one of those that are wanted.
+pub(super) fn is_among(wanted: &[String], name: &str, id: &str) -> bool {
     wanted.iter().any(|wanted| wanted == name || wanted == id)
 }
 

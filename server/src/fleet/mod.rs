@@ -10,11 +10,13 @@ mod credentials;
 mod describe;
 pub mod enlist;
 pub mod feed;
+mod health;
 pub mod host;
 mod hosts;
 pub mod lines;
 pub mod liveness;
 mod look;
+mod metrics;
 mod operate;
 #[cfg(test)]
 mod operator_tests;
@@ -26,22 +28,27 @@ mod sessions;
 mod tests;
 mod trust;
 mod turn;
+mod vitals;
 mod wanted;
 mod wishes;
 
 pub use audit::{AuditSelect, By};
-pub use orders::{HostChange, INTERVALS_MS};
+pub use metrics::MetricSelect;
+pub use orders::{HostChange, INTERVALS_MS, NO_VITALS, Rhythm};
 pub use turn::{HostCell, Turn};
+#[cfg(test)]
+pub(crate) use vitals::tests as vitals_for_tests;
+pub use vitals::{ContainerSpan, HostSpan};
 pub use wanted::{ContainerSelect, EventSelect, Refusal};
 
 use crate::access::keys::Keys;
 use crate::access::secret::Secret;
 use crate::access::tokens::{ApiTokens, JoinTokens};
 use crate::api::types::Change;
-use crate::backup;
 use crate::store::committer::{Committer, Pending};
 use crate::store::{EventRow, FleetRow, Store, StoreError, Write};
 use crate::time::now_ms;
+use crate::vitals::{History, HistoryShape};
 use feed::Feed;
 use host::{Host, Now, Outcome};
 use hosts::Hosts;
@@ -50,7 +57,8 @@ use muster_protocol::hello::Stream;
 use muster_protocol::id::{EngineId, HostId};
 use muster_protocol::orders::Session;
 use sessions::Sessions;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
@@ -59,7 +67,7 @@ use std::time::Instant;
 pub struct Fleet {
     state: Arc<State>,
     committer: Committer,
-    history: History,
+    history: Events,
     /// Held while a host joins, or a token or a host's name changes: what is unique stays so.
     registry: Arc<smol::lock::Mutex<()>>,
     /// Who wants to join and waits for the registry: the first that has it joins all of them.
@@ -72,6 +80,12 @@ pub struct Fleet {
     denials: Mutex<audit::Denials>,
     /// When removed hosts were last looked through, by the monotonic clock.
     swept_ms: std::sync::atomic::AtomicU64,
+    /// What hosts were like.
+    vitals: Arc<History>,
+    /// Hosts of whose containers somebody watches the vitals, by when they were last asked for.
+    watched: Mutex<VecDeque<HostId>>,
+    /// Places for readers of metrics, who may be slow.
+    metering: Arc<smol::lock::Semaphore>,
 }
 
 /// Readings of many rows at a time: more would only take the processor from the agents.
@@ -95,11 +109,11 @@ struct State {
 
 /// The store, for reading events.
 #[derive(Clone)]
-struct History(Arc<dyn Store>);
+struct Events(Arc<dyn Store>);
 
-impl std::fmt::Debug for History {
+impl std::fmt::Debug for Events {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("History")
+        f.write_str("Events")
     }
 }
 
@@ -154,7 +168,7 @@ impl Fleet {
         Ok(Fleet {
             state,
             committer: Committer::start(store.clone(), recovered)?,
-            history: History(store),
+            history: Events(store),
             registry: Arc::default(),
             joining: Mutex::default(),
             started_with: address,
@@ -162,6 +176,9 @@ impl Fleet {
             scans: Arc::new(smol::lock::Semaphore::new(SCANS)),
             denials: Mutex::default(),
             swept_ms: Default::default(),
+            vitals: Arc::new(History::new(Path::new(""), HistoryShape { bytes: 0 })),
+            watched: Mutex::default(),
+            metering: Arc::new(smol::lock::Semaphore::new(metrics::READERS)),
         })
     }
 
@@ -184,36 +201,6 @@ impl Fleet {
     /// The one that makes changes durable.
     pub fn committer(&self) -> &Committer {
         &self.committer
-    }
-
-    /// What keeps the store from working now, if anything.
-    pub fn problem(&self) -> Option<String> {
-        self.committer.problem().map(|error| error.message)
-    }
-
-    /// What is wrong with what is stored, in one line, if the server goes on without it.
-    pub fn warning(&self) -> Option<String> {
-        self.history.0.warning()
-    }
-
-    /// Why the store will not work again by itself, if that is so.
-    pub fn lost(&self) -> Option<String> {
-        self.history.0.lost().map(|error| error.message)
-    }
-
-    /// Begins a backup: its bytes, as they are made. That it was noted need not be stored before: a store that cannot
-    /// be written can be saved all the same.
-    pub async fn backup(&self, by: &By, with_history: bool) -> Result<async_channel::Receiver<Vec<u8>>, Refusal> {
-        let store = self.history.0.clone();
-        let details = [("history", with_history.to_string())];
-        drop(self.committer.commit(vec![by.audit("server.backup", "server", details)], |_| {}));
-        smol::unblock(move || backup::give(store, with_history)).await.map_err(Refusal::Store)
-    }
-
-    /// Deletes events that are too old or too many. To be called each hour.
-    pub async fn tidy(&self) {
-        let store = self.history.0.clone();
-        smol::unblock(move || store.tidy(now_ms())).await;
     }
 
     /// A host by its key.

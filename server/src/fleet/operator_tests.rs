@@ -1,6 +1,6 @@
 //! What operators ask for, and what agents make of it, with the clock run ahead.
 
-use super::{AuditSelect, By, HostChange, Refusal};
+use super::{AuditSelect, By, HostChange, Refusal, Rhythm};
 use crate::access::secret::hash;
 use crate::access::tokens::Role;
 use crate::agents::harness::{Agent, Bench, by};
@@ -15,8 +15,12 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
+fn every(interval_ms: Option<u32>) -> Rhythm {
+    Rhythm { interval_ms: Some(interval_ms), ..Rhythm::default() }
+}
+
 fn set(bench: &Bench, host: &str, interval_ms: Option<u32>) -> types::Host {
-    let change = HostChange { interval_ms: Some(interval_ms), ..HostChange::default() };
+    let change = HostChange { rhythm: every(interval_ms), ..HostChange::default() };
     block_on(bench.fleet.change_host(&by(), host, change)).expect("set")
 }
 
@@ -98,14 +102,14 @@ fn a_label_means_those_that_have_it_now() {
     bench.host("other", &[]);
     let label = |value: &str| [("site".to_string(), value.to_string())];
     let before = audit(&bench).len();
-    let hosts = block_on(bench.fleet.set_interval_of(&by(), &label("attic"), Some(30_000))).expect("set");
+    let hosts = block_on(bench.fleet.set_rhythm_of(&by(), &label("attic"), every(Some(30_000)))).expect("set");
     assert_eq!(hosts.iter().map(|host| host.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     assert!(hosts.iter().all(|host| host.interval_set == Some(30.0)));
     assert_eq!(audit(&bench)[..audit(&bench).len() - before], ["host.set label site=attic"], "one row for all");
     labelled("late");
     assert_eq!(bench.fleet.host("late").expect("there").interval_set, None);
     assert_eq!(bench.fleet.host("other").expect("there").interval_set, None);
-    let nobody = block_on(bench.fleet.set_interval_of(&by(), &label("cellar"), None));
+    let nobody = block_on(bench.fleet.set_rhythm_of(&by(), &label("cellar"), every(None)));
     assert!(matches!(nobody, Err(Refusal::NotFound(_))));
 }
 

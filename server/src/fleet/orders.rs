@@ -1,6 +1,7 @@
-//! What operators set of hosts: their names, and how often they report.
+//! What operators set of hosts: their names, how often they report, and how often they look at vitals.
 
 use super::host::{Host, Outcome};
+use super::wishes::PACE_TIMES;
 use super::{By, Fleet, Refusal};
 use crate::api::types;
 use crate::store::Write;
@@ -10,31 +11,67 @@ use std::ops::RangeInclusive;
 /// with a host's next report, so that a longer one could hardly be taken back.
 pub const INTERVALS_MS: RangeInclusive<u32> = 1000..=3_600_000;
 
+/// In the place of an interval of vitals: never.
+pub const NO_VITALS: u32 = u32::MAX;
+
 /// What is to become of a host. What is `None` stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostChange {
     /// Its name.
     pub name: Option<String>,
-    /// Milliseconds between its reports, among [`INTERVALS_MS`]; within, `None`: what its agent was started with.
+    /// How often it does something.
+    pub rhythm: Rhythm,
+}
+
+/// How often a host's agent is to do something. What is `None` stays as it is; within, `None`: as it was started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rhythm {
+    /// Milliseconds between its reports, among [`INTERVALS_MS`].
     pub interval_ms: Option<Option<u32>>,
+    /// Milliseconds between looks at its vitals, among [`INTERVALS_MS`], or [`NO_VITALS`].
+    pub vitals_ms: Option<Option<u32>>,
+}
+
+impl Rhythm {
+    /// In words, for the audit log.
+    fn details(&self) -> Vec<(&'static str, String)> {
+        let interval = self.interval_ms.map(|ms| ("interval", word(ms)));
+        let vitals = self.vitals_ms.map(|ms| ("vitals_interval", word(ms)));
+        interval.into_iter().chain(vitals).collect()
+    }
+}
+
+/// An interval of vitals in seconds, as the API has it; 0: never.
+pub(super) fn pace_seconds(vitals_ms: u32) -> f64 {
+    if vitals_ms == NO_VITALS { 0.0 } else { f64::from(vitals_ms) / 1000.0 }
+}
+
+fn word(interval_ms: Option<u32>) -> String {
+    match interval_ms {
+        None => "default".into(),
+        Some(NO_VITALS) => "off".into(),
+        Some(ms) => format!("{}s", f64::from(ms) / 1000.0),
+    }
 }
 
 impl Host {
-    /// Sets how often it is to report. Whether that is a change.
-    fn set_interval(&mut self, interval_ms: Option<u32>, outcome: &mut Outcome) -> bool {
-        if self.row.orders.interval_ms == interval_ms {
+    /// Sets how often it is to report and to look at vitals. Whether that is a change.
+    fn set_rhythm(&mut self, rhythm: Rhythm, outcome: &mut Outcome) -> bool {
+        let orders = &mut self.row.orders;
+        let (interval_ms, vitals_ms) =
+            (rhythm.interval_ms.unwrap_or(orders.interval_ms), rhythm.vitals_ms.unwrap_or(orders.vitals_ms));
+        if (interval_ms, vitals_ms) == (orders.interval_ms, orders.vitals_ms) {
             return false;
         }
-        self.row.orders.interval_ms = interval_ms;
-        self.settings_due = true;
+        self.settings_due |= interval_ms != orders.interval_ms;
+        if vitals_ms != orders.vitals_ms {
+            self.pace_due = PACE_TIMES;
+        }
+        (orders.interval_ms, orders.vitals_ms) = (interval_ms, vitals_ms);
         outcome.writes.push(Write::Host(self.row.clone()));
         outcome.host = true;
         true
     }
-}
-
-fn word(interval_ms: Option<u32>) -> String {
-    interval_ms.map_or("default".into(), |ms| format!("{}s", f64::from(ms) / 1000.0))
 }
 
 impl Fleet {
@@ -60,24 +97,21 @@ impl Fleet {
                 // Containers carry their host's name.
                 outcome.containers.extend(live.existing());
             }
-            if let Some(interval_ms) = change.interval_ms
-                && live.set_interval(interval_ms, &mut outcome)
-            {
-                let interval = [("interval", word(interval_ms))];
-                outcome.writes.push(by.audit("host.set", &live.row.name, interval));
+            if live.set_rhythm(change.rhythm, &mut outcome) {
+                outcome.writes.push(by.audit("host.set", &live.row.name, change.rhythm.details()));
             }
         }
         self.settle(turn, outcome).wait().await?;
         Ok(cell.live().view())
     }
 
-    /// Sets how often those hosts report that have all of these labels now; hosts that join later are not among them.
-    /// Answers them by name, those too for whom nothing changed.
-    pub async fn set_interval_of(
+    /// Sets how often those hosts report and look at vitals that have all of these labels now; hosts that join later are
+    /// not among them. Answers them by name, those too for whom nothing changed.
+    pub async fn set_rhythm_of(
         &self,
         by: &By,
         labels: &[(String, String)],
-        interval_ms: Option<u32>,
+        rhythm: Rhythm,
     ) -> Result<Vec<types::Host>, Refusal> {
         let mut meant = self.state.cells();
         meant.retain(|cell| {
@@ -90,13 +124,14 @@ impl Fleet {
             return Err(Refusal::NotFound(format!("no host has the label {target}")));
         }
         // One row tells of all of them: ten thousand would push out everything else.
-        let details = [("interval", word(interval_ms)), ("hosts", meant.len().to_string())];
+        let mut details = rhythm.details();
+        details.push(("hosts", meant.len().to_string()));
         let mut audit = Some(by.audit("host.set", format!("label {target}"), details));
         let mut settling = Vec::new();
         for cell in &meant {
             let turn = self.turn(cell).await?;
             let mut outcome = Outcome::default();
-            if !turn.live().is_removed() && turn.live().set_interval(interval_ms, &mut outcome) {
+            if !turn.live().is_removed() && turn.live().set_rhythm(rhythm, &mut outcome) {
                 outcome.writes.extend(audit.take());
             }
             settling.push(self.settle(turn, outcome));

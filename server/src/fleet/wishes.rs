@@ -6,9 +6,13 @@
 
 use super::{Fleet, HostCell, host::Host, locked};
 use muster_protocol::orders::Settings;
+use muster_protocol::vitals::Pace;
 
 /// Between two times that the same is said, in milliseconds.
 const AGAIN_MS: u64 = 60_000;
+
+/// How often an agent looks at vitals is nothing that it confirms: it is said so many times, and with every welcome.
+pub(super) const PACE_TIMES: u8 = 5;
 
 /// What is wanted of an agent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,6 +23,8 @@ pub struct Wishes {
     pub settings: Option<Settings>,
     /// To make a new credential, under this number.
     pub renew: Option<u32>,
+    /// To look at vitals like this.
+    pub pace: Option<Pace>,
 }
 
 impl Fleet {
@@ -35,6 +41,10 @@ impl Fleet {
         if behind_welcome {
             // Even if nothing is set: the agent may have been told otherwise.
             wishes.settings = Some(live.set());
+            // An agent goes back to its own unless a welcome says otherwise.
+            wishes.pace = live.row.orders.vitals_ms.map(|_| live.pace());
+        } else if wishes.pace.is_some() {
+            live.pace_due -= 1;
         }
         if let Some(settings) = wishes.settings {
             // Before it can go quiet for so long.
@@ -51,11 +61,17 @@ impl Host {
             trust: (self.row.orders.trust_revision < revision).then_some(revision),
             settings: self.settings_due.then(|| self.set()),
             renew: self.renewal(),
+            pace: (self.pace_due > 0).then(|| self.pace()),
         }
     }
 
     /// How its agent is to report.
     fn set(&self) -> Settings {
         Settings { interval_ms: self.row.orders.interval_ms.unwrap_or(0) }
+    }
+
+    /// How its agent is to look at vitals.
+    fn pace(&self) -> Pace {
+        Pace { interval_ms: self.row.orders.vitals_ms.unwrap_or(0) }
     }
 }

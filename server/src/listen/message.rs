@@ -2,6 +2,8 @@
 
 use super::activity::Answering;
 use super::line::Line;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use futures_lite::future;
 use futures_lite::stream::{Boxed, Stream, StreamExt};
 use http_body_util::BodyExt;
@@ -46,6 +48,16 @@ impl Request {
     pub fn bearer(&self) -> Option<&str> {
         let (scheme, credential) = self.header(AUTHORIZATION.as_str())?.split_once(' ')?;
         if scheme.eq_ignore_ascii_case("bearer") { Some(credential.trim()) } else { None }
+    }
+
+    /// The password of `Authorization: Basic ...`, whoever the user is.
+    pub fn basic_password(&self) -> Option<String> {
+        let (scheme, credential) = self.header(AUTHORIZATION.as_str())?.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let decoded = String::from_utf8(BASE64_STANDARD.decode(credential.trim()).ok()?).ok()?;
+        decoded.split_once(':').map(|(_, password)| password.to_owned())
     }
 }
 

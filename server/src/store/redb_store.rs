@@ -32,7 +32,7 @@ use std::time::Instant;
 pub(super) const FILE: &str = "muster.redb";
 
 /// Pages that redb keeps in memory of the state. What is hot is small: the containers that change.
-const CACHE: usize = 32 * 1024 * 1024;
+const CACHE: usize = 16 * 1024 * 1024;
 
 /// A store in `DIR/muster.redb` and `DIR/history/`.
 pub struct RedbStore {

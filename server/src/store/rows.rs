@@ -64,6 +64,8 @@ pub struct HostOrders {
     pub next_credential: Option<[u8; 32]>,
     /// Its credential is not accepted any more; the host stays, and may join again.
     pub revoked: bool,
+    /// Milliseconds between looks at its vitals, if operators have set it; `u32::MAX`: never.
+    pub vitals_ms: Option<u32>,
 }
 
 /// Where the server is reached and what it is recognised by: what agents hold, beyond what they joined with.

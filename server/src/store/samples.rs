@@ -40,6 +40,7 @@ pub(crate) fn host(number: u8) -> HostRow {
             renewed: 1,
             next_credential: Some([9; 32]),
             revoked: true,
+            vitals_ms: Some(15_000),
         },
         sync_error: true,
     }

@@ -90,7 +90,10 @@ fn an_agent_of_the_first_version_joins_and_reports() {
     assert_eq!(port.bench.history(), ["pi host_joined", "pi host_active", "pi engine_ok", "pi die web"]);
 
     // Whatever is wanted of it: it does not know, and reports on.
-    let change = crate::fleet::HostChange { interval_ms: Some(Some(1000)), ..Default::default() };
+    let change = crate::fleet::HostChange {
+        rhythm: crate::fleet::Rhythm { interval_ms: Some(Some(1000)), ..Default::default() },
+        ..Default::default()
+    };
     block_on(port.bench.fleet.change_host(&super::by(), "pi", change)).expect("set");
     block_on(port.bench.fleet.rotate_credential(&super::by(), "pi")).expect("asked");
     assert_eq!(ask(&client, "report", &unhex(SECOND_REPORT)), (12, vec![1, 5, 4, 0]), "as it was sent again");

@@ -3,9 +3,10 @@
 use super::{Host, HostState};
 use crate::api::types;
 use crate::fleet::describe::{self, Of};
+use crate::fleet::orders::pace_seconds;
 use crate::time::format_ms;
 use muster_protocol::batch::EngineState;
-use muster_protocol::container::Summary;
+use muster_protocol::container::{State, Summary};
 use muster_protocol::id::EngineId;
 use muster_protocol::mirror::Held;
 
@@ -44,6 +45,8 @@ impl Host {
             conflict: row.conflict,
             sync_error: row.sync_error,
             credential: self.credential_word().into(),
+            vitals_interval_set: row.orders.vitals_ms.map(pace_seconds),
+            vitals: self.vitals.host(),
         }
     }
 
@@ -51,20 +54,23 @@ impl Host {
     pub fn container_view(&self, id: &EngineId) -> Option<types::Container> {
         let held = self.mirror.get(id).filter(|held| held.exists())?;
         let host_id = self.row.id.to_string();
-        self.describe(held, &host_id)
+        self.describe(id, held, &host_id)
     }
 
-    fn describe(&self, held: &Held, host_id: &str) -> Option<types::Container> {
+    fn describe(&self, id: &EngineId, held: &Held, host_id: &str) -> Option<types::Container> {
         let of = Of { id: host_id, name: &self.row.name };
         let as_of = self.row.listed_ms.or(self.row.last_seen_ms).unwrap_or(self.row.joined_ms);
-        describe::container(of, &held.body, self.is_stale(), as_of)
+        let mut container = describe::container(of, &held.body, self.is_stale(), as_of)?;
+        let is_up = State::WORDS.iter().any(|(state, word)| state.is_up() && *word == container.state);
+        container.vitals = self.container_vitals(id, is_up);
+        Some(container)
     }
 
     /// Its containers as the API shows them; those that never started only with `all`.
     pub fn container_views(&self, all: bool) -> impl Iterator<Item = types::Container> {
         let host_id = self.row.id.to_string();
-        self.mirror.held().filter(|(_, held)| held.exists()).filter_map(move |(_, held)| {
-            let container = self.describe(held, &host_id)?;
+        self.mirror.held().filter(|(_, held)| held.exists()).filter_map(move |(id, held)| {
+            let container = self.describe(id, held, &host_id)?;
             (all || container.started_at.is_some() || container.state != "created").then_some(container)
         })
     }

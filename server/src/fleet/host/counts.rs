@@ -1,0 +1,45 @@
+//! How many containers a host has.
+
+use super::Host;
+use crate::api::types;
+use muster_protocol::container::{State, Summary};
+use muster_protocol::id::EngineId;
+use muster_protocol::mirror::Held;
+
+impl Host {
+    /// How many containers it has.
+    pub fn counts(&self) -> &types::ContainerCounts {
+        &self.counts
+    }
+
+    /// Whether it has a container.
+    pub(super) fn has(&self, id: &EngineId) -> bool {
+        self.mirror.get(id).is_some_and(Held::exists)
+    }
+
+    /// Looks through its containers anew.
+    pub(super) fn count(&mut self) {
+        let existing = self.mirror.held().filter(|(_, held)| held.exists());
+        self.vitals.know(existing.map(|(id, _)| *id));
+        let mut counts = types::ContainerCounts::default();
+        for (_, held) in self.mirror.held().filter(|(_, held)| held.exists()) {
+            let Some(container) = Summary::of(&held.body) else { continue };
+            let state = State::from_number(container.state);
+            if !has_started(&container) {
+                continue;
+            }
+            counts.total += 1;
+            if state.is_up() {
+                counts.running += 1;
+            } else {
+                counts.stopped += 1;
+            }
+        }
+        self.counts = counts;
+    }
+}
+
+/// The seed's import rule: a container appears when it was started.
+fn has_started(container: &Summary<'_>) -> bool {
+    container.started_ms.is_some() || State::from_number(container.state) != State::Created
+}

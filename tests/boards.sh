@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# The agents that ./dist.sh built, under qemu where this machine is not a board: end-to-end tests on a real engine and a real
+# server, as they are for the machine's own agent. tests/boards.sh TARGET...
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+[ $# -gt 0 ] || { echo 'usage: tests/boards.sh TARGET...' >&2; exit 2; }
+# Join, import, events and reports over HTTPS; vitals; what status and doctor say.
+tests=(import_at_join events_equal two_hosts)
+built=$(cargo metadata --no-deps --locked --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
+programs=$(mktemp -d "${MUSTER_TEST_DIR:-/tmp}/boards.XXXXXX")
+trap 'rm -rf "$programs"' EXIT
+for target in "$@"; do
+    agent=$PWD/dist/$target/muster-agent
+    [ -x "$agent" ] || { printf 'there is no %s: run ./dist.sh %s first\n' "$agent" "$target" >&2; exit 1; }
+    case $target in
+        "$(uname -m)"-*) run='' ;;
+        aarch64-*) run=qemu-aarch64-static ;;
+        armv7-*) run=qemu-arm-static ;;
+        # A Pi Zero's processor: whatever is newer is an illegal instruction.
+        arm-*) run='qemu-arm-static -cpu arm1176' ;;
+        *) printf 'do not know how to run %s here\n' "$target" >&2; exit 1 ;;
+    esac
+    mkdir -p "$programs/$target"
+    ln -sf "$built/muster" "$programs/$target/muster"
+    printf '#!/bin/sh\nexec %s %s "$@"\n' "$run" "$agent" >"$programs/$target/muster-agent"
+    chmod +x "$programs/$target/muster-agent"
+    printf '%s: %s\n' "$target" "$("$programs/$target/muster-agent" --version)"
+    MUSTER_BIN_DIR=$programs/$target cargo test -p muster-tests --locked "${tests[@]/#/--test=}" -- --test-threads 2
+done
