@@ -111,8 +111,8 @@ fn own_program() -> Result<PathBuf, Trouble> {
         return Err(cannot(format!("{} is not there any more", program.display()), advice));
     }
     if program.starts_with("/usr/bin") {
-        let advice = "upgrade the package, as with `apt-get install muster-agent`";
-        return Err(cannot(format!("{} came with a package", program.display()), advice));
+        let advice = "upgrade that, as with `apt-get install muster-agent`";
+        return Err(cannot(format!("{} came with a package or an image", program.display()), advice));
     }
     Ok(program)
 }
