@@ -1,10 +1,15 @@
 //! A filtering proxy before the engine: the documented list of requests is enough, by socket and by TCP; when less passes,
 //! the agent says what is missing and does without.
 
+use muster_tests::debian::Packages;
 use muster_tests::filter::{Filter, minimal};
+use muster_tests::place::Place;
+use muster_tests::process::Process;
 use muster_tests::truth::wait_for_truth;
 use muster_tests::{Agent, Engine, Server, eventually, text};
 use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
 
 /// Facts about the host, which containers do without.
 const OPTIONAL: &str = "GET /info";
@@ -170,4 +175,48 @@ fn either_ping_or_version_is_enough() {
     server.wait_for_state("alpha", "web", "exited");
     let version = engine.docker(&["version", "--format", "{{.Server.Version}}"]);
     server.wait_for_host("alpha", "shows its version", |host| host["engine"]["version"] == version.as_str());
+}
+
+/// The settings that the documentation gives, word for word, but for the places of sockets.
+fn documented_settings(frontend: &str, engine: &str) -> String {
+    let text = include_str!("../docs/engines.md");
+    let lines = text
+        .lines()
+        .skip_while(|line| *line != "    defaults")
+        .take_while(|line| line.is_empty() || line.starts_with("    "));
+    let settings: String = lines.map(|line| format!("{}\n", line.strip_prefix("    ").unwrap_or_default())).collect();
+    assert!(settings.contains("http-request deny\n") && settings.contains("backend engine\n"), "not found: {settings}");
+    settings.replace("/run/muster/docker.sock", frontend).replace("/var/run/docker.sock", engine)
+}
+
+#[test]
+#[ignore = "downloads packages: run by ./test.sh --all"]
+fn a_real_proxy_with_the_documented_settings() {
+    let (engine, server) = (Engine::start("alpha"), Server::start());
+    let packages =
+        Packages::of("bookworm", &["haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1"]);
+    let place = Place::new();
+    let socket = place.join("docker.sock");
+    let settings = documented_settings(&socket, engine.docker_host().trim_start_matches("unix://"));
+    std::fs::write(place.join("haproxy.cfg"), settings).expect("writing settings");
+    let mut command = Command::new(packages.path("usr/sbin/haproxy"));
+    command.args(["-db", "-f", &place.join("haproxy.cfg")]).env("LD_LIBRARY_PATH", packages.libraries());
+    let mut proxy = Process::start("haproxy", &mut command, &place.join("haproxy.log"));
+    eventually("the proxy listens", || match (Path::new(&socket).exists(), proxy.ended()) {
+        (true, _) => Ok(()),
+        (false, ended) => Err(format!("{ended:?}: {}", proxy.log())),
+    });
+    let docker_host = format!("unix://{socket}");
+    let agent = joined(&server, &docker_host);
+    live(&server, &engine);
+    let (_, report) = doctor(&agent, &docker_host);
+    assert_eq!(calls(&report)["state"], "ok", "{report:#}");
+    // And nothing else passes.
+    for (method, path) in
+        [("POST", "/v1.41/containers/web/start"), ("GET", "/v1.41/images/json"), ("GET", "/v1.41/containers/web/logs")]
+    {
+        let url = format!("http://docker{path}");
+        let arguments = ["-sS", "-o", "/dev/null", "-w", "%{http_code}", "-X", method, "--unix-socket", &socket, &url];
+        assert_eq!(muster_tests::process::Ran::of("curl", &arguments, &[], 30).ok(), "403", "{method} {path}");
+    }
 }

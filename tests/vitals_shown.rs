@@ -161,3 +161,57 @@ fn the_past_of_a_host_survives_a_crash_of_the_server() {
     server.crash();
     assert_eq!(minutes(&server)[0], kept[0]);
 }
+
+#[test]
+fn a_history_that_cannot_be_kept_hurts_nothing_and_goes_on_when_it_can() {
+    let (engine, mut server) = (Engine::start("alpha"), Server::start());
+    server.stop();
+    let in_the_way = server.data_file("vitals");
+    std::fs::remove_dir_all(&in_the_way).expect("the server has made it");
+    std::fs::write(&in_the_way, "x").expect("written");
+    server.start_again();
+    let mut agent = Agent::new(&engine.docker_host());
+    agent.join_with(&server.join_string(&["--name", "alpha"])).ok();
+    agent.start_with(&[("MUSTER_VITALS_INTERVAL", "1s")]);
+    agent.wait_until_heard(&server, "alpha");
+    let (status, health) = server.api("GET", "/healthz", None, None);
+    assert_eq!((status, &health["status"]), (200, &Value::from("ok")), "{health}");
+    assert!(text(&health, "warning").contains("history of vitals"), "{health}");
+    server.settle("alpha", &engine);
+    server.wait_for_host("alpha", "shows vitals", |host| host.get("vitals").is_some());
+
+    std::fs::remove_file(&in_the_way).expect("removed");
+    muster_tests::eventually_within(std::time::Duration::from_secs(150), "minutes are kept again", || {
+        let past = server.get("/api/v1/hosts/alpha/vitals?since=1h");
+        match past["items"].as_array() {
+            Some(items) if !items.is_empty() => Ok(()),
+            _ => Err(past.to_string()),
+        }
+    });
+    assert_eq!(server.api("GET", "/healthz", None, None).1["warning"], Value::Null);
+}
+
+#[test]
+fn top_goes_on_when_the_server_comes_back() {
+    let (engine, mut server, _agent) = fleet();
+    burn(&engine, "oven");
+    let place = muster_tests::place::Place::new();
+    let mut command = std::process::Command::new(muster_tests::process::program("muster"));
+    command.args(["top", "alpha", "-d", "1s", "--format", "json"]).env("MUSTER_DATA_DIR", server.data_dir());
+    let mut top = muster_tests::process::Process::start_read("top", &mut command, &place.join("top.log"));
+    let mut until_busy = |after: &str| {
+        eventually("a line of the container", || {
+            let line = top.line(muster_tests::wait::PATIENCE).unwrap_or_default();
+            let is_it =
+                |line: &Value| line["name"] == "oven" && is_busy(line) && text(&line["vitals"], "as_of") > after;
+            match serde_json::from_str::<Value>(&line) {
+                Ok(line) if is_it(&line) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        });
+    };
+    until_busy("");
+    server.crash();
+    let host = server.wait_for_host("alpha", "is heard again", |host| host.get("vitals").is_some());
+    until_busy(text(&host["vitals"], "as_of"));
+}

@@ -19,6 +19,8 @@ pub struct Agent {
     docker_host: String,
     /// What it is started with as `--interval`.
     pub interval: String,
+    /// More in the environment of all that it does, such as a clock of its own: see [`FakedTime`](crate::FakedTime).
+    pub environment: Vec<(String, String)>,
     /// The network namespace that it lives in, if not the test's own; see [`Link::namespace`](crate::link::Link).
     pub network: Option<String>,
 }
@@ -27,7 +29,14 @@ impl Agent {
     /// One that has not joined, for an engine that answers at `docker_host`.
     pub fn new(docker_host: &str) -> Agent {
         let interval = INTERVAL.to_owned();
-        Agent { place: Place::new(), docker_host: docker_host.to_owned(), process: None, interval, network: None }
+        Agent {
+            place: Place::new(),
+            docker_host: docker_host.to_owned(),
+            process: None,
+            interval,
+            environment: Vec::new(),
+            network: None,
+        }
     }
 
     /// Joins under the engine's name, starts, and waits until the server has its first report.
@@ -71,9 +80,16 @@ impl Agent {
         self.command(&["status", "--state-dir", &self.state_dir(), "--docker-host", &self.docker_host])
     }
 
+    /// Runs `muster-agent doctor`.
+    pub fn doctor(&self) -> Ran {
+        self.command(&["doctor", "--state-dir", &self.state_dir(), "--docker-host", &self.docker_host])
+    }
+
     /// Runs `muster-agent` with any arguments.
     pub fn command(&self, arguments: &[&str]) -> Ran {
-        Ran::inside(self.network.as_deref(), &program("muster-agent"), arguments, &[], COMMAND_LIMIT)
+        let environment: Vec<_> =
+            self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        Ran::inside(self.network.as_deref(), &program("muster-agent"), arguments, &environment, COMMAND_LIMIT)
     }
 
     /// Starts `muster-agent run`.
@@ -87,7 +103,7 @@ impl Agent {
         let mut command = command_inside(self.network.as_deref(), &program("muster-agent"));
         command.args(["run", "--state-dir", &self.state_dir(), "--docker-host", &self.docker_host]);
         command.args(["--interval", &self.interval]);
-        process::clean(&mut command).envs(environment.iter().copied());
+        process::clean(&mut command).envs(self.environment.iter().cloned()).envs(environment.iter().copied());
         self.process = Some(Process::start("agent", &mut command, &self.place.join("agent.log")));
     }
 

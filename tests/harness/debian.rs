@@ -78,6 +78,14 @@ impl Packages {
         self.place.path().join("d/root").join(path)
     }
 
+    /// Where their libraries are, for `LD_LIBRARY_PATH`.
+    pub fn libraries(&self) -> String {
+        let kinds = std::fs::read_dir(self.path("usr/lib")).into_iter().flatten().flatten();
+        let is_kind = |name: &str| name.ends_with("-linux-gnu") || name.ends_with("-linux-gnueabihf");
+        let found = kinds.filter(|entry| entry.file_name().to_str().is_some_and(is_kind));
+        found.map(|entry| entry.path().display().to_string()).collect::<Vec<_>>().join(":")
+    }
+
     /// What `PATH` is with their programs first.
     pub fn search_path(&self) -> String {
         let own = ["usr/sbin", "usr/bin", "sbin", "bin"].map(|part| self.path(part));

@@ -7,6 +7,7 @@ use crate::debian::Packages;
 use crate::place::Place;
 use crate::process::{self, Process, Ran};
 use crate::wait::eventually;
+use crate::{podman, rootless};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -36,6 +37,18 @@ echo ready
 exec cat
 "#;
 
+/// What an engine is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Docker, run by root.
+    #[default]
+    Docker,
+    /// Podman, run by root: `programs` are [`podman::packages`]. Without networks.
+    Podman,
+    /// The installed Docker, run by another user: `programs` are [`rootless::packages`]. Without networks and cgroups.
+    Rootless,
+}
+
 /// How an engine is made.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options<'a> {
@@ -45,6 +58,8 @@ pub struct Options<'a> {
     pub copy_of: Option<&'a Engine>,
     /// The engine's programs, if not those that are installed.
     pub programs: Option<&'a Arc<Packages>>,
+    /// What it is.
+    pub kind: Kind,
 }
 
 /// A private engine. Dropping it ends it with all of its containers and removes its files.
@@ -58,6 +73,7 @@ pub struct Engine {
     cgroup: String,
     bridge: bool,
     programs: Option<Arc<Packages>>,
+    kind: Kind,
 }
 
 impl Engine {
@@ -87,9 +103,13 @@ impl Engine {
         let mut holder = Process::start_read("the engine's namespaces", &mut command, &place.join("holder.log"));
         let ready = holder.line(std::time::Duration::from_secs(20));
         assert_eq!(ready.as_deref(), Some("ready"), "no namespaces for an engine: {}", holder.log());
-        let programs = options.programs.cloned();
-        let bridge = options.bridge;
-        let mut engine = Engine { name: name.to_owned(), place, cgroup, holder, daemon: None, bridge, programs };
+        let (programs, kind, bridge) = (options.programs.cloned(), options.kind, options.bridge);
+        let mut engine = Engine { name: name.to_owned(), place, cgroup, holder, daemon: None, bridge, programs, kind };
+        match (kind, &engine.programs) {
+            (Kind::Podman, Some(programs)) => podman::prepare(&engine.place, programs, &engine.enter()),
+            (Kind::Rootless, Some(programs)) => rootless::prepare(&engine.place, programs, &engine.enter()),
+            _ => {}
+        }
         if let Some(original) = options.copy_of {
             assert!(original.daemon.is_none(), "the engine to copy must be stopped");
             engine.copy_data(original);
@@ -106,9 +126,15 @@ impl Engine {
         &self.name
     }
 
+    /// Where its files are.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// Where it answers: for `--docker-host`.
     pub fn docker_host(&self) -> String {
-        format!("unix://{}", self.place.join("docker.sock"))
+        let socket = if self.kind == Kind::Rootless { "xdg/docker.sock" } else { "docker.sock" };
+        format!("unix://{}", self.place.join(socket))
     }
 
     /// Runs the docker command line on it; the output without the last line end. Fails the test if it fails.
@@ -130,6 +156,10 @@ impl Engine {
     /// Starts a container with more options and another command; its full id.
     pub fn run_with(&self, name: &str, options: &[&str], command: &[&str]) -> String {
         let mut arguments = vec!["run", "-d", "--name", name];
+        let parent = self.cgroup_parent();
+        if self.kind == Kind::Podman {
+            arguments.extend(["--network", "none", "--cgroup-parent", &parent]);
+        }
         arguments.extend(options);
         arguments.push(IMAGE);
         arguments.extend(command);
@@ -191,9 +221,19 @@ impl Engine {
     }
 
     fn start_daemon(&mut self) {
-        let holder = self.holder.id();
         let mut command = Command::new("nsenter");
-        command.arg(format!("--mount=/proc/{holder}/ns/mnt"));
+        command.arg(self.enter());
+        match (self.kind, &self.programs) {
+            (Kind::Podman, Some(programs)) => podman::serve(&mut command, &self.place, programs),
+            (Kind::Rootless, Some(programs)) => rootless::serve(&mut command, &self.place, programs),
+            _ => self.serve(&mut command),
+        }
+        self.wait_for_daemon(&mut command);
+    }
+
+    /// Docker, as root.
+    fn serve(&self, command: &mut Command) {
+        let holder = self.holder.id();
         if self.bridge {
             command.arg(format!("--net=/proc/{holder}/ns/net"));
         }
@@ -205,11 +245,18 @@ impl Engine {
             command.args(["--bridge=none", "--iptables=false", "--ip-masq=false"]);
         }
         fs::write(self.place.join("daemon.json"), "{}").expect("writing the engine's settings");
-        let log = self.place.join("docker.log");
         if let Some(programs) = &self.programs {
             command.env("PATH", programs.search_path());
         }
-        let mut daemon = Process::start(&format!("engine {}", self.name), process::clean(&mut command), &log);
+    }
+
+    fn enter(&self) -> String {
+        format!("--mount=/proc/{}/ns/mnt", self.holder.id())
+    }
+
+    fn wait_for_daemon(&mut self, command: &mut Command) {
+        let log = self.place.join("docker.log");
+        let mut daemon = Process::start(&format!("engine {}", self.name), process::clean(command), &log);
         eventually(&format!("engine {} answers", self.name), || {
             if let Some(code) = daemon.ended() {
                 panic!("engine {} ended with {code} instead of starting", self.name);

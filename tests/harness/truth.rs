@@ -149,9 +149,12 @@ fn engine_view(engine: &Engine) -> Vec<String> {
         let up = matches!(text(state, "Status"), "running" | "paused" | "restarting");
         let never = text(state, "Status") == "created";
         let exit = if up || never { Value::Null } else { state["ExitCode"].clone() };
-        let health = state["Health"]["Status"].as_str().unwrap_or("null");
+        // Podman has an empty one where there is none.
+        let health = state["Health"]["Status"].as_str().filter(|health| !health.is_empty()).unwrap_or("null");
         let name = text(&one, "Name").trim_start_matches('/');
-        format!("{name} {} {} exit {exit} health {health} fresh", text(state, "Status"), text(&one, "Id"))
+        // Podman has a word of its own until it has cleaned up.
+        let word = if text(state, "Status") == "stopped" { "exited" } else { text(state, "Status") };
+        format!("{name} {word} {} exit {exit} health {health} fresh", text(&one, "Id"))
     };
     let mut lines: Vec<String> = output.lines().map(line).collect();
     lines.sort();

@@ -3,6 +3,7 @@
 //! | | Docker | Podman |
 //! |---|---|---|
 //! | removal | `destroy` | `remove` |
+//! | end | `die` | `die`, but filters know it as `died` |
 //! | health event | `health_status: healthy` | `health_status`, and a key `HealthStatus` beside it |
 //! | network event | the network's id, attribute `container` | the container's id, attribute `network` from 5 on |
 //! | states | seven words | also `configured`, `initialized`, `stopping`, `stopped` |
@@ -11,13 +12,14 @@
 use muster_protocol::container::{Health, State};
 use std::borrow::Cow;
 
-/// Actions that only other engines have, to be asked for beside Docker's.
-pub const FOREIGN_ACTIONS: [&str; 1] = ["remove"];
+/// Actions that only other engines have, to be asked for beside Docker's. Podman says `die` to whoever asks for `died`.
+pub const FOREIGN_ACTIONS: [&str; 2] = ["remove", "died"];
 
 /// Docker's name of a container's action. `health` is the status that Podman puts beside the action.
 pub fn container_action<'a>(action: &'a str, health: Option<&str>) -> &'a str {
     match (action, health) {
         ("remove", _) => "destroy",
+        ("died", _) => "die",
         ("health_status", Some("healthy")) => "health_status: healthy",
         ("health_status", Some("unhealthy")) => "health_status: unhealthy",
         ("health_status", Some("starting")) => "health_status: starting",
@@ -80,6 +82,7 @@ mod tests {
     #[test]
     fn podmans_words_become_dockers() {
         assert_eq!(container_action("remove", None), "destroy");
+        assert_eq!(container_action("died", None), "die");
         assert_eq!(container_action("health_status", Some("healthy")), "health_status: healthy");
         assert_eq!(container_action("health_status: healthy", None), "health_status: healthy");
         assert_eq!(container_action("die", Some("healthy")), "die");

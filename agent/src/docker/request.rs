@@ -158,7 +158,7 @@ mod tests {
         let json: serde_json::Value = serde_json::from_slice(&bytes).expect("json");
         assert_eq!(json["type"], serde_json::json!(["container", "network"]));
         let actions = json["event"].as_array().expect("actions");
-        for action in ["create", "die", "health_status", "destroy", "remove", "connect", "disconnect"] {
+        for action in ["create", "die", "health_status", "destroy", "remove", "died", "connect", "disconnect"] {
             assert!(actions.iter().any(|a| a == action), "{action}");
         }
         assert!(!actions.iter().any(|a| a == "exec_create"));

@@ -116,6 +116,12 @@ impl Mounts {
     }
 
     fn add(&mut self, mount: &Mount<'_>, root: &Path) {
+        // What is mounted over another one hides it: a hardened service has nothing in the place of `/home`.
+        if !self.disks.is_empty()
+            && let Some(point) = unescaped(mount.point)
+        {
+            self.disks.retain(|disk| disk.path != point);
+        }
         match mount.kind {
             "cgroup2" => self.hierarchy.add(Controller::Unified, mount, root),
             "cgroup" => {
@@ -215,6 +221,17 @@ mod tests {
         );
         let paths: Vec<_> = mounts.disks.iter().map(|disk| disk.path.as_str()).collect();
         assert_eq!(paths, ["/", "/data", "/boot/firmware"]);
+    }
+
+    #[test]
+    fn what_is_hidden_by_another_mount_does_not_count() {
+        let mounts = read(
+            "1 1 0:2 / / rw - rootfs rootfs rw\n23 1 8:2 / / rw - ext4 /dev/sda2 rw\n\
+             24 23 0:30 / /boot rw - autofs systemd-1 rw\n25 24 8:1 / /boot rw - vfat /dev/sda1 rw\n\
+             26 23 8:3 / /home\\040s rw - ext4 /dev/sda3 rw\n27 26 0:31 /inaccessible /home\\040s ro - tmpfs tmpfs ro\n",
+        );
+        let paths: Vec<_> = mounts.disks.iter().map(|disk| disk.path.as_str()).collect();
+        assert_eq!(paths, ["/", "/boot"]);
     }
 
     #[test]

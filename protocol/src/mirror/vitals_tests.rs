@@ -1,5 +1,6 @@
 use super::*;
 use crate::record::Writer;
+use crate::vitals::Measured;
 use crate::vitals::signed;
 use std::string::String;
 use std::vec;

@@ -100,6 +100,7 @@ pub fn container_vitals() -> ContainerVitals {
         cpu_seconds: Some(3600.25),
         memory: Some(96 << 20),
         memory_limit: Some(512 << 20),
+        memory_max: Some(512 << 20),
         memory_percent: Some(18.75),
         received: Some(1_234_567),
         sent: Some(890),

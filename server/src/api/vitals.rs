@@ -5,7 +5,7 @@ use super::problem::problem;
 use super::query::Query;
 use super::types::{ContainerHistory, HostHistory, Problem, Top};
 use super::{ApiAnswer, ApiRequest, Handled};
-use crate::fleet::{Fleet, HostSpan};
+use crate::fleet::{Fleet, VitalsSpan};
 use crate::time;
 
 /// Points of one answer: an hour by the second, two days by the minute.
@@ -94,7 +94,7 @@ pub async fn top(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
 }
 
 /// Reads which part of a history is wanted.
-fn span(query: &Query<'_>, least_step_ms: i64, now_ms: i64) -> Result<HostSpan, Problem> {
+fn span(query: &Query<'_>, least_step_ms: i64, now_ms: i64) -> Result<VitalsSpan, Problem> {
     let when = |name: &str| -> Result<Option<i64>, Problem> {
         let read = |text| time::parse_when(text, now_ms).map_err(|why| problem(400, format!("{name}: {why}")));
         query.one(name)?.map(read).transpose()
@@ -112,7 +112,7 @@ fn span(query: &Query<'_>, least_step_ms: i64, now_ms: i64) -> Result<HostSpan, 
     if length / step_ms > POINTS {
         return Err(problem(400, format!("this has more than {POINTS} steps: give a longer `step` or a shorter time")));
     }
-    Ok(HostSpan { since_ms, until_ms, step_ms })
+    Ok(VitalsSpan { since_ms, until_ms, step_ms })
 }
 
 fn step_ms(text: &str) -> Result<i64, Problem> {
@@ -130,7 +130,7 @@ mod tests {
 
     const NOW: i64 = 1_700_000_000_000;
 
-    fn read(text: &str) -> Result<HostSpan, Problem> {
+    fn read(text: &str) -> Result<VitalsSpan, Problem> {
         let pairs = crate::api::query::parse(text).expect("a query");
         span(&Query::new(&pairs, &["since", "until", "step"])?, 60_000, NOW)
     }
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn steps_fit_the_time_that_is_asked_for() {
         let step = |text: &str| read(text).map(|span| span.step_ms / 60_000).map_err(|problem| problem.status);
-        assert_eq!(read(""), Ok(HostSpan { since_ms: NOW + 1 - LAST_HOUR, until_ms: NOW + 1, step_ms: 60_000 }));
+        assert_eq!(read(""), Ok(VitalsSpan { since_ms: NOW + 1 - LAST_HOUR, until_ms: NOW + 1, step_ms: 60_000 }));
         assert_eq!(step("since=1d"), Ok(5));
         assert_eq!(step("since=30d"), Ok(4 * 60));
         assert_eq!(step("since=1d&step=60"), Ok(1));

@@ -40,9 +40,9 @@ pub fn pair(first: Option<u64>, second: Option<u64>, words: fn(u64) -> String) -
     format!("{} / {}", word(first), word(second))
 }
 
-/// What a container uses, and what it may use: its limit, or its host's memory.
-pub fn container_memory(vitals: &ContainerVitals, of_host: Option<u64>) -> String {
-    pair(vitals.memory, vitals.memory_limit.or(of_host), memory)
+/// What a container uses, and what it can use.
+pub fn container_memory(vitals: &ContainerVitals) -> String {
+    pair(vitals.memory, vitals.memory_max, memory)
 }
 
 /// What a host's programs use, in bytes.

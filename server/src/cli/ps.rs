@@ -107,7 +107,7 @@ fn row(container: &Container, whole: bool, now_ms: i64) -> Vec<String> {
 /// What it uses, as far as that is known.
 fn vitals(container: &Container) -> [String; 2] {
     match &container.vitals {
-        Some(vitals) => [amounts::percent(vitals.cpu_percent), amounts::container_memory(vitals, None)],
+        Some(vitals) => [amounts::percent(vitals.cpu_percent), amounts::container_memory(vitals)],
         None => [String::new(), String::new()],
     }
 }

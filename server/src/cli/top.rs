@@ -57,12 +57,12 @@ pub fn run(flags: &TopFlags, server: &Server, out: &mut dyn Write) -> Result<(),
     let is_screen = !flags.no_stream && flags.format == Format::Table && io::stdout().is_terminal();
     let (mut reached, mut lost) = (false, false);
     loop {
-        let height = if is_screen { terminal_height() } else { None };
-        let looked = server.get::<Top>(&path(flags, height));
+        let screen = if is_screen { Screen::look() } else { None };
+        let looked = server.get::<Top>(&path(flags, screen));
         match looked {
             Ok(top) => {
                 (reached, lost) = (true, false);
-                show(flags, &top, height, is_screen, out)?;
+                show(flags, &top, screen, out)?;
                 out.flush()?;
             }
             Err(failure) if reached && matches!(failure.exit, Exit::Unreachable | Exit::Unavailable) => {
@@ -82,37 +82,44 @@ pub fn run(flags: &TopFlags, server: &Server, out: &mut dyn Write) -> Result<(),
     }
 }
 
-fn path(flags: &TopFlags, height: Option<usize>) -> String {
-    let fitting = height.unwrap_or(ROWS).clamp(1, 500);
+fn path(flags: &TopFlags, screen: Option<Screen>) -> String {
+    let fitting = screen.map_or(ROWS, |screen| screen.height).clamp(1, 500);
     let limit = flags.limit.map_or(fitting, usize::from);
     let hosts: String = flags.host.iter().map(|host| format!("&host={}", encode(host))).collect();
     format!("/api/v1/top?limit={limit}{hosts}")
 }
 
-/// Lines of the terminal; `None` if it does not say.
-fn terminal_height() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
-    (size.ws_row > 0).then_some(usize::from(size.ws_row))
+/// Lines and columns.
+#[derive(Debug, Clone, Copy)]
+struct Screen {
+    height: usize,
+    width: usize,
 }
 
-fn show(
-    flags: &TopFlags,
-    top: &Top,
-    height: Option<usize>,
-    is_screen: bool,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+impl Screen {
+    /// That of the terminal; `None` if it does not say.
+    fn look() -> Option<Screen> {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        let screen = Screen { height: size.ws_row.into(), width: size.ws_col.into() };
+        (screen.height > 0 && screen.width > 0).then_some(screen)
+    }
+
+    /// The text from the upper left corner on, as far as it fits; each line and the rest of the screen are emptied.
+    fn fill(self, text: &str) -> String {
+        let cut = |line: &str| line.chars().take(self.width).collect::<String>() + "\x1b[K";
+        let lines: Vec<String> = text.lines().map(cut).collect();
+        format!("\x1b[H{}\x1b[J", lines.join("\n"))
+    }
+}
+
+fn show(flags: &TopFlags, top: &Top, screen: Option<Screen>, out: &mut dyn Write) -> Result<(), Failure> {
     if flags.format == Format::Json {
         top.hosts.iter().try_for_each(|host| json_line(out, &Line::Host(host)))?;
         return top.containers.iter().try_for_each(|container| json_line(out, &Line::Container(container)));
     }
-    let text = tables(top, flags.no_trunc, height, time::now_ms())?;
-    if !is_screen {
-        return Ok(out.write_all(text.as_bytes())?);
-    }
-    // To the upper left corner; each line and the rest of the screen are emptied behind what is new.
-    let lines: Vec<String> = text.lines().map(|line| format!("{line}\x1b[K")).collect();
-    Ok(write!(out, "\x1b[H{}\x1b[J", lines.join("\n"))?)
+    let text = tables(top, flags.no_trunc, screen.map(|screen| screen.height), time::now_ms())?;
+    let text = screen.map_or(text.clone(), |screen| screen.fill(&text));
+    Ok(out.write_all(text.as_bytes())?)
 }
 
 /// Hosts, an empty line, containers: at most so many lines, of which hosts have a third.
@@ -139,8 +146,7 @@ fn tables(top: &Top, whole: bool, height: Option<usize>, now_ms: i64) -> Result<
         "PIDS",
     ]);
     for container in top.containers.iter().take(containers) {
-        let host = top.hosts.iter().find(|host| host.id == container.host_id);
-        table.row(container_row(container, host, whole));
+        table.row(container_row(container, whole));
     }
     table.print(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
@@ -172,17 +178,16 @@ fn host_row(host: &TopHost, now_ms: i64) -> Vec<String> {
     ]
 }
 
-fn container_row(container: &TopContainer, host: Option<&TopHost>, whole: bool) -> Vec<String> {
+fn container_row(container: &TopContainer, whole: bool) -> Vec<String> {
     let id = if whole { &container.id } else { human::short_id(&container.id) };
     let mut row = vec![container.host.clone(), id.to_string(), container.name.clone()];
     let Some(vitals) = container.vitals.as_ref().filter(|_| !container.stale) else {
         row.extend([UNKNOWN, "-- / --", UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN].map(String::from));
         return row;
     };
-    let of_host = host.and_then(|host| host.vitals.as_ref()?.memory_total);
     row.extend([
         amounts::percent(vitals.cpu_percent),
-        amounts::container_memory(vitals, of_host),
+        amounts::container_memory(vitals),
         amounts::percent(vitals.memory_percent),
         amounts::pair(vitals.received, vitals.sent, amounts::size),
         amounts::pair(vitals.read, vitals.written, amounts::size),
@@ -246,6 +251,14 @@ pi1       abcdef012345   old       --        -- / --             --        --   
         }
     }
 
+    const SCREEN: Screen = Screen { height: 50, width: 10 };
+
+    #[test]
+    fn lines_are_cut_where_the_screen_ends() {
+        let filled = SCREEN.fill("0123456789abc\né\n");
+        assert_eq!(filled, "\x1b[H0123456789\x1b[K\né\x1b[K\x1b[J");
+    }
+
     #[test]
     fn what_is_asked_for_follows_from_the_flags() {
         use clap::Parser;
@@ -256,8 +269,8 @@ pi1       abcdef012345   old       --        -- / --             --        --   
         }
         let read = |line: &[&str]| Args::try_parse_from([&["top"], line].concat()).map(|args| args.top);
         assert_eq!(path(&read(&["a b", "c"]).expect("flags"), None), "/api/v1/top?limit=100&host=a%20b&host=c");
-        assert_eq!(path(&read(&["-n", "7"]).expect("flags"), Some(50)), "/api/v1/top?limit=7");
-        assert_eq!(path(&read(&[]).expect("flags"), Some(50)), "/api/v1/top?limit=50");
+        assert_eq!(path(&read(&["-n", "7"]).expect("flags"), Some(SCREEN)), "/api/v1/top?limit=7");
+        assert_eq!(path(&read(&[]).expect("flags"), Some(SCREEN)), "/api/v1/top?limit=50");
         for wrong in [&["-d", "10ms"][..], &["-n", "0"], &["-n", "501"]] {
             assert!(read(wrong).is_err(), "{wrong:?}");
         }

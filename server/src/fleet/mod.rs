@@ -36,9 +36,9 @@ pub use audit::{AuditSelect, By};
 pub use metrics::MetricSelect;
 pub use orders::{HostChange, INTERVALS_MS, NO_VITALS, Rhythm};
 pub use turn::{HostCell, Turn};
+pub use vitals::VitalsSpan;
 #[cfg(test)]
 pub(crate) use vitals::tests as vitals_for_tests;
-pub use vitals::{ContainerSpan, HostSpan};
 pub use wanted::{ContainerSelect, EventSelect, Refusal};
 
 use crate::access::keys::Keys;

@@ -25,6 +25,9 @@ const OVERALL: Duration = Duration::from_secs(8);
 /// To find out where it stopped, if it took longer: for the name, and again for the connection.
 const STAGE: Duration = Duration::from_secs(2);
 
+/// What the standard library says of a name that was not found.
+const NO_SUCH_NAME: &str = "failed to lookup address information";
+
 /// Whom to ask.
 pub(super) enum Target {
     /// This host has joined.
@@ -153,7 +156,7 @@ fn knock(settings: Settings, clock: fn() -> i64) -> Result<Health, NoAnswer> {
 impl NoAnswer {
     fn of(address: &Address, failure: Failure) -> NoAnswer {
         let advice = match &failure {
-            Failure::Unreachable(why) if why.ends_with("no such host") => {
+            Failure::Unreachable(why) if why.ends_with("no such host") || why.contains(NO_SUCH_NAME) => {
                 "see that the name is right and that this host finds names (/etc/resolv.conf)"
             }
             Failure::Unreachable(_) => "see that `muster serve` runs there, and that no firewall stands between",

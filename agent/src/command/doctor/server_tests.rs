@@ -43,6 +43,8 @@ fn each_address_has_a_line_and_one_that_answers_is_enough() {
     assert!(findings[1].advice.as_ref().unwrap().contains("resolv.conf"), "{}", findings[1]);
     let findings = of_addresses(&[fails("b:2", lost), fails("c:3", Failure::TimedOut)]);
     assert!(findings.iter().all(|one| one.state == State::Failure(Exit::Unreachable)), "{findings:?}");
+    let unknown = Failure::Unreachable("b:2: failed to lookup address information: Name or service not known".into());
+    assert!(of_addresses(&[fails("b:2", unknown)])[0].advice.as_ref().unwrap().contains("resolv.conf"));
     let ill = Health { problem: Some("the disk is full".into()), ..Health::default() };
     assert!(of_addresses(&[answers("a:1", ill)])[0].what.ends_with("stores nothing: the disk is full"));
     let former = Knock { is_former: true, ..fails("b:2", mismatch()) };

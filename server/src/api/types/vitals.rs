@@ -84,7 +84,9 @@ pub struct ContainerVitals {
     pub memory: Option<u64>,
     /// Bytes that it may use at most; null without a limit.
     pub memory_limit: Option<u64>,
-    /// In percent of its limit, or without one of its host's memory.
+    /// Bytes that it can use: its limit, or without one its host's memory.
+    pub memory_max: Option<u64>,
+    /// In percent of that.
     pub memory_percent: Option<f64>,
     /// Bytes received since its start.
     pub received: Option<u64>,

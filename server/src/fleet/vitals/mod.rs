@@ -6,7 +6,7 @@ mod top;
 mod trail;
 mod view;
 
-pub use past::{ContainerSpan, HostSpan};
+pub use past::VitalsSpan;
 
 use super::host::{Host, Now};
 use crate::vitals::{Field, Sums};

@@ -15,19 +15,16 @@ const WATCHED: usize = if cfg!(test) { 3 } else { 32 };
 /// A minute is not begun anew for less than this, in milliseconds.
 const LEAST_MINUTE_MS: i64 = 5_000;
 
-/// Which part of a host's history is wanted: from, to before, and the steps, in milliseconds.
+/// Which part of the past of a host or container is wanted, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HostSpan {
+pub struct VitalsSpan {
     /// Not before this, since 1970 by the server's clock.
     pub since_ms: i64,
     /// Before this.
     pub until_ms: i64,
-    /// What one point covers; a minute at least.
+    /// What one point covers: a minute at least of a host, a second of a container.
     pub step_ms: i64,
 }
-
-/// The same of a container; a step may be shorter than a minute.
-pub type ContainerSpan = HostSpan;
 
 impl Fleet {
     /// The same fleet with a history of its hosts' vitals.
@@ -80,7 +77,7 @@ impl Fleet {
     }
 
     /// How a host was.
-    pub async fn host_history(&self, host: &str, span: HostSpan) -> Result<types::HostHistory, Refusal> {
+    pub async fn host_history(&self, host: &str, span: VitalsSpan) -> Result<types::HostHistory, Refusal> {
         let cell = self.find_host(host)?;
         self.watch(&cell);
         let step_ms = span.step_ms.max(MINUTE_MS);
@@ -100,7 +97,7 @@ impl Fleet {
         &self,
         host: &str,
         container: &str,
-        span: ContainerSpan,
+        span: VitalsSpan,
     ) -> Result<types::ContainerHistory, Refusal> {
         let found = self.container(host, container)?;
         let cell = self.find_host(&found.host_id)?;

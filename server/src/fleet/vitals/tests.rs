@@ -1,7 +1,7 @@
 use super::*;
 use crate::agents::harness::{Agent, Bench, by};
 use crate::api::types;
-use crate::fleet::{HostChange, HostSpan, Rhythm};
+use crate::fleet::{HostChange, Rhythm, VitalsSpan};
 use crate::listen::Content;
 use crate::test_dir::TestDir;
 use crate::vitals::{HOUR_MS, History, HistoryShape, MINUTE_MS};
@@ -120,7 +120,7 @@ fn what_a_host_says_is_shown_with_it_and_its_containers() {
     assert_eq!((vitals.cpu_percent, vitals.load), (Some(25.0), Some(0.52)), "one of four; the rest as it was");
     let one = container(&bench, &agent, 1).expect("heard");
     assert_eq!((one.cpu_percent, one.memory, one.memory_limit), (Some(50.0), Some(96 << 20), None));
-    assert_eq!(one.memory_percent, Some(2.34), "of the host's, without a limit");
+    assert_eq!((one.memory_max, one.memory_percent), (Some(4 << 30), Some(2.34)), "the host's, without a limit");
     assert_eq!(container(&bench, &agent, 2), None, "nothing was said of it");
 }
 
@@ -301,9 +301,9 @@ fn the_busiest_come_first_and_those_away_last() {
     assert!(block_on(bench.fleet.top(&["nobody".into()], 10)).is_err());
 }
 
-fn span(step_ms: i64) -> HostSpan {
+fn span(step_ms: i64) -> VitalsSpan {
     let now = crate::time::now_ms();
-    HostSpan { since_ms: now - 2 * HOUR_MS, until_ms: now + HOUR_MS, step_ms }
+    VitalsSpan { since_ms: now - 2 * HOUR_MS, until_ms: now + HOUR_MS, step_ms }
 }
 
 #[test]

@@ -122,6 +122,7 @@ impl Vitals {
             cpu_seconds: now.cpu_ms.map(|ms| decimal(ms, 1000)),
             memory: bytes(now.memory),
             memory_limit: bytes(limit),
+            memory_max: bytes(most),
             memory_percent: now.memory.zip(most).and_then(|(memory, most)| percent(memory, most)),
             received: bytes(now.received),
             sent: bytes(now.sent),
