@@ -333,3 +333,42 @@ fn under_openrc_it_is_a_service_that_can_be_upgraded_and_removed() {
     assert_eq!(board.run("pgrep -f '^/usr/local/bin/muster-agent' || true").ok(), "", "it was stopped");
     assert_same(&board.run(TRACES).ok(), &before);
 }
+
+#[test]
+#[ignore = "fetches a Debian: runs with `./test.sh --all`"]
+fn under_systemd_the_hardened_unit_reaches_all_that_it_has_to() {
+    let (engine, agents) = (Engine::start("tower"), Agents::built());
+    let server = server(&agents);
+    engine.run("web");
+    let mut board = Board::debian_with_systemd("curl,ca-certificates,procps").with_engine(&engine);
+    board.start();
+    board.run("groupadd --gid $(stat -c %g /run/docker.sock) docker || true").ok();
+    let before = board.run(TRACES).ok();
+    let installed = board.run(&line(&server, &["--name", "tower"])).ok();
+    assert!(installed.contains("is installed and runs"), "{installed}");
+    wait_until_active(&server, "tower");
+    server.wait_for_state("tower", "web", "running");
+    // What the host and its containers use is read from files that the unit has to leave readable.
+    server.wait_for_host("tower", "tells its vitals", |host| {
+        host["vitals"]["memory_total"].is_number() && host["vitals"]["cpu_percent"].is_number()
+    });
+    let confined = board.run("grep -E '^(NoNewPrivs|Seccomp|CapBnd):' /proc/$(pgrep -x muster-agent)/status").ok();
+    assert_eq!(confined, "CapBnd:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2");
+    // It is there again with the board, as who it was, and an upgrade that is no good goes back.
+    let id = server.host("tower")["id"].clone();
+    board.cut_power();
+    let last = server.host("tower")["last_seen"].clone();
+    board.start();
+    server.wait_for_host("tower", "is back", |host| host["last_seen"] != last && host["state"] == "active");
+    assert_eq!((&server.host("tower")["id"], server.hosts().len()), (&id, 1));
+    let key = agents.public_key();
+    for (body, code) in [("exit 1", 1), ("exec /usr/local/bin/muster-agent.previous \"$@\"", 0)] {
+        let script = format!("#!/bin/sh\n[ \"$1\" != --version ] || {{ echo 'muster-agent 99.0.0'; exit; }}\n{body}\n");
+        agents.publish(&script, "99.0.0");
+        board.run_with("muster-agent upgrade --within 20s", &[("MUSTER_RELEASE_KEY", &key)]).exits(code);
+        wait_until_active(&server, "tower");
+    }
+    board.run("muster-agent-uninstall --purge").ok();
+    assert_eq!(board.run("pgrep -x muster-agent || true").ok(), "", "it was stopped");
+    assert_same(&board.run(TRACES).ok(), &before);
+}

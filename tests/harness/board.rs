@@ -2,6 +2,7 @@
 //! root on a host.
 
 use crate::Engine;
+use crate::engine::remove_cgroups;
 use crate::place::Place;
 use crate::process::{Process, Ran};
 use std::fs;
@@ -40,6 +41,62 @@ cd "$1"
 touch .board
 # Only from there on is its root the board's, for those who come in.
 exec chroot "$1" /bin/sh -c 'echo ready; cat >/dev/null'
+"#;
+
+/// Puts itself into cgroups of its own, `$1` is their name, and goes on as the rest says.
+const OWN_CGROUPS: &str = r#"
+name=$1
+shift
+for groups in /sys/fs/cgroup /sys/fs/cgroup/*; do
+    case $(stat -f -c %T "$groups") in cgroup*) ;; *) continue ;; esac
+    # Processors and memory nodes would have to be shared out first.
+    case $groups in */cpuset*) continue ;; esac
+    mkdir -p "$groups/$name" && echo $$ >"$groups/$name/cgroup.procs"
+done
+exec "$@"
+"#;
+
+/// As [`BOOT`], with systemd as its first process. `$1` is the root, `$2` an engine's socket or nothing.
+const BOOT_SYSTEMD: &str = r#"
+set -e
+mount --bind "$1" "$1"
+mount -t proc proc "$1/proc"
+mount -t sysfs -o ro sysfs "$1/sys"
+if [ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ]; then
+    mount -t cgroup2 groups "$1/sys/fs/cgroup"
+else
+    mount -t tmpfs -o mode=755 groups "$1/sys/fs/cgroup"
+    for groups in /sys/fs/cgroup/*; do
+        here=$1$groups controllers=$(basename "$groups")
+        case $(stat -f -c %T "$groups") in
+            cgroup2fs) mkdir "$here" && mount -t cgroup2 groups "$here" ;;
+            cgroup*)
+                [ "$controllers" != systemd ] || controllers=none,name=systemd
+                [ "$controllers" = cpuset ] || { mkdir "$here" && mount -t cgroup -o "$controllers" groups "$here"; }
+                ;;
+        esac
+    done
+fi
+mount -t tmpfs -o mode=755 dev "$1/dev"
+for device in 'null 1 3' 'zero 1 5' 'full 1 7' 'random 1 8' 'urandom 1 9' 'tty 5 0'; do
+    echo "$device" | { read -r name major minor; mknod -m 666 "$1/dev/$name" c "$major" "$minor"; }
+done
+mkdir "$1/dev/pts" "$1/dev/shm"
+mount -t devpts -o newinstance,ptmxmode=666 pts "$1/dev/pts"
+ln -s pts/ptmx "$1/dev/ptmx"
+mount -t tmpfs -o mode=755 run "$1/run"
+if [ -n "$2" ]; then
+    touch "$1/run/docker.sock"
+    mount --bind "$2" "$1/run/docker.sock"
+fi
+# The kernel's settings are this machine's, and its terminals.
+mount --bind "$1/proc/sys" "$1/proc/sys"
+mount -o remount,ro,bind "$1/proc/sys"
+ln -sf /dev/null "$1/etc/systemd/system/getty.target"
+ln -sf /dev/null "$1/etc/systemd/system/console-getty.service"
+touch "$1/.board"
+exec chroot "$1" /usr/bin/env -i container=docker PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+    /bin/sh -c 'echo ready; exec /lib/systemd/systemd --system --unit=multi-user.target --show-status=0'
 "#;
 
 /// Stands for systemd, where there is none: it starts the one service by its unit, again whenever it ends.
@@ -93,6 +150,8 @@ enum Kind {
     Borrowed,
     /// Its own.
     Own,
+    /// Its own, and systemd the first.
+    Systemd,
 }
 
 /// A root file system, and its processes while it is started. Dropping it ends them and removes it.
@@ -134,6 +193,13 @@ cp -a /etc "$1/etc"
         let arguments = ["--variant=minbase", &include, "bookworm", &board.root()];
         Ran::of("debootstrap", &arguments, &[("DEBIAN_FRONTEND", "noninteractive")], 900).ok();
         fs::create_dir_all(board.path("run")).expect("a folder");
+        board
+    }
+
+    /// A clean Debian, fetched now, that systemd itself starts.
+    pub fn debian_with_systemd(packages: &str) -> Board {
+        let mut board = Board::debian(&format!("systemd,{packages}"));
+        board.kind = Kind::Systemd;
         board
     }
 
@@ -208,14 +274,27 @@ cp -a /etc "$1/etc"
                 &mut command
             }
         };
-        command.args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]);
+        let separate = ["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"];
+        command.args(separate);
         let kind = if self.kind == Kind::Borrowed { "borrowed" } else { "own" };
         let socket = self.socket.clone().unwrap_or_default();
-        command.args(["sh", "-c", BOOT, "boot", &self.root(), &socket, kind]);
+        if self.kind == Kind::Systemd {
+            command = Command::new("sh");
+            command.args(["-c", OWN_CGROUPS, "groups", &self.cgroup(), "unshare", "--cgroup", "--uts", "--ipc"]);
+            command.args(separate).args(["sh", "-c", BOOT_SYSTEMD, "boot", &self.root(), &socket]);
+        } else {
+            command.args(["sh", "-c", BOOT, "boot", &self.root(), &socket, kind]);
+        }
         let mut running = Process::start_read("a board", &mut command, &self.place.join("board.log"));
         let ready = running.line(Duration::from_secs(20));
         assert_eq!(ready.as_deref(), Some("ready"), "the board does not start: {}", running.log());
         self.running = Some(running);
+        if self.kind == Kind::Systemd {
+            crate::eventually("systemd has started", || {
+                let ran = self.run("systemctl is-system-running");
+                if ["running", "degraded"].contains(&ran.stdout.trim()) { Ok(()) } else { Err(ran.stdout) }
+            });
+        }
         if Path::new(&self.path("usr/local/bin/systemctl")).exists() {
             self.run("mkdir -p /run/systemd/system").ok();
             let enabled = "etc/systemd/system/multi-user.target.wants/muster-agent.service";
@@ -228,6 +307,14 @@ cp -a /etc "$1/etc"
     /// Takes the power away.
     pub fn cut_power(&mut self) {
         self.running.take().expect("the board runs").kill();
+        if self.kind == Kind::Systemd {
+            remove_cgroups(&self.cgroup());
+        }
+    }
+
+    /// What the cgroups of systemd are called.
+    fn cgroup(&self) -> String {
+        self.place.path().file_name().expect("a place has a name").to_string_lossy().into_owned()
     }
 
     /// Runs a line in the board's shell, as root.
@@ -258,7 +345,7 @@ cp -a /etc "$1/etc"
     fn shell(&self, line: &str, variables: &[(&str, &str)]) -> (&'static str, Vec<String>) {
         let first = self.first().unwrap_or_else(|| panic!("the board does not run"));
         let mut arguments: Vec<String> =
-            ["--target", &first, "--mount", "--pid", "--net", "--root", "--wd"].map(str::to_owned).into();
+            ["--target", &first, "--mount", "--pid", "--net", "--cgroup", "--root", "--wd"].map(str::to_owned).into();
         arguments.extend(["env", "-i", PATH, "HOME=/root"].map(str::to_owned));
         arguments.extend(variables.iter().map(|(name, value)| format!("{name}={value}")));
         arguments.extend(["/bin/sh", "-c", ON_BOARD, "board", line].map(str::to_owned));
@@ -275,6 +362,12 @@ impl Drop for Board {
                 let text = fs::read_to_string(format!("/proc/{first}/root/run/{log}")).unwrap_or_default();
                 eprintln!("--- {log} of the board:\n{text}---");
             }
+            if self.kind == Kind::Systemd {
+                eprintln!("{}", self.run("journalctl --no-pager -u muster-agent -n 40").stdout);
+            }
+        }
+        if self.running.is_some() && self.kind == Kind::Systemd {
+            self.cut_power();
         }
     }
 }

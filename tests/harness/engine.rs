@@ -347,20 +347,7 @@ impl Drop for Engine {
         // The daemon's death ends its containerd; shims and containers must be looked for.
         self.end_rest();
         self.holder.kill();
-        for groups in cgroups_named(&self.cgroup) {
-            // A process that was just killed leaves its cgroup a moment later.
-            for _ in 0..100 {
-                if !groups.exists() {
-                    break;
-                }
-                let mut directories = Vec::new();
-                walk(&groups, &mut |directory| directories.push(directory.to_path_buf()));
-                for directory in directories.iter().rev() {
-                    let _ = fs::remove_dir(directory);
-                }
-                std::thread::sleep(std::time::Duration::from_millis(20));
-            }
-        }
+        remove_cgroups(&self.cgroup);
     }
 }
 
@@ -381,6 +368,24 @@ fn cgroups_named(name: &str) -> Vec<std::path::PathBuf> {
     found.extend(fs::read_dir(top).into_iter().flatten().flatten().map(|entry| entry.path().join(name)));
     found.retain(|path| path.is_dir());
     found
+}
+
+/// Removes the cgroups of that name, whose processes have ended.
+pub(crate) fn remove_cgroups(name: &str) {
+    for groups in cgroups_named(name) {
+        // A process that was just killed leaves its cgroup a moment later.
+        for _ in 0..100 {
+            if !groups.exists() {
+                break;
+            }
+            let mut directories = Vec::new();
+            walk(&groups, &mut |directory| directories.push(directory.to_path_buf()));
+            for directory in directories.iter().rev() {
+                let _ = fs::remove_dir(directory);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
 }
 
 fn walk(directory: &Path, each: &mut dyn FnMut(&Path)) {
