@@ -1,9 +1,9 @@
 //! The server's picture of how a host and its containers do: the newest word on each value, and how fast what grows
 //! is growing.
 //!
-//! An agent says only what has moved by a [`Step`]. So what was not said in a message has moved by less, and a rate
-//! that is not said again is bounded by what would have been. A picture knows nothing of containers but the first bytes
-//! of their ids: whether they run, and which they are, the caller knows by the mirror.
+//! An agent says only what has moved by a [`Step`](crate::vitals::step::Step). So what was not said in a message has
+//! moved by less, and a rate that is not said again is bounded by what would have been. A picture knows nothing of
+//! containers but the first bytes of their ids: whether they run, and which they are, the caller knows by the mirror.
 
 mod kept;
 
