@@ -215,16 +215,23 @@ heading 'unit tests and simulation'
 [ -z "$all" ] || export MUSTER_HISTORIES=20000
 cargo test --workspace --exclude muster-tests --locked
 
+wait_for_dist() {
+    [ -n "$dist" ] || return 0
+    wait "$dist" || { cat "$place/dist.log"; fail './dist.sh failed'; }
+    dist=''
+    cat "$place/dist.log"
+}
+
 heading 'end to end'
 cargo build --workspace --bins --locked
+# Then its packages are tested too.
+[ -z "$all" ] || wait_for_dist
 ignored=()
 [ -z "$all" ] || ignored=(--include-ignored)
 cargo test -p muster-tests --locked -- --test-threads 2 ${ignored[@]+"${ignored[@]}"}
 
 heading 'agents for boards'
-wait "$dist" || { cat "$place/dist.log"; fail './dist.sh failed'; }
-dist=''
-cat "$place/dist.log"
+wait_for_dist
 tests/boards.sh "${boards[@]}"
 
 if [ -f fuzz/Cargo.toml ]; then

@@ -1,5 +1,6 @@
 //! The one line that installs: on hosts with and without a service manager, into images, and what takes it back.
 
+use muster_tests::place::Place;
 use muster_tests::process::{Process, Ran};
 use muster_tests::{Agents, Board, Engine, Link, Server, eventually, link::End, text, texts};
 use std::path::Path;
@@ -87,7 +88,9 @@ fn with_a_service_manager_it_starts_and_starts_again_with_the_board() {
     let mut board = Board::borrowed().with_engine(&engine).with_systemd();
     board.start();
     let before = board.run(TRACES).ok();
-    let installed = board.run(&line(&server, &["--name", "cellar"])).ok();
+    // By another shell, too.
+    let line = line(&server, &["--name", "cellar"]).replace("| sh", "| busybox ash");
+    let installed = board.run(&line).ok();
     assert!(installed.contains("is installed and runs") && installed.contains("engine "), "{installed}");
     wait_until_active(&server, "cellar");
     let asked = board.run("cat /run/systemctl.log").ok();
@@ -130,6 +133,27 @@ fn who_is_not_the_pinned_server_or_has_no_token_installs_nothing() {
     }
     assert!(server.hosts().is_empty());
     assert!(!server.process().log().contains(&token), "no log has the token");
+}
+
+#[test]
+fn a_certificate_for_browsers_is_not_in_the_way_and_a_rotation_ends_old_lines() {
+    let (agents, place) = (Agents::built(), Place::new());
+    let (cert, key) = (place.join("cert.pem"), place.join("key.pem"));
+    let make = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "9"];
+    let rest = ["-subj", "/CN=fleet.example", "-keyout", &key, "-out", &cert];
+    Ran::of("openssl", &[&make[..], &rest].concat(), &[], 60).ok();
+    let mut server = Server::start_with(&["--agents", &agents.directory(), "--tls-cert", &cert, "--tls-key", &key]);
+    let fetch = |line: &str| Ran::of("sh", &["-c", &line.replace("| sh", "")], &[], 60);
+    let first = line(&server, &[]);
+    assert!(fetch(&first).ok().starts_with("#!/bin/sh"));
+    // As curl is without being told otherwise, it is shown the other certificate.
+    fetch(&first.replace("--no-alpn ", "")).refuses(90);
+    let status = server.muster(&["key", "rotate", "--format", "json"]).json();
+    server.is_known_by(text(&status[0], "pin"));
+    fetch(&first).refuses(90);
+    let second = line(&server, &[]);
+    server.crash();
+    assert!(fetch(&second).ok().starts_with("#!/bin/sh"));
 }
 
 #[test]
@@ -277,5 +301,35 @@ fn a_clean_debian_on_another_network_needs_nothing_but_the_line() {
     server.wait_for_state("fresh", "web", "running");
     board.run("muster-agent-uninstall --purge").ok();
     drop(agent);
+    assert_same(&board.run(TRACES).ok(), &before);
+}
+
+#[test]
+#[ignore = "fetches a Debian: runs with `./test.sh --all`"]
+fn under_openrc_it_is_a_service_that_can_be_upgraded_and_removed() {
+    let (engine, agents) = (Engine::start("shed"), Agents::built());
+    let server = server(&agents);
+    let mut board = Board::debian("curl,ca-certificates,openrc").with_engine(&engine);
+    board.start();
+    // As OpenRC does when it boots.
+    let booted = "mkdir /run/openrc && cd /run/openrc && touch softlevel && mkdir daemons exclusive failed hotplugged \
+                  inactive options scheduled started starting stopped stopping tmp wasinactive";
+    board.run(booted).ok();
+    board.run("groupadd --gid $(stat -c %g /run/docker.sock) docker || true").ok();
+    let before = board.run(TRACES).ok();
+    let installed = board.run(&line(&server, &["--name", "shed"])).ok();
+    assert!(installed.contains("is installed and runs"), "{installed}");
+    wait_until_active(&server, "shed");
+    assert!(board.run("rc-update show default").ok().contains("muster-agent"));
+    let key = [("MUSTER_RELEASE_KEY", agents.public_key())].map(|(name, key)| (name, key));
+    let key = key.each_ref().map(|(name, key)| (*name, key.as_str()));
+    for (body, code) in [("exit 1", 1), ("exec /usr/local/bin/muster-agent.previous \"$@\"", 0)] {
+        let script = format!("#!/bin/sh\n[ \"$1\" != --version ] || {{ echo 'muster-agent 99.0.0'; exit; }}\n{body}\n");
+        agents.publish(&script, "99.0.0");
+        board.run_with("muster-agent upgrade --within 20s", &key).exits(code);
+        wait_until_active(&server, "shed");
+    }
+    board.run("muster-agent-uninstall --purge").ok();
+    assert_eq!(board.run("pgrep -f '^/usr/local/bin/muster-agent' || true").ok(), "", "it was stopped");
     assert_same(&board.run(TRACES).ok(), &before);
 }

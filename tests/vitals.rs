@@ -10,7 +10,7 @@ use muster_protocol::mirror::vitals::{ContainerNow, Picture, Said};
 use muster_protocol::record::{Kind, Writer};
 use muster_protocol::reporter::vitals::{Ledger, Told};
 use muster_protocol::vitals::{CONTAINER_FIELDS, Measured};
-use muster_tests::{Engine, eventually, process::Ran};
+use muster_tests::{Agent, Engine, Proxy, Server, eventually, process::Ran};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -202,6 +202,48 @@ fn what_is_said_is_what_the_kernel_counts() {
     assert!(open.is_empty(), "{open:?}");
 }
 
+/// The agent's files in control groups.
+fn open_groups(pid: u32) -> usize {
+    let links = fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors").flatten();
+    let targets = links.filter_map(|fd| fs::read_link(fd.path()).ok());
+    targets.filter(|target| target.starts_with("/sys/fs/cgroup")).count()
+}
+
+#[test]
+fn a_server_that_forgot_and_lines_that_die_leave_nothing_unknown_or_old() {
+    let (engine, mut server) = (Engine::start("alpha"), Server::start());
+    let proxy = Proxy::start(server.port(), "");
+    let mut agent = Agent::new(&engine.docker_host());
+    agent.join_with(&server.join_string(&["--name", "alpha"])).ok();
+    let through = format!("http://{}", proxy.address());
+    agent.start_with(&[("HTTPS_PROXY", &through), ("MUSTER_VITALS_INTERVAL", "1s")]);
+    engine.run_with("web", &["--memory", "96m"], &["live"]);
+    let limit_is = |server: &Server, mib: u64| {
+        server.wait_for("alpha", "web", "its limit is known", |web| web["vitals"]["memory_limit"] == mib << 20);
+    };
+    limit_is(&server, 96);
+    assert!(open_groups(agent.process().id()) > 0, "what is read at every look stays open");
+
+    // Latest values are in memory alone. The agent hears that they are gone, and says everything again.
+    server.crash();
+    limit_is(&server, 96);
+
+    // What goes over a line that is about to die wants no answer, and is said again.
+    proxy.cuts_after(Duration::from_millis(1500));
+    for mib in [80, 64, 48] {
+        let memory = format!("{mib}m");
+        engine.docker(&["update", "--memory", &memory, "--memory-swap", "200m", "web"]);
+        limit_is(&server, mib);
+    }
+
+    // An operator on the host has the last word.
+    agent.stop();
+    agent.start_with(&[("HTTPS_PROXY", &through), ("MUSTER_VITALS_INTERVAL", "off")]);
+    server.muster(&["hosts", "set", "alpha", "--vitals-interval", "1s"]).ok();
+    server.settle("alpha", &engine);
+    assert_eq!(open_groups(agent.process().id()), 0);
+}
+
 /// Milliseconds of processor time of this thread.
 fn own_cpu_ms() -> f64 {
     let text = fs::read_to_string("/proc/thread-self/schedstat").expect("what this thread took");
@@ -273,4 +315,37 @@ fn measured<const N: usize>(values: &[u64]) -> Measured<N> {
     let mut measured = Measured::default();
     (0..).zip(values).for_each(|(field, value)| measured.push(field, *value));
     measured
+}
+
+/// Prints figures; run by hand, as the one above.
+#[test]
+#[ignore = "measures"]
+fn what_fifty_idle_containers_cost_a_host_and_its_link() {
+    let (engine, server) = (Engine::start("alpha"), Server::start());
+    for n in 0..50 {
+        engine.run(&format!("c{n}"));
+    }
+    let mut agent = Agent::new(&engine.docker_host());
+    "5s".clone_into(&mut agent.interval);
+    agent.join_with(&server.join_string(&["--name", "alpha"])).ok();
+    for every in ["off", "15s"] {
+        agent.start_with(&[("MUSTER_LOG", "debug"), ("MUSTER_VITALS_INTERVAL", every)]);
+        server.settle("alpha", &engine);
+        for _ in 0..30 {
+            let last = server.host("alpha")["last_seen"].clone();
+            eventually("another report", || match server.host("alpha")["last_seen"] == last {
+                true => Err("none".to_owned()),
+                false => Ok(()),
+            });
+        }
+        let log = agent.process().log();
+        let sizes: Vec<&str> =
+            log.lines().filter_map(|line| line.strip_suffix(" bytes over the line")?.rsplit(' ').next()).collect();
+        println!("vitals {every}: messages of {} bytes", sizes.join(" "));
+        let memory = fs::read_to_string(format!("/proc/{}/smaps_rollup", agent.process().id())).expect("its memory");
+        for name in ["Pss:", "Private_Dirty:"] {
+            println!("{}", memory.lines().find(|line| line.starts_with(name)).unwrap_or_default());
+        }
+        agent.stop();
+    }
 }

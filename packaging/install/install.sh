@@ -292,8 +292,8 @@ join_and_start() {
             systemctl restart muster-agent.service
             ;;
         openrc)
-            rc-update --quiet add muster-agent default
-            rc-service --quiet muster-agent restart
+            rc-update add muster-agent default
+            rc-service muster-agent restart
             ;;
         *)
             say 'there is neither systemd nor OpenRC here: let this be run at each start of the host:'

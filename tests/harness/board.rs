@@ -37,8 +37,9 @@ if [ -n "$2" ]; then
     mount --bind "$2" "$1/run/docker.sock"
 fi
 cd "$1"
-echo ready
-exec chroot "$1" /bin/sh -c 'cat >/dev/null'
+touch .board
+# Only from there on is its root the board's, for those who come in.
+exec chroot "$1" /bin/sh -c 'echo ready; cat >/dev/null'
 "#;
 
 /// Stands for systemd, where there is none: it starts the one service by its unit, again whenever it ends.
@@ -81,6 +82,9 @@ case "$*" in
         ;;
 esac
 "#;
+
+/// Whatever goes wrong: nothing that is meant for a board is done to this machine.
+const ON_BOARD: &str = r#"[ -e /.board ] || { echo "this is not the board" >&2; exit 97; }; eval "$1""#;
 
 /// What its programs are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -257,7 +261,7 @@ cp -a /etc "$1/etc"
             ["--target", &first, "--mount", "--pid", "--net", "--root", "--wd"].map(str::to_owned).into();
         arguments.extend(["env", "-i", PATH, "HOME=/root"].map(str::to_owned));
         arguments.extend(variables.iter().map(|(name, value)| format!("{name}={value}")));
-        arguments.extend(["/bin/sh", "-c", line].map(str::to_owned));
+        arguments.extend(["/bin/sh", "-c", ON_BOARD, "board", line].map(str::to_owned));
         ("nsenter", arguments)
     }
 }

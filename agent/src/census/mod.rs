@@ -216,6 +216,7 @@ async fn details_of(hub: &Hub, element: &ListElement<'_>) -> Option<(Details, bo
     }
     hub.roster.borrow_mut().begin_inspect(&element.id);
     if hub.refused.borrow().is_lately(Call::Inspect, Instant::now()) {
+        hub.roster.borrow_mut().shown(&element.id, element.state);
         return Some((element.details_from_status(), true));
     }
     let inspected = ask(hub, hub.engine.inspect(element.id)).await;
@@ -228,6 +229,7 @@ async fn details_of(hub: &Hub, element: &ListElement<'_>) -> Option<(Details, bo
         Ok(None) => None,
         Err(error) => {
             debug!("cannot inspect {:?}: {error}", element.id);
+            hub.roster.borrow_mut().shown(&element.id, element.state);
             Some((element.details_from_status(), true))
         }
     }

@@ -18,6 +18,8 @@ struct Known {
     changed: bool,
     /// It was read anew because list and inspect did not agree, and nothing has told of a change since.
     doubted: bool,
+    /// It ran when it was last read.
+    up: bool,
     /// The last sweep that saw it.
     sweep: u32,
     /// What the server has of it.
@@ -32,7 +34,7 @@ pub enum Run {
         /// Its first process; 0 if that is not known.
         pid: u32,
     },
-    /// It has changed, and was not read since.
+    /// It did when it was last read, but the engine does not say by which process, or it has changed since.
     Unknown,
 }
 
@@ -83,6 +85,10 @@ impl Table {
     }
 }
 
+fn is_up(state: State) -> bool {
+    matches!(state, State::Running | State::Paused)
+}
+
 impl Roster {
     /// An event has told of a change.
     pub fn mark_changed(&mut self, id: EngineId) {
@@ -91,6 +97,7 @@ impl Roster {
             details: None,
             changed: true,
             doubted: false,
+            up: false,
             sweep: self.sweep,
             sent: ledger::Known::default(),
         };
@@ -114,7 +121,6 @@ impl Roster {
     pub fn carry_over(&mut self, id: &EngineId, fingerprint: u64, shown: Details) -> Option<Details> {
         let known = self.known.get_mut(id).filter(|known| !known.changed)?;
         let before = known.details?;
-        let is_up = |state| matches!(state, State::Running | State::Paused);
         let same_run = if is_up(before.state) {
             is_up(shown.state)
         } else {
@@ -124,7 +130,7 @@ impl Roster {
         let same_health = before.health == shown.health || shown.health != Health::None;
         let details = Details { state: shown.state, health: shown.health, ..before };
         (same_run && same_health).then(|| {
-            (known.fingerprint, known.details) = (fingerprint, Some(details));
+            (known.fingerprint, known.details, known.up) = (fingerprint, Some(details), is_up(details.state));
             details
         })
     }
@@ -177,6 +183,7 @@ impl Roster {
             details: None,
             changed: false,
             doubted: false,
+            up: false,
             sweep,
             sent: ledger::Known::default(),
         };
@@ -215,6 +222,14 @@ impl Roster {
         {
             known.fingerprint = fingerprint;
             known.details = Some(details);
+            known.up = is_up(details.state);
+        }
+    }
+
+    /// Inspect has not answered; a list shows it in this state.
+    pub fn shown(&mut self, id: &EngineId, state: State) {
+        if let Some(known) = self.known.get_mut(id) {
+            known.up = is_up(state);
         }
     }
 
@@ -232,13 +247,10 @@ impl Roster {
         is_unsent
     }
 
-    /// Those that run or may do so, sorted by their ids.
+    /// Those that ran when they were last read, sorted by their ids.
     pub fn runs(&self) -> impl Iterator<Item = (EngineId, Run)> + '_ {
-        self.known.0.iter().filter_map(|(id, known)| match &known.details {
-            Some(Details { state: State::Running | State::Paused, pid, .. }) => Some((*id, Run::Up { pid: *pid })),
-            Some(_) => None,
-            None => Some((*id, Run::Unknown)),
-        })
+        let up = self.known.0.iter().filter(|(_, known)| known.up);
+        up.map(|(id, known)| (*id, known.details.map_or(Run::Unknown, |details| Run::Up { pid: details.pid })))
     }
 
     /// What the server has of it; `None` if it is not reported.
@@ -362,9 +374,17 @@ mod tests {
             assert!(roster.see(id(n)));
             roster.remember(&id(n), 7, details);
         }
+        roster.mark_changed(id(3));
         roster.mark_changed(id(4));
-        let runs: Vec<_> = roster.runs().collect();
-        assert_eq!(runs, [(id(1), Run::Up { pid: 9 }), (id(3), Run::Up { pid: 7 }), (id(4), Run::Unknown)]);
+        let runs = |roster: &Roster| roster.runs().collect::<Vec<_>>();
+        assert_eq!(
+            runs(&roster),
+            [(id(1), Run::Up { pid: 9 }), (id(3), Run::Unknown)],
+            "what is new is to be read first"
+        );
+        roster.shown(&id(3), State::Exited);
+        roster.shown(&id(4), State::Running);
+        assert_eq!(runs(&roster), [(id(1), Run::Up { pid: 9 }), (id(4), Run::Unknown)], "no inspect answers");
     }
 
     #[test]

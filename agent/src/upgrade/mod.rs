@@ -1,9 +1,9 @@
 //! `muster-agent upgrade`: another agent takes this one's place, if its maker has signed it, and gives it back if it cannot
 //! report.
 //!
-//! The server only passes on what was signed elsewhere ([`manifest`]). What is in the way of a bad agent: the signature;
-//! name, target and version; the hash; that it runs at all; and that it [reports](trial) once it has taken over. Until
-//! then the one from before lies [`beside`] it.
+//! The server only passes on what was signed elsewhere (`manifest.rs`). What is in the way of a bad agent: the signature;
+//! name, target and version; the hash; that it runs at all; and that it reports (`trial.rs`) once it has taken over. Until
+//! then the one from before lies beside it (`beside.rs`).
 
 mod beside;
 mod manifest;
@@ -111,8 +111,8 @@ fn own_program() -> Result<PathBuf, Trouble> {
         return Err(cannot(format!("{} is not there any more", program.display()), advice));
     }
     if program.starts_with("/usr/bin") {
-        let advice = "upgrade the package, as with `apt-get install muster-agent`";
-        return Err(cannot(format!("{} came with a package", program.display()), advice));
+        let advice = "upgrade that, as with `apt-get install muster-agent`";
+        return Err(cannot(format!("{} came with a package or an image", program.display()), advice));
     }
     Ok(program)
 }

@@ -174,3 +174,26 @@ fn trust(hub: &Hub, held: &mut Held, in_use: Option<Address>, announced: &orders
     info!("the server's keys and addresses are of revision {} now", announced.revision);
     hub.greet.set(true);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::engine::Engine;
+    use muster_protocol::reporter::Reporter;
+
+    fn paced(own: Option<Duration>, interval_ms: u32) -> Option<Duration> {
+        let hub = Hub::new(Engine::new("/nowhere"), Reporter::new([1; 16], 0), Duration::from_secs(5));
+        let hub = hub.with_vitals(own);
+        set_pace(&hub, interval_ms);
+        hub.vitals_interval.get()
+    }
+
+    #[test]
+    fn a_pace_is_kept_within_reason_and_a_host_that_was_told_never_to_look_does_not() {
+        let own = Some(Duration::from_secs(15));
+        assert_eq!(paced(own, 2500), Some(Duration::from_millis(2500)));
+        assert_eq!((paced(own, 0), paced(own, u32::MAX)), (own, None));
+        assert_eq!((paced(own, 1), paced(own, u32::MAX - 1)), (Some(SHORTEST), Some(LONGEST)));
+        assert_eq!((paced(None, 2500), paced(None, 0)), (None, None));
+    }
+}

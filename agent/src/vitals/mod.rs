@@ -214,7 +214,7 @@ impl Vitals {
                     let_go(watched, at..at + 1);
                     watched.insert(at, Watched { told, ..Watched::new(id, pid) });
                 }
-                Run::Unknown if !is_known => continue,
+                Run::Unknown if !is_known => watched.insert(at, Watched::new(id, 0)),
                 Run::Up { .. } | Run::Unknown => {}
             }
             at += 1;

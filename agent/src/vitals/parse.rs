@@ -176,7 +176,7 @@ pub fn throttled(text: &str) -> Option<u64> {
 pub fn worn_percent(text: &str) -> Option<u64> {
     let estimate = |word: &str| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok();
     let worst = text.split_ascii_whitespace().filter_map(estimate).max()?;
-    (1..=11).contains(&worst).then_some(worst * 10)
+    (1..=11).contains(&worst).then(|| worst * 10)
 }
 
 #[cfg(test)]

@@ -76,6 +76,7 @@ fn power_and_wear() {
     assert_eq!(worn_percent("0x01 0x03\n"), Some(30));
     assert_eq!(worn_percent("0x0b 0x01\n"), Some(110));
     assert_eq!((worn_percent("0x00 0x00\n"), worn_percent("0xff 0x01"), worn_percent("")), (None, None, None));
+    assert_eq!(worn_percent("0x5555555555555555 0x01"), None, "found by fuzzing");
 }
 
 #[test]
