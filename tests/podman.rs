@@ -1,13 +1,18 @@
 //! A Podman socket is an engine like Docker's, as far as Podman tells things.
 
+use muster_tests::debian::Packages;
 use muster_tests::engine::{Kind, Options};
 use muster_tests::process::Ran;
 use muster_tests::truth::wait_for_truth;
 use muster_tests::{Agent, Engine, Server, podman, text};
 use serde_json::Value;
+use std::sync::Arc;
 
 fn fleet() -> (Engine, Server, Agent) {
-    let packages = podman::packages();
+    fleet_of(podman::packages())
+}
+
+fn fleet_of(packages: Arc<Packages>) -> (Engine, Server, Agent) {
     let options = Options { programs: Some(&packages), kind: Kind::Podman, ..Options::default() };
     let (engine, server) = (Engine::start_with("alpha", options), Server::start());
     let agent = Agent::join(&server, &engine);
@@ -17,9 +22,18 @@ fn fleet() -> (Engine, Server, Agent) {
 #[test]
 #[ignore = "downloads packages: run by ./test.sh --all"]
 fn a_life_is_told_in_dockers_words() {
-    let (engine, server, mut agent) = fleet();
+    tell_a_life(fleet(), "4.3");
+}
+
+#[test]
+#[ignore = "downloads packages: run by ./test.sh --all"]
+fn a_life_is_told_by_a_newer_one_as_well() {
+    tell_a_life(fleet_of(podman::packages_of_13()), "5.4");
+}
+
+fn tell_a_life((engine, server, mut agent): (Engine, Server, Agent), version: &str) {
     let host = server.host("alpha");
-    assert!(text(&host["engine"], "version").starts_with("4.3"), "{host}");
+    assert!(text(&host["engine"], "version").starts_with(version), "{host}");
     let web = engine.run("web");
     server.wait_for_state("alpha", "web", "running");
     engine.docker(&["pause", "web"]);
