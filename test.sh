@@ -138,6 +138,9 @@ install_needs() {
     need shellcheck shellcheck
     need qemu-arm-static qemu-user-static
     need dpkg-deb dpkg
+    need strip binutils
+    need systemd-analyze systemd
+    [ -z "$all" ] || need debootstrap debootstrap
     static_busybox || missing+=(busybox-static)
     [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
     [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
@@ -197,7 +200,7 @@ python3 tests/licences.py Cargo.toml
 heading 'scripts'
 {
     find . -name '*.sh' -not -path '*/target/*' -not -path './.try/*' -print0
-    printf '%s\0' .ci/run bench/agents bench/bytes bench/hosts bench/soak fuzz/run packaging/deb/*/*
+    printf '%s\0' .ci/run bench/agents bench/bytes bench/hosts bench/soak fuzz/run packaging/deb/*/* packaging/openrc/muster-agent
 } | xargs -0 shellcheck --external-sources --source-path=SCRIPTDIR --severity=warning
 
 # What boards get is built beside the tests, which mostly wait.

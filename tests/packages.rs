@@ -86,7 +86,5 @@ fn packages_install_in_a_clean_debian_and_are_purged_without_a_trace() {
     board.run("dpkg -i /root/agent.deb 2>&1").ok();
     assert_ne!(board.run(&as_agent("status >/dev/null 2>&1; echo $?")).ok(), "1", "it is still joined");
     board.run("dpkg --purge muster-agent muster 2>&1").ok();
-    eventually("nothing is left", || {
-        (board.run(traces).ok() == before).then_some(()).ok_or_else(|| board.run(traces).ok())
-    });
+    assert_eq!(board.run(traces).ok(), before, "what is left behind");
 }
