@@ -30,7 +30,8 @@ fn the_image_runs_beside_the_containers_that_it_reports() {
     let socket = engine.docker_host().replace("unix://", "");
     let mount = format!("{socket}:/var/run/docker.sock");
     let join = format!("MUSTER_JOIN={}", server.join_string(&[]));
-    let options = ["run", "-d", "--name", "muster-agent", "--network", "host", "--uts", "host", "-v", &mount];
+    let options =
+        ["run", "-d", "--name", "muster-agent", "--network", "host", "--uts", "host", "--pid", "host", "-v", &mount];
     let settings = ["-v", "muster-agent:/var/lib/muster-agent", "-e", "MUSTER_NAME=barge", "-e", "MUSTER_INTERVAL=1s"];
     engine.docker(&[&options[..], &settings, &["-e", &join, &image]].concat());
     let web = engine.run("web");
