@@ -173,6 +173,8 @@ install_needs() {
 # ---------------------------------------------------------------- the checks
 
 place=$(mktemp -d /tmp/mtest.XXXXXX)
+# Some tests are about other users, who have to get to their sockets and boards.
+chmod 711 "$place"
 export MUSTER_TEST_DIR=$place CARGO_TERM_COLOR=never RUST_BACKTRACE=1
 # What the machine's own engine or server is must make no difference.
 unset DOCKER_HOST DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH
