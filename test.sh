@@ -27,7 +27,7 @@ done
 
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 exec </dev/null
-began=$SECONDS step='' place='' dist=''
+began=$SECONDS step='' place='' beside=''
 
 fail() {
     printf 'test.sh: %s\n' "$*" >&2
@@ -74,7 +74,7 @@ finish() {
     local code=$?
     trap - EXIT
     trap '' INT TERM HUP
-    [ -z "$dist" ] || end_dist
+    [ -z "$beside" ] || end_tree "$beside"
     if [ -n "$place" ]; then
         end_leftovers
         rm -rf "$place" || true
@@ -86,13 +86,11 @@ finish() {
     fi
     exit "$code"
 }
-# The build for boards, with all that it has started.
-end_dist() {
-    local process
-    for process in $(ps -o pid= --ppid "$dist") "$dist"; do
-        pkill -TERM -P "$process" 2>/dev/null || true
-        kill -TERM "$process" 2>/dev/null || true
-    done
+# end_tree PROCESS: with all that it has started.
+end_tree() {
+    local child
+    for child in $(ps -o pid= --ppid "$1"); do end_tree "$child"; done
+    kill -TERM "$1" 2>/dev/null || true
 }
 trap finish EXIT
 trap 'exit 130' INT
@@ -205,7 +203,7 @@ heading 'scripts'
     printf '%s\0' .ci/run bench/agents bench/bytes bench/hosts bench/soak fuzz/run packaging/deb/*/* packaging/openrc/muster-agent
 } | xargs -0 shellcheck --external-sources --source-path=SCRIPTDIR --severity=warning
 
-# What boards get is built beside the tests, which mostly wait.
+# What boards get, and what fuzzing needs, is built beside the tests, which mostly wait.
 boards=(armv7-unknown-linux-musleabihf)
 of_boards=(--agent)
 if [ -n "$all" ]; then
@@ -213,30 +211,33 @@ if [ -n "$all" ]; then
     of_boards=()
 fi
 export MUSTER_RELEASE_FILE=$place/release.key
-nice ./dist.sh ${of_boards[@]+"${of_boards[@]}"} "${boards[@]}" >"$place/dist.log" 2>&1 &
-dist=$!
+{
+    nice ./dist.sh ${of_boards[@]+"${of_boards[@]}"} "${boards[@]}" >"$place/dist.log" 2>&1 || exit 1
+    # Said again, with its errors, where it is needed.
+    nice fuzz/run --build >/dev/null 2>&1 || true
+} &
+beside=$!
 
 heading 'unit tests and simulation'
 [ -z "$all" ] || export MUSTER_HISTORIES=20000
 cargo test --workspace --exclude muster-tests --locked
 
-wait_for_dist() {
-    [ -n "$dist" ] || return 0
-    wait "$dist" || { cat "$place/dist.log"; fail './dist.sh failed'; }
-    dist=''
+wait_for_builds() {
+    [ -n "$beside" ] || return 0
+    wait "$beside" || { cat "$place/dist.log"; fail './dist.sh failed'; }
+    beside=''
     cat "$place/dist.log"
 }
 
 heading 'end to end'
 cargo build --workspace --bins --locked
-# Then its packages are tested too.
-[ -z "$all" ] || wait_for_dist
 ignored=()
-[ -z "$all" ] || ignored=(--include-ignored)
+# Packages are tested where they were built, below.
+[ -z "$all" ] || ignored=(--include-ignored --skip built_)
 cargo test -p muster-tests --locked -- --test-threads 2 ${ignored[@]+"${ignored[@]}"}
 
 heading 'agents for boards'
-wait_for_dist
+wait_for_builds
 tests/boards.sh "${boards[@]}"
 
 if [ -f fuzz/Cargo.toml ]; then
@@ -263,6 +264,7 @@ if [ -f fuzz/Cargo.toml ]; then
 fi
 
 heading 'try.sh'
-bash tests/try_itself.sh
+# Not built once more.
+MUSTER_TRY_PROFILE=dev bash tests/try_itself.sh
 
 step=''

@@ -26,4 +26,6 @@ for target in "$@"; do
     chmod +x "$programs/$target/muster-agent"
     printf '%s: %s\n' "$target" "$("$programs/$target/muster-agent" --version)"
     MUSTER_BIN_DIR=$programs/$target cargo test -p muster-tests --locked "${tests[@]/#/--test=}" -- --test-threads 2
+    # Container image and Debian packages.
+    [ -n "$run" ] || cargo test -p muster-tests --locked --test packages -- --include-ignored
 done

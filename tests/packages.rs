@@ -19,7 +19,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 #[test]
 #[ignore = "needs ./dist.sh"]
-fn the_image_runs_beside_the_containers_that_it_reports() {
+fn built_image_runs_beside_the_containers_that_it_reports() {
     let (engine, server) = (Engine::start("barge"), Server::start());
     let image = built(|_| "muster-agent-image.tar".into());
     let loaded = engine.docker(&["load", "-i", &image]);
@@ -57,7 +57,7 @@ fn the_image_runs_beside_the_containers_that_it_reports() {
 
 #[test]
 #[ignore = "needs ./dist.sh, and makes a Debian"]
-fn packages_install_in_a_clean_debian_and_are_purged_without_a_trace() {
+fn built_packages_install_in_a_clean_debian_and_are_purged_without_a_trace() {
     let traces = "find /usr/bin /usr/lib/systemd /usr/share/muster /usr/share/doc /var/lib /etc/systemd -path /var/lib/dpkg -prune \
                   -o -name '*muster*' -print 2>/dev/null | sort; grep muster /etc/passwd /etc/group || true";
     let engine = Engine::start("quay");
