@@ -2,6 +2,7 @@
 
 use crate::debian::Packages;
 use crate::place::Place;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -66,7 +67,21 @@ impl FakedTime {
     fn write(&self, text: &str) {
         // At once as a whole: programs read it at any time.
         let (file, new) = (self.file(), self.place.join("time.new"));
-        std::fs::write(&new, format!("{text}\n")).expect("writing the time");
-        std::fs::rename(&new, Path::new(&file)).expect("renaming the time");
+        fs::write(&new, format!("{text}\n")).expect("writing the time");
+        fs::rename(&new, Path::new(&file)).expect("renaming the time");
+    }
+}
+
+/// The library shares memory between the processes of a program, and leaves it behind when they end by a signal.
+impl Drop for FakedTime {
+    fn drop(&mut self) {
+        for entry in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_str().unwrap_or_default();
+            let process = name.strip_prefix("faketime_shm_").or_else(|| name.strip_prefix("sem.faketime_sem_"));
+            if process.is_some_and(|id| !Path::new("/proc").join(id).exists()) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 }

@@ -73,11 +73,13 @@ mkdir -p proc sys dev tmp run var/tmp ".$2"
 for tree in proc sys dev; do mount --rbind "/$tree" "$root/$tree"; done
 umount --lazy "$root/sys/fs/cgroup/unified" 2>/dev/null || true
 mount -t tmpfs none "$root/run"
+mount -t tmpfs none "$root/dev/shm"
 mount --bind "$2" "$root$2"
 "#;
 
 /// Puts the packages' libraries beside the machine's, in this mount namespace only: Podman starts itself again to clean up,
-/// in an environment of its own. And gives the runtime a place for its state.
+/// in an environment of its own. And gives the runtime a place for its state, and Podman one for its locks: with those that all
+/// Podmans of a machine share, a killed one can make others wait for ever.
 const LIBRARIES: &str = r#"
 set -e
 for own in "$1"/usr/lib/*-linux-gnu; do
@@ -86,6 +88,7 @@ for own in "$1"/usr/lib/*-linux-gnu; do
 done
 mkdir -p /run/runc
 mount -t tmpfs none /run/runc
+mount -t tmpfs none /dev/shm
 "#;
 
 /// The packages of Podman 4.3.
