@@ -65,11 +65,9 @@ export MUSTER_RELEASE_KEY
 for target in "${wanted[@]}"; do
     for package in "${packages[@]}"; do
         printf 'building %s for %s\n' "$package" "$target"
-        # A fault in the agent's own program needs no words that every board would have to store: it ends at once, and the
-        # service starts it again.
-        STATIC_RUSTFLAGS=''
-        [ "$package" != muster-agent ] || STATIC_RUSTFLAGS='-Zunstable-options -Cpanic=immediate-abort'
-        static_build "$target" "$build/$package" --quiet --profile dist --locked -p "$package"
+        build_it=static_build
+        [ "$package" != muster-agent ] || build_it=static_agent
+        $build_it "$target" "$build/$package" --quiet --profile dist --locked -p "$package"
         mkdir -p "dist/$target"
         cp -f "$build/$package/$target/dist/$package" "dist/$target/$package"
     done

@@ -11,9 +11,11 @@ if [ -n "${BENCH_STATIC:-}" ]; then
     target=$(uname -m)-unknown-linux-musl
     . ../packaging/toolchain.sh
     static_toolchain "$own/static/toolchain"
-    static_build "$target" "$own/static" --quiet --profile dist --locked --bins --manifest-path ../Cargo.toml -p muster -p muster-agent
-    static_build "$target" "$own/static" --quiet --profile dist --locked -p reference-agent
-    product=$own/static/$target/dist reference=$product
+    static_build "$target" "$own/static/muster" --quiet --profile dist --locked --manifest-path ../Cargo.toml -p muster
+    static_agent "$target" "$own/static/agents" --quiet --profile dist --locked --manifest-path ../Cargo.toml -p muster-agent
+    static_agent "$target" "$own/static/agents" --quiet --profile dist --locked -p reference-agent
+    cp -f "$own/static/muster/$target/dist/muster" "$own/static/agents/$target/dist/"
+    product=$own/static/agents/$target/dist reference=$product
 else
     cargo build --quiet --release --locked --bins --manifest-path ../Cargo.toml
     cargo build --quiet --profile product --locked -p reference-agent

@@ -3,7 +3,7 @@
 # board. Debian's Rust comes with the source of its standard library, which is built along (small, without unwinding);
 # zig is the C compiler and the linker, and brings musl for every ARM.
 #
-# After `static_toolchain FOLDER` it can be used; what is missing is installed, or named.
+# After `static_toolchain FOLDER` it can be used, and `static_agent` likewise; what is missing is installed, or named.
 
 ZIG=0.17.1 ZIGBUILD=0.24.0
 
@@ -55,4 +55,11 @@ static_build() {
         "CARGO_TARGET_${flags//-/_}_RUSTFLAGS=-Clink-self-contained=no ${STATIC_RUSTFLAGS:-}" \
         /usr/bin/cargo zigbuild --target "$target" \
         -Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size "$@"
+}
+
+# What an agent is built with. A fault in its own program needs no words, and no tables for a walk up the stack, that every
+# board would have to store: it ends at once, and the service starts it again.
+static_agent() {
+    STATIC_RUSTFLAGS='-Zunstable-options -Cpanic=immediate-abort -Cforce-unwind-tables=no' \
+        CFLAGS='-fno-asynchronous-unwind-tables -fno-unwind-tables' static_build "$@"
 }
