@@ -13,9 +13,9 @@ if [ -n "${BENCH_STATIC:-}" ]; then
     static_toolchain "$own/static/toolchain"
     static_build "$target" "$own/static/muster" --quiet --profile dist --locked --manifest-path ../Cargo.toml -p muster
     static_agent "$target" "$own/static/agents" --quiet --profile dist --locked --manifest-path ../Cargo.toml -p muster-agent
-    static_agent "$target" "$own/static/agents" --quiet --profile dist --locked -p reference-agent
+    static_build "$target" "$own/static/reference" --quiet --profile dist --locked -p reference-agent
     cp -f "$own/static/muster/$target/dist/muster" "$own/static/agents/$target/dist/"
-    product=$own/static/agents/$target/dist reference=$product
+    product=$own/static/agents/$target/dist reference=$own/static/reference/$target/dist
 else
     cargo build --quiet --release --locked --bins --manifest-path ../Cargo.toml
     cargo build --quiet --profile product --locked -p reference-agent
