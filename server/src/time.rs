@@ -43,6 +43,14 @@ pub fn parse_nanos(text: &str) -> Option<i64> {
     seconds.checked_mul(NANOS_IN_SECOND)?.checked_add(nanos)
 }
 
+/// The longest of what users write is shown back only this far.
+const SHOWN: usize = 80;
+
+/// What a user wrote, fit to be shown in an error.
+pub fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
+}
+
 /// Reads what `docker events --since` takes, as milliseconds since 1970: RFC 3339 (also without a zone, which means
 /// UTC, and with the clock's end or all of it left out), seconds since 1970 with or without a fraction, or a
 /// duration before `now_ms` such as `10m` or `1h30m`. The error is one line that names these.
@@ -54,7 +62,8 @@ pub fn parse_when(text: &str, now_ms: i64) -> Result<i64, String> {
         return Ok(now_ms.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)));
     }
     Err(format!(
-        "'{text}' is not a time: give RFC 3339 (2026-11-22T10:00:00Z), seconds since 1970, or a duration before now (10m, 1h30m)"
+        "'{}' is not a time: give RFC 3339 (2026-11-22T10:00:00Z), seconds since 1970, or a duration before now (10m, 1h30m)",
+        shown(text)
     ))
 }
 
@@ -72,7 +81,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         ("h", 3600.0),
         ("d", 86_400.0),
     ];
-    let wrong = || format!("'{text}' is not a duration: give one such as 90s, 24h, 1h30m or 7d");
+    let wrong = || format!("'{}' is not a duration: give one such as 90s, 24h, 1h30m or 7d", shown(text));
     if text == "0" {
         return Ok(Duration::ZERO);
     }
@@ -88,7 +97,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         rest = after;
     }
     if seconds > LONGEST_SECONDS {
-        return Err(format!("'{text}' is too long: at most 100 years"));
+        return Err(format!("'{}' is too long: at most 100 years", shown(text)));
     }
     Ok(Duration::from_secs_f64(seconds))
 }
@@ -222,6 +231,13 @@ fn date_of_day(day: i64) -> (i64, i64, i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_time_is_shown_back_only_so_far() {
+        let long = format!("20\u{1e}{}", "x".repeat(10_000));
+        let why = parse_when(&long, 0).expect_err("this is no time");
+        assert!(why.len() < 300 && !why.chars().any(char::is_control), "{why}");
+    }
 
     #[test]
     fn known_moments_are_written_and_read() {

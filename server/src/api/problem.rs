@@ -1,5 +1,7 @@
 //! Errors as RFC 9457 has them: what happened and what to do, in one line.
 
+pub use crate::time::shown;
+
 use super::types::Problem;
 use crate::fleet::Refusal;
 use serde::de::DeserializeOwned;
@@ -47,14 +49,6 @@ pub fn read_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
             format!("the body is not the JSON object that is expected here: {error}; see /api/v1/openapi.json");
         problem(if error.is_data() { 422 } else { 400 }, detail)
     })
-}
-
-/// The longest of what users write is shown back only this far.
-const SHOWN: usize = 80;
-
-/// What a user wrote, fit to be shown in an error.
-pub fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
 }
 
 #[cfg(test)]
