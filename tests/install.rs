@@ -157,6 +157,13 @@ fn a_certificate_for_browsers_is_not_in_the_way_and_a_rotation_ends_old_lines() 
 }
 
 #[test]
+fn a_directory_of_agents_that_is_not_there_is_said_at_once() {
+    let mut server = Server::start_with(&["--agents", "/no/such/agents"]);
+    let log = server.process().log();
+    assert!(log.contains("there is no directory /no/such/agents"), "{log}");
+}
+
+#[test]
 fn what_the_server_does_not_have_is_said_with_what_to_do() {
     let (engine, agents) = (Engine::start("barn"), Agents::none());
     let server = server(&agents);

@@ -196,7 +196,13 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
     let handler = {
         let fleet = fleet.clone();
         let offers = Arc::new(match &options.agents {
-            Some(given) => Offers::of(vec![given.clone()]),
+            Some(given) => {
+                // It may come later, so this is no reason to end.
+                if !given.is_dir() {
+                    log::warn!("there is no directory {}: no agent is offered until there is one", given.display());
+                }
+                Offers::of(vec![given.clone()])
+            }
             None => Offers::of(vec![data_dir.join(install::FOLDER), install::OF_THE_SYSTEM.into()]),
         });
         move |request| answer(fleet.clone(), offers.clone(), request)
