@@ -159,8 +159,10 @@ fn a_certificate_for_browsers_is_not_in_the_way_and_a_rotation_ends_old_lines() 
 #[test]
 fn a_directory_of_agents_that_is_not_there_is_said_at_once() {
     let mut server = Server::start_with(&["--agents", "/no/such/agents"]);
-    let log = server.process().log();
-    assert!(log.contains("there is no directory /no/such/agents"), "{log}");
+    eventually("a line in its log", || {
+        let log = server.process().log();
+        if log.contains("there is no directory /no/such/agents") { Ok(()) } else { Err(log) }
+    });
 }
 
 #[test]
