@@ -242,16 +242,18 @@ tests/boards.sh "${boards[@]}"
 
 if [ -f fuzz/Cargo.toml ]; then
     heading 'fuzzing'
-    seconds=6
-    [ -z "$all" ] || seconds=60
+    # Where a short run begins does not depend on luck, so that it finds what the change has brought; long ones go elsewhere
+    # each time.
+    seconds=6 seed=1
+    [ -z "$all" ] || seconds=60 seed=$RANDOM
     fuzz/run --build
     targets=()
     for target in fuzz/fuzz_targets/*.rs; do targets+=("$(basename "$target" .rs)"); done
-    printf '%d targets for %s s each, two at a time\n' ${#targets[@]} "$seconds"
+    printf '%d targets for %s s each, two at a time, seed %s\n' ${#targets[@]} "$seconds" "$seed"
     # Its many lines matter only when it finds something.
-    hunt='TMPDIR=$1 fuzz/run "$3" -max_total_time="$2" -timeout=10 -rss_limit_mb=1024 >"$1/fuzz.$3.log" 2>&1 || exit 1'
+    hunt='TMPDIR=$1 fuzz/run "$4" -max_total_time="$2" -seed="$3" -timeout=10 -rss_limit_mb=1024 >"$1/fuzz.$4.log" 2>&1 || exit 1'
     found=''
-    printf '%s\n' "${targets[@]}" | xargs -P 2 -n 1 bash -c "$hunt" hunt "$place" "$seconds" || found=1
+    printf '%s\n' "${targets[@]}" | xargs -P 2 -n 1 bash -c "$hunt" hunt "$place" "$seconds" "$seed" || found=1
     for target in "${targets[@]}"; do
         last=$(tail -n 1 "$place/fuzz.$target.log" 2>/dev/null || true)
         printf '%s: %s\n' "$target" "$last"

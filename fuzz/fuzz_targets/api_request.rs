@@ -89,7 +89,9 @@ fuzz_target!(|data: &[u8]| {
             *slot = None;
         }
         let answer = block_on(api::answer(slot.get_or_insert_with(fleet), &request));
-        assert!((200..500).contains(&answer.status), "{} for {request:?}", answer.status);
+        // This store cannot be copied, which is the one failure that is its own.
+        let no_backup = answer.status == 503 && path == "/api/v1/backup";
+        assert!(no_backup || (200..500).contains(&answer.status), "{} for {request:?}", answer.status);
         for (_, value) in &answer.headers {
             assert!(!value.chars().any(char::is_control), "{value:?} in a header");
         }
