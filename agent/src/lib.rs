@@ -10,6 +10,8 @@ pub mod docker;
 pub mod health;
 pub mod hub;
 pub mod join;
+#[cfg(feature = "network")]
+pub mod network;
 pub mod refused;
 pub mod run;
 pub mod spool;

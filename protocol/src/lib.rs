@@ -18,6 +18,7 @@ pub mod join;
 pub mod limits;
 #[cfg(feature = "mirror")]
 pub mod mirror;
+pub mod network;
 pub mod orders;
 mod queue;
 pub mod record;

@@ -137,6 +137,36 @@ pub const DISKS: usize = 8;
 /// The part of a message that vitals may take. What does not fit goes with the next one.
 pub const VITALS: usize = 3 * 1024;
 
+/// Blocks of the managed network that one host has at most: a thousand containers at a /26 each.
+pub const NETWORK_BLOCKS: usize = 16;
+
+/// Other hosts of the managed network that one host knows at most: as many as a /16 has blocks of /26.
+pub const NETWORK_PEERS: usize = 1024;
+
+/// Interfaces' addresses of a host that are told: its LANs.
+pub const NETWORK_ADDRESSES: usize = 4;
+
+/// Endpoints at which a peer is tried: its LAN's addresses, and those that everybody reaches.
+pub const NETWORK_ENDPOINTS: usize = 6;
+
+/// Relays that a host is told of: the server, and three others.
+pub const NETWORK_RELAYS: usize = 4;
+
+/// Names of containers that a host holds.
+pub const NETWORK_NAMES: usize = 4096;
+
+/// A text of an address and a port, IPv6 in brackets with a zone.
+pub const NETWORK_ENDPOINT: usize = 64;
+
+/// The label of the managed network, `KEY=VALUE`.
+pub const NETWORK_LABEL: usize = 256;
+
+/// Why a container cannot join.
+pub const NETWORK_REASON: usize = 192;
+
+/// A label of the domain name system.
+pub const DNS_LABEL: usize = 63;
+
 /// Bytes that a number takes at most: seven bits in each.
 const NUMBER: usize = 10;
 

@@ -65,11 +65,35 @@ pub enum Kind {
     Disk = 25,
     /// [`crate::vitals::Pace`]
     Pace = 26,
+    /// [`crate::network::NetworkHello`]
+    NetworkHello = 27,
+    /// [`crate::network::NetworkMember`]
+    NetworkMember = 28,
+    /// [`crate::network::NetworkPath`]
+    NetworkPath = 29,
+    /// [`crate::network::NetworkEcho`]
+    NetworkEcho = 30,
+    /// [`crate::network::NetworkPlan`]
+    NetworkPlan = 31,
+    /// [`crate::network::NetworkPeer`]
+    NetworkPeer = 32,
+    /// [`crate::network::NetworkRelay`]
+    NetworkRelay = 33,
+    /// [`crate::network::NetworkGuest`]
+    NetworkGuest = 34,
+    /// [`crate::network::NetworkName`]
+    NetworkName = 35,
+    /// [`crate::network::NetworkGone`]
+    NetworkGone = 36,
+    /// [`crate::network::NetworkSum`]
+    NetworkSum = 37,
+    /// [`crate::network::NetworkProbe`]
+    NetworkProbe = 38,
 }
 
 impl Kind {
     /// All kinds that this version understands, in the order of their numbers.
-    pub const ALL: [Kind; 26] = [
+    pub const ALL: [Kind; 38] = [
         Kind::Join,
         Kind::Joined,
         Kind::Hello,
@@ -96,6 +120,18 @@ impl Kind {
         Kind::Usage,
         Kind::Disk,
         Kind::Pace,
+        Kind::NetworkHello,
+        Kind::NetworkMember,
+        Kind::NetworkPath,
+        Kind::NetworkEcho,
+        Kind::NetworkPlan,
+        Kind::NetworkPeer,
+        Kind::NetworkRelay,
+        Kind::NetworkGuest,
+        Kind::NetworkName,
+        Kind::NetworkGone,
+        Kind::NetworkSum,
+        Kind::NetworkProbe,
     ];
 
     /// The kind of this number, if this version knows it.

@@ -9,6 +9,10 @@ use muster_protocol::event::{Cause, Event, Gap, Subject};
 use muster_protocol::hello::{Hello, Stream, Welcome};
 use muster_protocol::id::{EngineId, EventIdentity, HostId};
 use muster_protocol::join::{Join, Joined};
+use muster_protocol::network::{
+    MemberState, NetworkEcho, NetworkGone, NetworkGuest, NetworkHello, NetworkMember, NetworkName, NetworkPath,
+    NetworkPeer, NetworkPlan, NetworkProbe, NetworkRelay, NetworkSum, NoPlace, Prefix, Reach, Way,
+};
 use muster_protocol::orders::{Renew, Renewed, Settings, Trust, Trusted};
 use muster_protocol::record::{Kind, Reader, VERSION, Writer};
 use muster_protocol::vitals::{self, Disk, Measured, Pace, Usage, Vitals};
@@ -24,6 +28,10 @@ fn measured<const N: usize>(fields: &[(u8, u64)]) -> Measured<N> {
     let mut measured = Measured::default();
     fields.iter().for_each(|(field, value)| measured.push(*field, *value));
     measured
+}
+
+fn prefix(text: &str) -> Prefix {
+    Prefix::parse(text).expect("a prefix")
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -175,6 +183,57 @@ fn every_kind_keeps_its_bytes() {
                 check(kind, &Disk { path: "/", values }, golden)
             }
             Kind::Pace => check(kind, &Pace { interval_ms: 15_000 }, golden),
+            Kind::NetworkHello => {
+                let (accepted, endpoint) = (prefix("10.0.0.0/8"), "203.0.113.7:51820");
+                let addresses = list(&["192.168.1.7", "fd00::7"]);
+                let (key, port, relays, blocks, sum) = ([0xb1; 32], 51820, true, 2, 0x0102_0304_0506_0708);
+                check(
+                    kind,
+                    &NetworkHello { key, port, accepted, endpoint, relays, addresses, blocks, sum },
+                    golden,
+                )
+            }
+            Kind::NetworkMember => {
+                let (container, state, address) = (EngineId([0xc1; 32]), MemberState::Refused as u8, 0x0a2a_0002);
+                check(kind, &NetworkMember { container, name: "web", state, address, reason: "mode host" }, golden)
+            }
+            Kind::NetworkPath => {
+                let (host, way, endpoint) = (HostId([8; 8]), Way::Lan as u8, "192.168.1.8:51820");
+                let path = NetworkPath { host, way, endpoint, handshake_s: 61, received: 1 << 40, sent: 300 };
+                check(kind, &path, golden)
+            }
+            Kind::NetworkEcho => check(kind, &NetworkEcho { number: 7, took_us: 1500 }, golden),
+            Kind::NetworkPlan => {
+                let (range, label) = (prefix("10.42.0.0/16"), "io.rancher.container.network=true");
+                let blocks = list(&[prefix("10.42.0.64/26"), prefix("10.42.3.192/26")]);
+                let (mtu, slot, refused) = (1280, 300, NoPlace::HasOne as u8);
+                check(kind, &NetworkPlan { range, label, names: true, mtu, slot, refused, blocks }, golden)
+            }
+            Kind::NetworkPeer => {
+                let blocks = list(&[prefix("10.42.0.128/26")]);
+                let endpoints = list(&[
+                    (Reach::Lan as u8, "192.168.1.8:51820"),
+                    (Reach::Public as u8, "[2001:db8::8]:51820"),
+                ]);
+                let (host, name, key, slot) = (HostId([8; 8]), "pi-8", [0xb2; 32], 301);
+                check(kind, &NetworkPeer { host, name, key, slot, keepalive_s: 25, blocks, endpoints }, golden)
+            }
+            Kind::NetworkRelay => {
+                check(kind, &NetworkRelay { host: HostId([0; 8]), endpoint: ":7443", secret: [0x5e; 16] }, golden)
+            }
+            Kind::NetworkGuest => {
+                check(kind, &NetworkGuest { host: HostId([8; 8]), slot: 301, secret: [0x5e; 16] }, golden)
+            }
+            Kind::NetworkName => {
+                let (host_label, name) = ("pi-8", "web");
+                check(kind, &NetworkName { host: HostId([8; 8]), host_label, name, address: 0x0a2a_0082 }, golden)
+            }
+            Kind::NetworkGone => {
+                let gone = NetworkGone { kind: Kind::NetworkName as u8, host: HostId([8; 8]), name: "web" };
+                check(kind, &gone, golden)
+            }
+            Kind::NetworkSum => check(kind, &NetworkSum { whole: true, sum: u64::MAX }, golden),
+            Kind::NetworkProbe => check(kind, &NetworkProbe { number: 7, host: HostId([8; 8]) }, golden),
             other => panic!("{other:?} has no sample here"),
         }
     }
