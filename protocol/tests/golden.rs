@@ -187,11 +187,7 @@ fn every_kind_keeps_its_bytes() {
                 let (accepted, endpoint) = (prefix("10.0.0.0/8"), "203.0.113.7:51820");
                 let addresses = list(&["192.168.1.7", "fd00::7"]);
                 let (key, port, relays, blocks, sum) = ([0xb1; 32], 51820, true, 2, 0x0102_0304_0506_0708);
-                check(
-                    kind,
-                    &NetworkHello { key, port, accepted, endpoint, relays, addresses, blocks, sum },
-                    golden,
-                )
+                check(kind, &NetworkHello { key, port, accepted, endpoint, relays, addresses, blocks, sum }, golden)
             }
             Kind::NetworkMember => {
                 let (container, state, address) = (EngineId([0xc1; 32]), MemberState::Refused as u8, 0x0a2a_0002);
@@ -211,10 +207,8 @@ fn every_kind_keeps_its_bytes() {
             }
             Kind::NetworkPeer => {
                 let blocks = list(&[prefix("10.42.0.128/26")]);
-                let endpoints = list(&[
-                    (Reach::Lan as u8, "192.168.1.8:51820"),
-                    (Reach::Public as u8, "[2001:db8::8]:51820"),
-                ]);
+                let endpoints =
+                    list(&[(Reach::Lan as u8, "192.168.1.8:51820"), (Reach::Public as u8, "[2001:db8::8]:51820")]);
                 let (host, name, key, slot) = (HostId([8; 8]), "pi-8", [0xb2; 32], 301);
                 check(kind, &NetworkPeer { host, name, key, slot, keepalive_s: 25, blocks, endpoints }, golden)
             }
