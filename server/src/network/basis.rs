@@ -100,6 +100,16 @@ impl Basis {
         basis
     }
 
+    /// Whether nothing differs.
+    pub fn is(&self, other: &Basis) -> bool {
+        let is_same = |(one, two): (&Arc<Member>, &Arc<Member>)| Arc::ptr_eq(one, two) || one == two;
+        (self.enabled, &self.settings, &self.pool, self.next_slot)
+            == (other.enabled, &other.settings, &other.pool, other.next_slot)
+            && (self.relay, &self.strangers) == (other.relay, &other.strangers)
+            && self.members.len() == other.members.len()
+            && self.members().zip(other.members()).all(is_same)
+    }
+
     /// All hosts, in the order in which they came.
     pub fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
         self.members.values()
