@@ -4,6 +4,7 @@
 //! containerd even where the machine has one, and so that all of its mounts vanish with it.
 
 use crate::debian::Packages;
+use crate::node::Node;
 use crate::place::Place;
 use crate::process::{self, Process, Ran};
 use crate::wait::eventually;
@@ -129,6 +130,12 @@ impl Engine {
     /// Where its files are.
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// The machine that it runs on, if it has [a bridge](Options::bridge): for as long as it lives.
+    pub fn node(&self) -> Node {
+        assert!(self.bridge, "engine {} has no network of its own", self.name);
+        Node::of_process(self.holder.id())
     }
 
     /// Where it answers: for `--docker-host`.
