@@ -2,23 +2,21 @@
 //! reached. If that were not so, the tests of the managed network would show nothing.
 
 use muster_tests::datagrams::Datagrams;
+use muster_tests::host::BULK;
 use muster_tests::internet::{Internet, WAN};
-use muster_tests::{Capture, Node};
-
-const A: &str = "198.51.100.2";
-const FIRST_HOME: &str = "203.0.113.2";
-const SECOND_HOME: &str = "203.0.113.6";
+use muster_tests::managed::{FIRST_HOME, PUBLIC, SECOND_HOME};
+use muster_tests::{Capture, Host, Managed, Node};
 
 #[test]
 fn who_reaches_whom() {
     let internet = Internet::new();
     let [a, b, c, d] = ["a", "b", "c", "d"].map(Node::new);
-    let cable = internet.connect(&a, A);
+    let cable = internet.connect(&a, PUBLIC);
     let (mut one, two) = (internet.home(FIRST_HOME), internet.home(SECOND_HOME));
     let addresses = [one.connect(&b), two.connect(&c), two.connect(&d)];
     assert_eq!(addresses, ["192.168.1.10", "192.168.1.10", "192.168.1.11"], "homes look alike from inside");
 
-    assert!(b.reaches(A) && c.reaches(A) && d.reaches(A), "those at home reach the public one");
+    assert!(b.reaches(PUBLIC) && c.reaches(PUBLIC) && d.reaches(PUBLIC), "those at home reach the public one");
     assert!(a.reaches(FIRST_HOME), "a home's router is public");
     assert!(!a.reaches("192.168.1.10"), "private addresses lead nowhere outside");
     assert!(c.reaches("192.168.1.11"), "a LAN");
@@ -28,7 +26,7 @@ fn who_reaches_whom() {
     let mut sockets = [&a, &b, &c].map(|node| Datagrams::open(node, 5000));
     let [at_a, at_b, at_c] = &mut sockets;
     at_a.send(FIRST_HOME, 5000, "nobody asked");
-    at_b.send(A, 5000, "question");
+    at_b.send(PUBLIC, 5000, "question");
     let question = at_a.receive();
     assert_eq!((question.from.0.as_str(), question.text.as_str()), (FIRST_HOME, "question"));
     at_c.send(FIRST_HOME, question.from.1, "nobody asked me");
@@ -36,21 +34,21 @@ fn who_reaches_whom() {
     assert!(c.reaches(FIRST_HOME));
     at_a.send(FIRST_HOME, question.from.1, "answer");
     let answer = at_b.receive();
-    assert_eq!((answer.from.0.as_str(), answer.text.as_str()), (A, "answer"));
+    assert_eq!((answer.from.0.as_str(), answer.text.as_str()), (PUBLIC, "answer"));
 
     // Moves, cuts, and what only UDP feels.
     one.cable.renumber("203.0.113.66");
-    at_b.send(A, 5000, "moved");
+    at_b.send(PUBLIC, 5000, "moved");
     assert_eq!(at_a.receive().from.0, "203.0.113.66");
     cable.pull();
-    assert!(!b.reaches(A));
+    assert!(!b.reaches(PUBLIC));
     cable.plug();
-    assert!(b.reaches(A));
+    assert!(b.reaches(PUBLIC));
     cable.block_udp();
-    at_b.send(A, 5000, "lost");
-    assert!(b.reaches(A), "other packets pass");
+    at_b.send(PUBLIC, 5000, "lost");
+    assert!(b.reaches(PUBLIC), "other packets pass");
     cable.pass_udp();
-    at_b.send(A, 5000, "found");
+    at_b.send(PUBLIC, 5000, "found");
     assert_eq!(at_a.receive().text, "found");
 }
 
@@ -58,13 +56,13 @@ fn who_reaches_whom() {
 fn what_passes_is_seen_and_counted() {
     let internet = Internet::new();
     let (a, b) = (Node::new("a"), Node::new("b"));
-    let _cable = internet.connect(&a, A);
+    let _cable = internet.connect(&a, PUBLIC);
     let home = internet.home(FIRST_HOME);
     home.connect(&b);
     let capture = Capture::start(home.router(), WAN);
     let before = b.bytes(WAN);
     let (mut from, mut to) = (Datagrams::open(&b, 5000), Datagrams::open(&a, 5000));
-    from.send(A, 5000, &"marker-of-the-test ".repeat(20));
+    from.send(PUBLIC, 5000, &"marker-of-the-test ".repeat(20));
     to.receive();
     capture.wait_for(b"marker-of-the-test");
     assert_eq!(capture.count(b"marker-of-the-test"), 20);
@@ -75,13 +73,50 @@ fn what_passes_is_seen_and_counted() {
 fn a_narrow_cable_says_so() {
     let internet = Internet::new();
     let (a, b) = (Node::new("a"), Node::new("b"));
-    let cable = internet.connect(&a, A);
+    let cable = internet.connect(&a, PUBLIC);
     let home = internet.home(FIRST_HOME);
     home.connect(&b);
     cable.carry_at_most(1400);
-    let large = || b.try_run("busybox", &["ping", "-c", "1", "-W", "2", "-s", "1472", A]).code == 0;
+    let large = || b.try_run("busybox", &["ping", "-c", "1", "-W", "2", "-s", "1472", PUBLIC]).code == 0;
     let learned = "ip route get 198.51.100.2 | grep -q 'mtu 1400'";
     assert!(!large(), "not all at once");
     assert_eq!(b.try_run("sh", &["-c", learned]).code, 0, "the sender was told");
     assert!(large(), "in two pieces");
+}
+
+#[test]
+fn hosts_drop_what_their_engine_does_not_know() {
+    let managed = Managed::joined();
+    let [alpha, bravo, charlie, delta] = &managed.hosts;
+    for host in &managed.hosts {
+        let policy = host.node.run("iptables", &["-w", "-S", "FORWARD"]);
+        assert!(policy.starts_with("-P FORWARD DROP"), "{}: {policy}", host.name());
+    }
+    alpha.run_box_with("web", &["-p", "8080:80"]);
+    bravo.run_box_with("web", &[]);
+    charlie.run_box_with("web", &["-p", "8080:80"]);
+    delta.run_box_with("web", &[]);
+    let ask = |host: &Host, address: &str| {
+        host.exec("web", &format!("nc -w 3 {address} 8080 </dev/null")).stdout.trim().to_owned()
+    };
+    assert_eq!(ask(bravo, PUBLIC), "web", "a published port, through a home's router");
+    assert_eq!(ask(delta, "192.168.1.10"), "web", "on the LAN");
+    assert_eq!(ask(alpha, SECOND_HOME), "", "nobody publishes it to the world");
+
+    // Containers are reached from their own host alone.
+    let inner = |host: &Host| host.engine.docker(&["inspect", "-f", "{{.NetworkSettings.IPAddress}}", "web"]);
+    let address = inner(charlie);
+    delta.node.script(&format!("ip route add {address}/32 via 192.168.1.10"));
+    assert!(charlie.node.reaches(&address) && !delta.node.reaches(&address));
+    assert_eq!(charlie.downloads("web", "127.0.0.1"), BULK);
+
+    let flow = bravo.flow("web", PUBLIC);
+    flow.wait_for_more(3);
+    assert_eq!(flow.lost(), 0);
+    managed.homes[0].cable.pull();
+    assert!(!bravo.pings("web", PUBLIC));
+    managed.homes[0].cable.plug();
+    flow.wait_for_more(3);
+    assert!(flow.lost() > 0, "late is lost");
+    managed.server.wait_for_host("bravo", "is active", |host| host["state"] == "active");
 }

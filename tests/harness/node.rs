@@ -38,6 +38,11 @@ impl Node {
         Node { id, mounts: true, _holder: None, _place: None }
     }
 
+    /// The network namespace of a process that somebody else holds.
+    pub(crate) fn of_network(id: u32) -> Node {
+        Node { id, mounts: false, _holder: None, _place: None }
+    }
+
     /// The same node once more, held by whoever holds this one.
     pub(crate) fn twin(&self) -> Node {
         Node { id: self.id, mounts: self.mounts, _holder: None, _place: None }
@@ -46,11 +51,6 @@ impl Node {
     /// The namespace, as `nsenter --net=` takes it.
     pub fn namespace(&self) -> String {
         format!("/proc/{}/ns/net", self.id)
-    }
-
-    /// Whose namespace it is.
-    pub(crate) fn id(&self) -> u32 {
-        self.id
     }
 
     /// A command that runs in it. `nsenter` becomes the program, so signals reach it.

@@ -1,0 +1,134 @@
+//! A managed network as it is in the field: a public host, one behind a router that translates, two behind another one.
+
+use crate::host::Host;
+use crate::internet::{Cable, Home, Internet, SERVER};
+use crate::node::Node;
+use crate::wait::eventually_within;
+use crate::{Server, text};
+use serde_json::Value;
+use std::time::Duration;
+
+/// How long it may take until all hosts have found their ways to all others, on a busy machine.
+const SETTLED: Duration = Duration::from_secs(120);
+
+/// The public host's address.
+pub const PUBLIC: &str = "198.51.100.2";
+/// The public address of the first home.
+pub const FIRST_HOME: &str = "203.0.113.2";
+/// The public address of the second home.
+pub const SECOND_HOME: &str = "203.0.113.6";
+
+/// A server and four hosts: `alpha` is public, `bravo` at the first home, `charlie` and `delta` at the second.
+#[derive(Debug)]
+pub struct Managed {
+    /// Alpha, bravo, charlie and delta, in this order. What runs on them ends first.
+    pub hosts: [Host; 4],
+    /// The server, which has a public address.
+    pub server: Server,
+    /// The server's machine.
+    pub server_node: Node,
+    /// To the server's machine.
+    pub server_cable: Cable,
+    /// To alpha.
+    pub public_cable: Cable,
+    /// Bravo's home, and that of charlie and delta.
+    pub homes: [Home; 2],
+    /// What is between them.
+    pub internet: Internet,
+}
+
+impl Managed {
+    /// All of them, joined to a fleet. The network is not enabled.
+    pub fn joined() -> Managed {
+        let internet = Internet::new();
+        let server_node = Node::new("server");
+        let server_cable = internet.connect(&server_node, SERVER);
+        let mut hosts = Host::start_all(["alpha", "bravo", "charlie", "delta"]);
+        let public_cable = internet.connect(&hosts[0].node, PUBLIC);
+        let homes = [internet.home(FIRST_HOME), internet.home(SECOND_HOME)];
+        homes[0].connect(&hosts[1].node);
+        homes[1].connect(&hosts[2].node);
+        homes[1].connect(&hosts[3].node);
+        let server = Server::start_on(&server_node, SERVER);
+        for host in &mut hosts {
+            host.join(&server);
+        }
+        Managed { hosts, server, server_node, server_cable, public_cable, homes, internet }
+    }
+
+    /// All of them, with the network enabled and up, and a container with the label on each: `box-NAME`, which tells its
+    /// name. Waits until all reach all.
+    pub fn up() -> Managed {
+        Managed::up_with(&[])
+    }
+
+    /// The same with more flags of `muster network enable`.
+    pub fn up_with(flags: &[&str]) -> Managed {
+        let mut managed = Managed::joined();
+        managed.enable(flags);
+        for host in &mut managed.hosts {
+            host.network_up();
+            host.run_box(&box_of(host));
+        }
+        managed.wait_for_all_pairs();
+        managed
+    }
+
+    /// Runs `muster network enable`.
+    #[track_caller]
+    pub fn enable(&self, flags: &[&str]) {
+        let mut all = vec!["network", "enable"];
+        all.extend(flags);
+        self.server.muster(&all).ok();
+    }
+
+    /// Waits until the box of each host reaches those of all others by ping and by TCP.
+    #[track_caller]
+    pub fn wait_for_all_pairs(&self) {
+        let all: Vec<&Host> = self.hosts.iter().collect();
+        self.wait_for_pairs(&all);
+    }
+
+    /// Waits until the box of each of these hosts reaches those of all others of them by ping and by TCP.
+    #[track_caller]
+    pub fn wait_for_pairs(&self, hosts: &[&Host]) {
+        let addresses: Vec<String> = hosts.iter().map(|host| host.address(&box_of(host))).collect();
+        std::thread::scope(|scope| {
+            for from in hosts {
+                for (to, address) in hosts.iter().zip(&addresses) {
+                    if from.name() != to.name() {
+                        scope.spawn(move || wait_for_pair(from, to, address));
+                    }
+                }
+            }
+        });
+    }
+
+    /// How the server says that one host reaches another: `direct`, `lan`, `relayed`, or why it does not know.
+    pub fn way(&self, from: &str, to: &str) -> String {
+        let hosts = self.server.json(&["network"]);
+        let host = hosts.iter().find(|host| text(host, "name") == from);
+        let peers = host.and_then(|host| host["peers"].as_array().cloned()).unwrap_or_default();
+        let peer = peers.iter().find(|peer| text(peer, "name") == to);
+        peer.map_or_else(|| format!("no path in {hosts:?}"), |peer: &Value| text(peer, "way").to_owned())
+    }
+}
+
+/// The name of a host's container in [`Managed::up`].
+pub fn box_of(host: &Host) -> String {
+    format!("box-{}", host.name())
+}
+
+#[track_caller]
+fn wait_for_pair(from: &Host, to: &Host, address: &str) {
+    let (own, wanted) = (box_of(from), box_of(to));
+    eventually_within(SETTLED, &format!("{own} reaches {wanted} at {address}"), || {
+        if !from.pings(&own, address) {
+            return Err("no answer to a ping".to_owned());
+        }
+        match from.asks(&own, address) {
+            answer if answer == wanted => Ok(()),
+            answer => Err(format!("{answer:?} by TCP")),
+        }
+    });
+}
