@@ -4,7 +4,7 @@
 use muster_tests::datagrams::Datagrams;
 use muster_tests::host::BULK;
 use muster_tests::internet::{Internet, WAN};
-use muster_tests::managed::{FIRST_HOME, PUBLIC, SECOND_HOME};
+use muster_tests::managed::{ALL, FIRST_HOME, PUBLIC, SECOND_HOME};
 use muster_tests::{Capture, Host, Managed, Node};
 
 #[test]
@@ -86,8 +86,8 @@ fn a_narrow_cable_says_so() {
 
 #[test]
 fn hosts_drop_what_their_engine_does_not_know() {
-    let managed = Managed::joined();
-    let [alpha, bravo, charlie, delta] = &managed.hosts;
+    let managed = Managed::joined(&ALL);
+    let [alpha, bravo, charlie, delta] = &managed.hosts[..] else { panic!("four hosts") };
     for host in &managed.hosts {
         let policy = host.node.run("iptables", &["-w", "-S", "FORWARD"]);
         assert!(policy.starts_with("-P FORWARD DROP"), "{}: {policy}", host.name());

@@ -57,10 +57,11 @@ impl Host {
     }
 
     /// Several at once.
-    pub fn start_all<const COUNT: usize>(names: [&str; COUNT]) -> [Host; COUNT] {
+    pub fn start_all(names: &[&str], options: Options) -> Vec<Host> {
         std::thread::scope(|scope| {
-            let starting = names.map(|name| scope.spawn(move || Host::start(name)));
-            starting.map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            let starting: Vec<_> =
+                names.iter().map(|name| scope.spawn(move || Host::start_with(name, options))).collect();
+            starting.into_iter().map(|one| one.join().unwrap_or_else(|why| std::panic::resume_unwind(why))).collect()
         })
     }
 
@@ -108,6 +109,11 @@ impl Host {
     /// The network process, while it runs.
     pub fn network(&mut self) -> &mut Process {
         self.network.as_mut().expect("the network process runs")
+    }
+
+    /// What the network process has logged so far, since the first start.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.place.join("network.log")).unwrap_or_default()
     }
 
     fn whose(&self) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! A managed network as it is in the field: a public host, one behind a router that translates, two behind another one.
 
-use crate::host::Host;
+use crate::engine::Options;
+use crate::host::{Flow, Host};
 use crate::internet::{Cable, Home, Internet, SERVER};
 use crate::node::Node;
 use crate::wait::eventually_within;
@@ -18,11 +19,14 @@ pub const FIRST_HOME: &str = "203.0.113.2";
 /// The public address of the second home.
 pub const SECOND_HOME: &str = "203.0.113.6";
 
-/// A server and four hosts: `alpha` is public, `bravo` at the first home, `charlie` and `delta` at the second.
+/// All hosts there are: `alpha` is public, `bravo` at the first home, `charlie` and `delta` at the second.
+pub const ALL: [&str; 4] = ["alpha", "bravo", "charlie", "delta"];
+
+/// A server and hosts.
 #[derive(Debug)]
 pub struct Managed {
-    /// Alpha, bravo, charlie and delta, in this order. What runs on them ends first.
-    pub hosts: [Host; 4],
+    /// In the order in which they were asked for. What runs on them ends first.
+    pub hosts: Vec<Host>,
     /// The server, which has a public address.
     pub server: Server,
     /// The server's machine.
@@ -30,7 +34,7 @@ pub struct Managed {
     /// To the server's machine.
     pub server_cable: Cable,
     /// To alpha.
-    pub public_cable: Cable,
+    pub public_cable: Option<Cable>,
     /// Bravo's home, and that of charlie and delta.
     pub homes: [Home; 2],
     /// What is between them.
@@ -38,17 +42,26 @@ pub struct Managed {
 }
 
 impl Managed {
-    /// All of them, joined to a fleet. The network is not enabled.
-    pub fn joined() -> Managed {
+    /// These of [all hosts](ALL), connected and joined to a fleet. The network is not enabled.
+    pub fn joined(names: &[&str]) -> Managed {
+        Managed::joined_with(names, Options::default())
+    }
+
+    /// The same with engines that are made otherwise.
+    pub fn joined_with(names: &[&str], options: Options) -> Managed {
         let internet = Internet::new();
         let server_node = Node::new("server");
         let server_cable = internet.connect(&server_node, SERVER);
-        let mut hosts = Host::start_all(["alpha", "bravo", "charlie", "delta"]);
-        let public_cable = internet.connect(&hosts[0].node, PUBLIC);
+        let mut hosts = Host::start_all(names, options);
         let homes = [internet.home(FIRST_HOME), internet.home(SECOND_HOME)];
-        homes[0].connect(&hosts[1].node);
-        homes[1].connect(&hosts[2].node);
-        homes[1].connect(&hosts[3].node);
+        let mut public_cable = None;
+        for host in &hosts {
+            match host.name() {
+                "alpha" => public_cable = Some(internet.connect(&host.node, PUBLIC)),
+                "bravo" => drop(homes[0].connect(&host.node)),
+                _ => drop(homes[1].connect(&host.node)),
+            }
+        }
         let server = Server::start_on(&server_node, SERVER);
         for host in &mut hosts {
             host.join(&server);
@@ -56,22 +69,47 @@ impl Managed {
         Managed { hosts, server, server_node, server_cable, public_cable, homes, internet }
     }
 
-    /// All of them, with the network enabled and up, and a container with the label on each: `box-NAME`, which tells its
-    /// name. Waits until all reach all.
-    pub fn up() -> Managed {
-        Managed::up_with(&[])
+    /// These of [all hosts](ALL), with the network enabled and up, and a container with the label on each: `box-NAME`,
+    /// which tells its name. Waits until all reach all.
+    pub fn up(names: &[&str]) -> Managed {
+        Managed::joined(names).brought_up(&[])
     }
 
-    /// The same with more flags of `muster network enable`.
-    pub fn up_with(flags: &[&str]) -> Managed {
-        let mut managed = Managed::joined();
-        managed.enable(flags);
-        for host in &mut managed.hosts {
+    /// Does that with hosts that have joined, and with more flags of `muster network enable`.
+    pub fn brought_up(mut self, flags: &[&str]) -> Managed {
+        self.enable(flags);
+        for host in &mut self.hosts {
             host.network_up();
+        }
+        for host in &self.hosts {
             host.run_box(&box_of(host));
         }
-        managed.wait_for_all_pairs();
-        managed
+        self.wait_for_all_pairs();
+        self
+    }
+
+    /// A host by its name.
+    pub fn host(&self, name: &str) -> &Host {
+        self.hosts.iter().find(|host| host.name() == name).unwrap_or_else(|| panic!("there is no {name}"))
+    }
+
+    /// A host by its name, to be changed.
+    pub fn host_mut(&mut self, name: &str) -> &mut Host {
+        self.hosts.iter_mut().find(|host| host.name() == name).unwrap_or_else(|| panic!("there is no {name}"))
+    }
+
+    /// The address of a host's box.
+    #[track_caller]
+    pub fn address(&self, name: &str) -> String {
+        let host = self.host(name);
+        host.address(&box_of(host))
+    }
+
+    /// Starts pings from one host's box to another's.
+    #[track_caller]
+    pub fn flow(&self, from: &str, to: &str) -> Flow {
+        let from = self.host(from);
+        from.flow(&box_of(from), &self.address(to))
     }
 
     /// Runs `muster network enable`.
