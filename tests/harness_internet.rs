@@ -2,9 +2,11 @@
 //! reached. If that were not so, the tests of the managed network would show nothing.
 
 use muster_tests::datagrams::Datagrams;
+use muster_tests::engine::Options;
 use muster_tests::host::BULK;
-use muster_tests::internet::{Internet, WAN};
+use muster_tests::internet::{Internet, SERVER, WAN};
 use muster_tests::managed::{ALL, FIRST_HOME, PUBLIC, SECOND_HOME};
+use muster_tests::resolvers::{Library, OUTSIDE, OUTSIDE_ADDRESS, OutsideNames};
 use muster_tests::{Capture, Host, Managed, Node};
 
 #[test]
@@ -119,4 +121,50 @@ fn hosts_drop_what_their_engine_does_not_know() {
     flow.wait_for_more(3);
     assert!(flow.lost() > 0, "late is lost");
     managed.server.wait_for_host("bravo", "is active", |host| host["state"] == "active");
+}
+
+#[test]
+fn resolvers_ask_outside_and_the_engine() {
+    resolver_asks(Library::Glibc);
+}
+
+#[test]
+#[ignore = "downloads a package: run by ./test.sh --all"]
+fn another_resolver_asks_outside_and_the_engine() {
+    resolver_asks(Library::Musl);
+}
+
+fn resolver_asks(library: Library) {
+    let internet = Internet::new();
+    let server = Node::new("server");
+    let _server_cable = internet.connect(&server, SERVER);
+    let host = Host::start("alpha");
+    let _cable = internet.connect(&host.node, PUBLIC);
+    let _outside = OutsideNames::start(&server);
+    library.import(&host.engine);
+    host.engine.docker(&["network", "create", "garden"]);
+    let start = |name: &str, options: &[&str]| {
+        let mut all = vec!["run", "-d", "--name", name, "--dns", SERVER];
+        all.extend(options);
+        all.extend([library.image(), "live"]);
+        host.engine.docker(&all);
+    };
+    start("plain", &[]);
+    start("rose", &["--network", "garden"]);
+    let resolve = |container: &str, name: &str| host.engine.try_docker(&["exec", container, "resolve", name]);
+    for container in ["plain", "rose"] {
+        assert_eq!(resolve(container, OUTSIDE).ok(), OUTSIDE_ADDRESS);
+        resolve(container, "nobody.example").exits(1);
+    }
+    let address =
+        host.engine.docker(&["inspect", "-f", "{{(index .NetworkSettings.Networks \"garden\").IPAddress}}", "rose"]);
+    assert_eq!(resolve("rose", "rose").ok(), address);
+}
+
+#[test]
+fn an_engine_with_the_older_firewall() {
+    let host = Host::start_with("alpha", Options { legacy_firewall: true, ..Options::default() });
+    host.run_box_with("web", &["-p", "8080:80"]);
+    assert!(host.node.run("iptables", &["--version"]).contains("legacy"));
+    assert!(host.node.run("iptables-save", &[]).contains("DOCKER-USER"));
 }

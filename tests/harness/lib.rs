@@ -25,6 +25,7 @@ pub mod place;
 pub mod podman;
 pub mod process;
 pub mod proxy;
+pub mod resolvers;
 pub mod rootless;
 pub mod server;
 pub mod stream;
