@@ -4,4 +4,6 @@
 //! host has and who its peers are ([`plan`](self)), keeps one bridge network on the engine and the labelled containers in
 //! it, and carries their packets through a [`tunnel`]. Reporting does not know of it.
 
+pub mod ground;
+pub mod names;
 pub mod tunnel;
