@@ -4,6 +4,8 @@
 //! brings along ([`NetworkHello`]), which containers it has joined, and how its peers are reached. Private keys are never
 //! part of it.
 
+pub mod relay;
+
 use crate::id::{EngineId, HostId};
 use crate::limits;
 use core::fmt;

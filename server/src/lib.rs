@@ -9,6 +9,7 @@ pub mod cli;
 pub mod fleet;
 pub mod install;
 pub mod listen;
+pub mod relay;
 pub mod serve;
 pub mod store;
 pub mod time;
