@@ -117,7 +117,12 @@ impl Host {
     }
 
     fn whose(&self) -> Vec<String> {
-        vec!["--state-dir".into(), self.agent.state_dir(), "--docker-host".into(), self.engine.docker_host()]
+        let flags = [
+            ("--state-dir", self.agent.state_dir()),
+            ("--runtime-dir", self.place.join("run")),
+            ("--docker-host", self.engine.docker_host()),
+        ];
+        flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
     }
 
     /// Starts a container with the label that tells its name, which is its host name too, and some bytes by TCP.
