@@ -112,7 +112,9 @@ mod tests {
     #[test]
     fn whose_network_it_is_stands_in_its_label() {
         let id = "ab".repeat(32);
-        let json = |name: &str, labels: &str| format!(r#"{{"Name":"{name}","Id":"{id}","Labels":{labels},"Containers":{{}}}}"#);
+        let json = |name: &str, labels: &str| {
+            format!(r#"{{"Name":"{name}","Id":"{id}","Labels":{labels},"Containers":{{}}}}"#)
+        };
         let of = |name, labels| parse(json(name, labels).as_bytes()).expect("a network");
         let ours = of("muster", r#"{"muster.network.settings":"1 a b 3"}"#).expect("it is there");
         assert_eq!((ours.id, ours.settings.as_deref()), (EngineId([0xab; 32]), Some("1 a b 3")));

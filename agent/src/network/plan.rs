@@ -1,6 +1,7 @@
 //! What a plan means for this host: its place, its peers, the names; and what of it is not accepted, with the reason.
 //! Pure: whoever asks brings along what is remembered.
 
+use super::names::Name;
 use super::records::Records;
 use super::tunnel::{Guest, Peer, Relay, Table};
 use muster_protocol::id::HostId;
@@ -57,17 +58,6 @@ impl Place {
     pub fn owns(&self, address: u32) -> bool {
         self.blocks.iter().any(|block| block.contains(address))
     }
-}
-
-/// What a name stands for. Labels are lower case.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name {
-    /// The container's name as a label of the domain name system.
-    pub name: String,
-    /// Its host's name likewise.
-    pub host_label: String,
-    /// Its address.
-    pub address: u32,
 }
 
 /// What is done by a plan.
@@ -131,7 +121,9 @@ impl View {
             match judge.remembered.get(&peer.host) {
                 Some(key) if *key != peer.key => {
                     self.changed_keys.insert(peer.host);
-                    refuse("its key is not the one that was seen first; if that is right, `muster-agent network accept`");
+                    refuse(
+                        "its key is not the one that was seen first; if that is right, `muster-agent network accept`",
+                    );
                     continue;
                 }
                 _ if peer.key == [0; 32] => {
@@ -188,7 +180,7 @@ impl View {
                 self.names.push(Name { name: name.into(), host_label: host_label.into(), address });
             }
         }
-        self.names.sort_unstable();
+        self.names.sort_unstable_by(|a, b| (&a.name, &a.host_label).cmp(&(&b.name, &b.host_label)));
     }
 }
 
@@ -213,7 +205,9 @@ fn place(plan: &NetworkPlan<'_>, accepted: Prefix) -> Result<Place, String> {
     }
     let range = plan.range;
     if !range.is_valid() || !accepted.covers(range) {
-        return Err(format!("the server's range {range} is not within {accepted}, which this host accepts: see --accept"));
+        return Err(format!(
+            "the server's range {range} is not within {accepted}, which this host accepts: see --accept"
+        ));
     }
     if range.length > LONGEST_RANGE {
         return Err(format!("the server's range {range} is too small"));

@@ -12,8 +12,7 @@ use std::collections::BTreeMap;
 /// Bytes of all records of one plan: the most peers at some 300 bytes each and the most names at some 150.
 pub const PLAN_BYTES: usize = 1024 * 1024;
 /// Records of one plan, or of one change of it.
-const PLAN_RECORDS: usize =
-    1 + 2 * limits::NETWORK_PEERS + limits::NETWORK_RELAYS + limits::NETWORK_NAMES;
+const PLAN_RECORDS: usize = 1 + 2 * limits::NETWORK_PEERS + limits::NETWORK_RELAYS + limits::NETWORK_NAMES;
 
 /// What a record is known by: its kind's number, a host, and for names the name.
 type Key = (u8, HostId, Box<str>);

@@ -101,8 +101,16 @@ impl Session {
         wake.set_nonblocking(true)?;
         woken.set_nonblocking(true)?;
         let outbox = Arc::<Outbox>::default();
-        let mut caller =
-            Caller { state_dir, to, outbox: outbox.clone(), woken, line: 0, turn: 0, spare: false, tls: Kept::default() };
+        let mut caller = Caller {
+            state_dir,
+            to,
+            outbox: outbox.clone(),
+            woken,
+            line: 0,
+            turn: 0,
+            spare: false,
+            tls: Kept::default(),
+        };
         std::thread::Builder::new().name("line".into()).stack_size(STACK).spawn(move || caller.run())?;
         Ok(Session { heard, outbox, wake })
     }
@@ -242,7 +250,8 @@ impl Caller {
                 401 | 403 => NoLine::Refused,
                 410 => NoLine::Removed,
                 404 | 405 | 426 => {
-                    let why = format!("the server at {address} knows no managed network (status {}); update it", status.0);
+                    let why =
+                        format!("the server at {address} knows no managed network (status {}); update it", status.0);
                     NoLine::Unlikely(why, UNKNOWN)
                 }
                 status => NoLine::Failed(format!("no line to {address}: it answers with status {status}")),

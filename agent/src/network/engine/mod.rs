@@ -3,11 +3,11 @@
 pub mod request;
 
 use self::request::Request;
+use crate::docker::address::EngineAddress;
 use crate::docker::engine::EngineError;
 use crate::docker::exchange::Exchange;
 use crate::docker::request::ApiVersion;
 use crate::docker::socket::{Connection, Patience};
-use crate::docker::address::EngineAddress;
 use std::time::{Duration, Instant};
 
 /// What the engine may take for a change. It sets up interfaces and rules, one change after the other; on a busy board

@@ -117,10 +117,7 @@ mod tests {
         let (line, body) = written(Request::Connect(id, Ipv4Addr::new(10, 42, 0, 7)));
         assert_eq!(line, "POST /v1.41/networks/muster/connect HTTP/1.1");
         let body: serde_json::Value = serde_json::from_str(&body).expect("json");
-        assert_eq!(
-            body,
-            json!({"Container": hex, "EndpointConfig": {"IPAMConfig": {"IPv4Address": "10.42.0.7"}}})
-        );
+        assert_eq!(body, json!({"Container": hex, "EndpointConfig": {"IPAMConfig": {"IPv4Address": "10.42.0.7"}}}));
         let (line, body) = written(Request::DisconnectNone(id));
         assert_eq!(line, "POST /v1.41/networks/none/disconnect HTTP/1.1");
         assert!(body.contains(&hex));
