@@ -188,10 +188,13 @@ heading 'formatting'
 cargo fmt --all --check
 
 heading 'clippy'
-cargo clippy --workspace --all-targets --locked -- -D warnings
+# With the managed network, which is no part of muster-agent itself, and without.
+network=muster-agent/network
+cargo clippy --workspace --all-targets --features $network --locked -- -D warnings
+cargo clippy -p muster-agent --locked -- -D warnings
 
 heading 'documentation'
-RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked
+RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --features $network --locked
 
 heading 'licences'
 python3 tests/licences.py Cargo.toml
@@ -220,7 +223,7 @@ beside=$!
 
 heading 'unit tests and simulation'
 [ -z "$all" ] || export MUSTER_HISTORIES=20000
-cargo test --workspace --exclude muster-tests --locked
+cargo test --workspace --exclude muster-tests --features $network --locked
 
 wait_for_builds() {
     [ -n "$beside" ] || return 0
@@ -230,7 +233,7 @@ wait_for_builds() {
 }
 
 heading 'end to end'
-cargo build --workspace --bins --locked
+cargo build --workspace --bins --features $network --locked
 ignored=()
 # Packages are tested where they were built, below.
 [ -z "$all" ] || ignored=(--include-ignored --skip built_)

@@ -26,6 +26,15 @@ for target in "$@"; do
     chmod +x "$programs/$target/muster-agent"
     printf '%s: %s\n' "$target" "$("$programs/$target/muster-agent" --version)"
     MUSTER_BIN_DIR=$programs/$target cargo test -p muster-tests --locked "${tests[@]/#/--test=}" -- --test-threads 2
+    # The server of the board too, where it was built.
+    if [ -x "dist/$target/muster" ]; then
+        mkdir -p "$programs/$target.server"
+        printf '#!/bin/sh\nexec %s %s "$@"\n' "$run" "$PWD/dist/$target/muster" >"$programs/$target.server/muster"
+        chmod +x "$programs/$target.server/muster"
+        ln -sf "$programs/$target/muster-agent" "$programs/$target.server/muster-agent"
+        printf '%s: %s\n' "$target" "$("$programs/$target.server/muster" --version)"
+        MUSTER_BIN_DIR=$programs/$target.server cargo test -p muster-tests --locked --test=import_at_join
+    fi
     # Container image and Debian packages.
     [ -n "$run" ] || cargo test -p muster-tests --locked --test packages -- --include-ignored
 done

@@ -154,6 +154,38 @@ fn version_2_under_systemd_with_docker_podman_and_a_rootless_engine() {
 }
 
 #[test]
+fn version_2_as_a_kernel_and_an_engine_made_it() {
+    let id = |text| EngineId::parse(text).expect("an id");
+    let limited = id("08bc756b6a785f8a29366c85e0ef06565c50352909e9159d5ed881c9b03cc29f");
+    let idle = id("5fddd50b669e61ff3f2c0cd27d91ad4a0fad3426a1400788c8725ca41fc4d13e");
+    let writes = id("ba069e66a7cfa456ad4e1690bdad3bf2ab54eceb5dba0edf68805e7d0aad45eb");
+    let tree = Tree::of("v2-recorded.tree");
+    let mut host = Host::of(&tree, DESCRIPTORS);
+    host.look(&[(limited, 323), (idle, 385), (writes, 447)]);
+    // What the engine said of it at that moment: 316KiB / 64MiB, 1.25kB received, one process.
+    let now = ContainerNow {
+        cpu_ms: Some(7051),
+        memory: Some(316),
+        memory_limit: Some(64 * 1024),
+        received: Some(1),
+        sent: Some(0),
+        read: Some(0),
+        written: Some(0),
+        pids: Some(1),
+        throttled_ms: Some(21_966),
+        ..ContainerNow::default()
+    };
+    assert_eq!(host.container(limited), now);
+    let (idle, writes) = (host.container(idle), host.container(writes));
+    assert_eq!((idle.cpu_ms, idle.memory, idle.memory_limit, idle.pids), (Some(808), Some(308), Some(0), Some(1)));
+    assert_eq!((writes.cpu_ms, writes.memory, writes.pids), (Some(1354), Some(960), Some(2)));
+    let host = host.picture.host();
+    assert_eq!((host.cpu_ms, host.cpus, host.load), (Some((3757 + 3205 + 54) * 10), Some(1), Some(173)));
+    assert_eq!((host.memory_total, host.memory_available), (Some(2_915_344), Some(2_022_040)));
+    assert_eq!((host.uptime, host.temperature, host.power), (Some(94), None, None));
+}
+
+#[test]
 fn version_1_with_groups_that_the_engine_names() {
     let tree = Tree::of("v1.tree");
     let mut host = Host::of(&tree, DESCRIPTORS);
