@@ -23,11 +23,11 @@ fn shown(managed: &Managed, name: &str) -> Value {
     ours.map_or(Value::Null, |network| network["ipv4"].clone())
 }
 
-/// A member of the network as `muster network` shows it: its address, or why it has none.
+/// Why a container has not joined, if the server was told.
 fn refusal(managed: &Managed, name: &str) -> Option<String> {
-    let hosts = managed.server.json(&["network"]);
-    let refused = hosts.iter().flat_map(|host| host["refused"].as_array().cloned().unwrap_or_default());
-    refused.into_iter().find(|one| text(one, "container") == name).map(|one| text(&one, "reason").to_owned())
+    let network = managed.network();
+    let refused = network["hosts"][0]["refused"].as_array()?.clone();
+    refused.into_iter().find(|one| text(one, "name") == name).map(|one| text(&one, "reason").to_owned())
 }
 
 #[test]
@@ -94,8 +94,9 @@ fn other_network_modes_join_alone_or_cannot() {
     let gardener = host.address("gardener");
     eventually("networks of one's own are no matter", || when(host.asks("box", &gardener) == "gardener", "no answer"));
 
-    host.run_box_with("in-host", &["-l", LABEL, "--network", "host"]);
-    host.run_box_with("in-box", &["-l", LABEL, "--network", "container:box"]);
+    for (name, network) in [("in-host", "host"), ("in-box", "container:box")] {
+        host.engine.run_with(name, &["-l", LABEL, "--network", network], &["live"]);
+    }
     for name in ["in-host", "in-box"] {
         let reason = eventually(&format!("{name} is refused"), || refusal(&managed, name).ok_or_else(String::new));
         assert!(reason.contains("network"), "{reason}");
@@ -103,6 +104,7 @@ fn other_network_modes_join_alone_or_cannot() {
     // Once, not again and again: until something else has been joined.
     host.run_box("last");
     host.address("last");
+    assert!(refusal(&managed, "last").is_none());
     let log = host.log();
     assert_eq!(log.matches("in-host").count(), 1, "{log}");
 }

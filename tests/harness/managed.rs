@@ -142,13 +142,16 @@ impl Managed {
         });
     }
 
-    /// How the server says that one host reaches another: `direct`, `lan`, `relayed`, or why it does not know.
+    /// How the server says that one host reaches another: `direct`, `lan`, `relayed`, `none`, or that it was never told.
     pub fn way(&self, from: &str, to: &str) -> String {
-        let hosts = self.server.json(&["network"]);
-        let host = hosts.iter().find(|host| text(host, "name") == from);
-        let peers = host.and_then(|host| host["peers"].as_array().cloned()).unwrap_or_default();
-        let peer = peers.iter().find(|peer| text(peer, "name") == to);
-        peer.map_or_else(|| format!("no path in {hosts:?}"), |peer: &Value| text(peer, "way").to_owned())
+        let paths = self.server.json(&["network", "paths", from]);
+        let path = paths.iter().find(|path| text(path, "from") == from && text(path, "to") == to);
+        path.map_or_else(|| format!("no path in {paths:?}"), |path| text(path, "way").to_owned())
+    }
+
+    /// What the server knows of the network.
+    pub fn network(&self) -> Value {
+        self.server.json(&["network"]).remove(0)
     }
 }
 

@@ -173,6 +173,8 @@ impl Hub {
                 info!("this host's place in {} is {}", place.range, blocks.join(", "));
             }
             self.network.set(None);
+            // Else a block would be asked for again and again before the containers were looked at.
+            self.members.borrow_mut().place_changed();
             self.look_at_all();
         }
         self.names_changed.set(true);

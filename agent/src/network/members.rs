@@ -71,6 +71,12 @@ impl Members {
         self.is_full
     }
 
+    /// The host's addresses are others now: who found none may find one.
+    pub fn place_changed(&mut self) {
+        self.is_full = false;
+        self.tries.clear();
+    }
+
     fn taken(&self) -> BTreeSet<u32> {
         self.holders.values().copied().collect()
     }
