@@ -8,6 +8,7 @@ pub mod line;
 mod live;
 pub mod member;
 pub mod names;
+pub mod operate;
 pub mod plan;
 pub mod reach;
 pub mod said;
@@ -18,8 +19,10 @@ pub mod secrets;
 mod seeded;
 pub mod settings;
 mod stored;
+mod view;
 
 pub use live::Network;
+pub use view::path_key;
 
 use muster_protocol::network::NoPlace;
 
