@@ -4,6 +4,7 @@
 //! brings along ([`NetworkHello`]), which containers it has joined, and how its peers are reached. Private keys are never
 //! part of it.
 
+pub mod probe;
 pub mod relay;
 
 use crate::id::{EngineId, HostId};

@@ -163,9 +163,7 @@ impl Seen {
         if self.mode.starts_with("container:") {
             return Verdict::Cannot("it shares another container's network (--network container:)");
         }
-        let usable = |address: &u32| {
-            place.owns(*address) && ![place.range.first, place.range.last(), place.gateway()].contains(address)
-        };
+        let usable = |address: &u32| place.gives(*address);
         let keep = self.holds().filter(|_| is_alone).or(before).filter(usable);
         let leave_none = self.in_none;
         match self.endpoint {

@@ -193,8 +193,12 @@ impl Hub {
     }
 
     /// Sends an echo through the tunnel.
-    pub async fn probe(&self, _host: HostId) -> u32 {
-        u32::MAX
+    pub async fn probe(&self, host: HostId) -> u32 {
+        let probe = self.carrier.borrow().probe(host);
+        match probe {
+            Some(probe) => smol::unblock(probe).await,
+            None => u32::MAX,
+        }
     }
 
     /// Notes what could not be done on the host, and says it once.

@@ -26,6 +26,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(300);
 /// After a failure the next try comes so soon, and later and later up to this.
 const FIRST_TRY: Duration = Duration::from_secs(1);
 const LAST_TRY: Duration = Duration::from_secs(60);
+/// Docker 28 tells of a disconnected container some milliseconds before its list knows of it.
+const AGAIN: Duration = Duration::from_millis(400);
 /// So many failures in a row, and the server is told.
 const TELL: u32 = 3;
 /// Tries with other addresses, if the engine says that one is taken.
@@ -51,6 +53,8 @@ pub struct Members {
     pub told: BTreeMap<EngineId, Member>,
     holders: BTreeMap<EngineId, u32>,
     tries: BTreeMap<EngineId, (u32, Instant)>,
+    /// To be looked at once more: some engines tell of a change before their list has it.
+    again: BTreeMap<EngineId, Instant>,
     /// Started since their names were seen to.
     started: BTreeSet<EngineId>,
     /// Their files of name servers that list ours.
@@ -64,6 +68,11 @@ impl Members {
     pub fn started(&mut self, id: EngineId) {
         self.started.insert(id);
         self.listed.remove(&id);
+    }
+
+    /// Wants a container looked at once more, a little later.
+    pub fn look_again(&mut self, id: EngineId) {
+        self.again.insert(id, Instant::now() + AGAIN);
     }
 
     /// Whether a container has found no address.
@@ -86,7 +95,7 @@ impl Members {
     }
 
     fn next_try(&self) -> Option<Instant> {
-        self.tries.values().map(|(_, at)| *at).min()
+        self.tries.values().map(|(_, at)| *at).chain(self.again.values().copied()).min()
     }
 }
 
@@ -127,8 +136,13 @@ async fn look(hub: &Hub, place: &Place, looked: &mut Instant) -> Result<(), Engi
         return Ok(());
     };
     let now = Instant::now();
-    let due: Vec<EngineId> =
-        hub.members.borrow().tries.iter().filter(|(_, (_, at))| *at <= now).map(|(id, _)| *id).collect();
+    let due: Vec<EngineId> = {
+        let members = &mut *hub.members.borrow_mut();
+        let again = members.again.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id);
+        let due = members.tries.iter().filter(|(_, (_, at))| *at <= now).map(|(id, _)| *id).chain(again).collect();
+        members.again.retain(|_, at| *at > now);
+        due
+    };
     if hub.all_dirty.replace(false) {
         hub.dirty.borrow_mut().clear();
         let containers = list(hub, place).await.inspect_err(|_| hub.all_dirty.set(true))?;
@@ -269,6 +283,7 @@ fn gone(hub: &Hub, id: EngineId) {
         hub.freed.borrow_mut().free(address);
     }
     members.tries.remove(&id);
+    members.again.remove(&id);
     members.started.remove(&id);
     members.listed.remove(&id);
     if members.told.remove(&id).is_some() {

@@ -54,9 +54,15 @@ impl Place {
         self.blocks.first().map_or(0, |block| block.first + 1)
     }
 
-    /// Whether an address is this host's to give.
+    /// Whether an address is this host's.
     pub fn owns(&self, address: u32) -> bool {
         self.blocks.iter().any(|block| block.contains(address))
+    }
+
+    /// Whether a container may have it: it is this host's, and neither the host's own nor of another meaning.
+    pub fn gives(&self, address: u32) -> bool {
+        let own = self.gateway();
+        self.owns(address) && ![self.range.first, self.range.last(), own, own.wrapping_sub(1)].contains(&address)
     }
 }
 

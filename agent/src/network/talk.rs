@@ -5,7 +5,7 @@ use super::members::Member;
 use super::records::{Pending, Taken};
 use super::session::Heard;
 use super::tunnel::Path;
-use super::{addresses, lan};
+use super::lan;
 use async_io::Timer;
 use futures_lite::future;
 use log::{debug, warn};
@@ -204,7 +204,6 @@ fn blocks(hub: &Hub) -> u8 {
     let Some(place) = place.as_ref() else { return 1 };
     let members = hub.members.borrow();
     let wanted = place.blocks.len() + usize::from(members.is_full());
-    debug!("{} addresses, {} labelled containers", addresses::capacity(place), members.told.len());
     wanted.clamp(1, limits::NETWORK_BLOCKS) as u8
 }
 

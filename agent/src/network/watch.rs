@@ -74,8 +74,10 @@ fn take(hub: &Hub, json: &[u8]) {
         return;
     }
     let Some(id) = event.container_id() else { return };
-    if event.action == "start" {
-        hub.members.borrow_mut().started(id);
+    match event.action {
+        "start" => hub.members.borrow_mut().started(id),
+        "disconnect" => hub.members.borrow_mut().look_again(id),
+        _ => {}
     }
     hub.dirty.borrow_mut().insert(id);
     hub.to_look.ring();

@@ -332,7 +332,10 @@ impl Guest {
 
 /// An IPv4 address that a socket for both kinds shows as an IPv6 one, as what it is.
 pub fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+    match address.ip().to_canonical() {
+        IpAddr::V4(v4) => SocketAddr::new(v4.into(), address.port()),
+        IpAddr::V6(_) => address,
+    }
 }
 
 fn find(guests: &mut [Guest], slot: u32) -> Option<&mut Guest> {
@@ -366,7 +369,7 @@ fn open<'a>(secret: &Secret, kind: u8, datagram: &'a [u8]) -> Option<(u32, u32, 
     (header[0] == kind && same(&tag(secret, &header[..9], packet), &found)).then_some((from, to, packet))
 }
 
-fn tag(secret: &Secret, head: &[u8], packet: &[u8]) -> [u8; TAG] {
+pub(super) fn tag(secret: &Secret, head: &[u8], packet: &[u8]) -> [u8; TAG] {
     let mut hasher = SipHasher24::new_with_key(secret);
     hasher.write(head);
     hasher.write(packet);
@@ -374,7 +377,7 @@ fn tag(secret: &Secret, head: &[u8], packet: &[u8]) -> [u8; TAG] {
 }
 
 /// Compares without telling by its duration where they differ.
-fn same(one: &[u8; TAG], other: &[u8; TAG]) -> bool {
+pub(super) fn same(one: &[u8; TAG], other: &[u8; TAG]) -> bool {
     core::hint::black_box(one.iter().zip(other).fold(0, |difference, (a, b)| difference | (a ^ b))) == 0
 }
 
