@@ -75,6 +75,12 @@ impl Members {
         self.again.insert(id, Instant::now() + AGAIN);
     }
 
+    /// There may be room now, and a way: whoever waits for another try has it at once.
+    pub fn begin_anew(&mut self) {
+        self.is_full = false;
+        self.tries.clear();
+    }
+
     /// Whether a container has found no address.
     pub fn is_full(&self) -> bool {
         self.is_full
@@ -341,8 +347,9 @@ async fn judge(hub: &Hub, place: &Place, network: EngineId, seen: &Seen) -> Resu
             }
             Ok(None) => {
                 hub.members.borrow_mut().is_full = true;
+                hub.to_greet.ring();
                 failed(hub, seen, "all addresses of this host are taken; more were asked for");
-                // At once: it may be given another block.
+                // A new block ends the wait.
                 let said = &mut hub.members.borrow_mut().tries;
                 said.entry(seen.id).and_modify(|(_, at)| *at = Instant::now() + LAST_TRY);
             }

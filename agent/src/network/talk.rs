@@ -237,11 +237,6 @@ pub fn tell_members(hub: &Hub) {
     }
     batch.send(hub);
     told.members.clone_from(&members.told);
-    let is_full = members.is_full();
-    drop((members, told));
-    if is_full {
-        hub.to_greet.ring();
-    }
 }
 
 fn record(id: EngineId, member: &Member) -> NetworkMember<'_> {
