@@ -75,12 +75,6 @@ impl Members {
         self.again.insert(id, Instant::now() + AGAIN);
     }
 
-    /// There may be room now, and a way: whoever waits for another try has it at once.
-    pub fn begin_anew(&mut self) {
-        self.is_full = false;
-        self.tries.clear();
-    }
-
     /// Whether a container has found no address.
     pub fn is_full(&self) -> bool {
         self.is_full
