@@ -24,15 +24,30 @@ pub fn down(settings: &UpSettings) -> Result<String, Trouble> {
     let view = View::of(&store.plan(), &judge);
     let mut said = Vec::new();
     let engine = Engine::new(settings.docker_host.clone());
-    let (place, others) = async_io::block_on(leave(&engine, view.place, &mut said)).map_err(|error| {
-        let advice = "start the engine and repeat the command; nothing of the host was changed yet";
-        Trouble::new(Exit::Unavailable, "cannot take the managed network away", error, advice)
-    })?;
+    let left = async_io::block_on(leave(&engine, view.place.clone(), &mut said));
+    let (place, others, absent) = match left {
+        Ok((place, others)) => (place, others, None),
+        // Rules and routes can go without it.
+        Err(error) if error.is_absence() => (view.place, None, Some(error)),
+        Err(error) => {
+            let advice = "repeat the command when the engine answers; nothing of the host was changed yet";
+            return Err(Trouble::new(Exit::Unavailable, "cannot take the managed network away", error, advice));
+        }
+    };
     if let Some(place) = &place {
         let taken = ground::take_away(&upkeep::ground_of(place, view.remote)).map_err(|error| {
             Trouble::new(Exit::Failed, "cannot take everything away", error, "repeat the command as root")
         })?;
         said.extend(taken);
+    }
+    if let Some(error) = absent {
+        let advice = "repeat the command when the engine runs";
+        return Err(Trouble::new(
+            Exit::Unavailable,
+            format!("the network {NETWORK} stays on the engine"),
+            error,
+            advice,
+        ));
     }
     if let Some(name) = others {
         let why = format!("{name} is in it, and was not put there by its label");

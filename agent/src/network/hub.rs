@@ -10,6 +10,7 @@ use super::records::Records;
 use super::session::Session;
 use super::store::{KeyPair, Store};
 use super::talk::Told;
+use super::tunnel::Table;
 use crate::docker::engine::Engine;
 use crate::hub::Wake;
 use log::{info, warn};
@@ -94,6 +95,10 @@ pub struct Hub {
     pub to_probe: Wake,
     /// What the server was told.
     pub told: RefCell<Told>,
+    /// The plan has changed since it was saved.
+    pub is_unsaved: Cell<bool>,
+    /// The engine has said which API it speaks.
+    pub is_negotiated: Cell<bool>,
     /// The answerer does not have them yet.
     pub names_changed: Cell<bool>,
     /// When this process started.
@@ -134,6 +139,8 @@ impl Hub {
             probes: RefCell::default(),
             to_probe: Wake::default(),
             told: RefCell::default(),
+            is_unsaved: Cell::new(false),
+            is_negotiated: Cell::new(false),
             names_changed: Cell::new(true),
             began: Instant::now(),
             told_refused: RefCell::default(),
@@ -182,6 +189,20 @@ impl Hub {
         self.carry();
         self.to_lay.ring();
         self.to_greet.ring();
+    }
+
+    /// What of the plan decides who reaches whom: all but names.
+    pub fn records_of_weight(&self) -> (Option<Place>, Table) {
+        let view = self.view.borrow();
+        (view.place.clone(), view.table.clone())
+    }
+
+    /// Saves the plan.
+    pub fn save_plan(&self) {
+        self.is_unsaved.set(false);
+        if let Err(error) = self.store.keep_plan(&self.records.borrow()) {
+            warn!("cannot save the plan: {error}; after a restart the server is needed");
+        }
     }
 
     /// Gives the tunnel its table. Without a plan there is none.

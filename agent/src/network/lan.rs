@@ -55,7 +55,7 @@ impl Routes {
             }
         }
         // The most special first.
-        routes.connected.sort_by(|a, b| b.1.cmp(&a.1));
+        routes.connected.sort_by_key(|(_, mask, _)| std::cmp::Reverse(*mask));
         routes
     }
 

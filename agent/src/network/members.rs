@@ -114,6 +114,10 @@ pub async fn keep(hub: &Hub) {
         if looked.elapsed() >= LOOK_AGAIN {
             hub.all_dirty.set(true);
         }
+        // The listener rings when it has reached the engine.
+        if !hub.is_negotiated.get() {
+            continue;
+        }
         let Some(place) = hub.view.borrow().place.clone() else { continue };
         match look(hub, &place, &mut looked).await {
             Ok(()) => {}

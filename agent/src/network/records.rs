@@ -60,8 +60,8 @@ impl Records {
     /// Those of one kind, in the order of their keys.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = Record<'_>> {
         let from = (kind as u8, HostId::default(), Box::from(""));
-        let of = move |(key, _): &(&Key, &Box<[u8]>)| key.0 == kind as u8;
-        self.held.range(from..).take_while(of).map(move |(_, payload)| Record { kind, payload })
+        let held = self.held.range(from..).take_while(move |(key, _)| key.0 == kind as u8);
+        held.map(move |(_, payload)| Record { kind, payload })
     }
 
     /// Takes one record of a message. Fails if it is none, or breaks a limit; then what waits is of no use any more.

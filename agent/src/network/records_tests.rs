@@ -119,7 +119,7 @@ fn records_are_always_a_plan_that_the_server_had() {
             let mut said = Vec::new();
             for _ in 0..1 + next(&mut seed) % 4 {
                 let host = (next(&mut seed) % 6) as u8;
-                if next(&mut seed) % 3 == 0 {
+                if next(&mut seed).is_multiple_of(3) {
                     if server.remove(&host).is_some() {
                         said.push(gone(Kind::NetworkGuest, host, ""));
                     }

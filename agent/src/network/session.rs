@@ -1,7 +1,7 @@
 //! The line to the server, in a thread of its own: it opens one again and again, hands over what comes, sends what is
 //! given to it, and finds out when the line is dead. What is said is for others to understand.
 
-use crate::join::identity::{Credential, Identity};
+use crate::join::identity::{self, Credential, Identity};
 use crate::join::renewal::Spare;
 use crate::uplink::backoff::Backoff;
 use log::{debug, info, warn};
@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, ToSocketAddrs};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +38,8 @@ const REMOVED: Duration = Duration::from_secs(3600);
 const UNKNOWN: Duration = Duration::from_secs(300);
 /// A host that has not joined yet, or whose credential is not known.
 const REFUSED: Duration = Duration::from_secs(30);
+/// While it waits, the identity is looked at this often.
+const LOOK: Duration = Duration::from_secs(5);
 /// Messages that wait for the line. A whole hello has a few; if there are more, the line is begun anew.
 const WAITING: usize = 64;
 /// Messages that have come and were not looked at: then the line has to wait.
@@ -225,7 +228,21 @@ impl Caller {
                 return;
             }
             debug!("trying again in {wait:?}, {:?} after the last try", began.elapsed());
-            std::thread::sleep(wait);
+            self.rest(wait);
+        }
+    }
+
+    /// Waits, but no longer than until the identity is another one: the host may have joined anew.
+    fn rest(&self, wait: Duration) {
+        let path = self.state_dir.join(identity::FILE);
+        let stamp = || std::fs::metadata(&path).ok().map(|there| (there.ino(), there.mtime(), there.mtime_nsec()));
+        let (before, until) = (stamp(), Instant::now() + wait);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || stamp() != before {
+                return;
+            }
+            std::thread::sleep(left.min(LOOK));
         }
     }
 

@@ -1,11 +1,11 @@
 //! The task that understands what the server says, and tells it what the host brings along.
 
 use super::hub::{Hub, LineState};
+use super::lan;
 use super::members::Member;
 use super::records::{Pending, Taken};
 use super::session::Heard;
 use super::tunnel::Path;
-use super::lan;
 use async_io::Timer;
 use futures_lite::future;
 use log::{debug, warn};
@@ -97,7 +97,7 @@ pub async fn talk(hub: &Hub) {
                 hub.line.set(0);
                 hub.line_state.replace(LineState::Removed);
                 hub.records.replace(Default::default());
-                save(hub);
+                hub.save_plan();
                 hub.plan_changed();
             }
         }
@@ -132,8 +132,13 @@ fn take(hub: &Hub, pending: &mut Pending, message: &[u8], differed: &mut u32) ->
             Taken::Changed => {
                 *differed = 0;
                 debug!("the plan has changed: {} bytes", message.len());
-                save(hub);
+                let before = hub.records_of_weight();
+                hub.is_unsaved.set(true);
                 hub.plan_changed();
+                // Names come and go with every container.
+                if hub.records_of_weight() != before {
+                    hub.save_plan();
+                }
             }
             Taken::Differs => {
                 *differed += 1;
@@ -142,12 +147,6 @@ fn take(hub: &Hub, pending: &mut Pending, message: &[u8], differed: &mut u32) ->
         }
     }
     Ok(())
-}
-
-fn save(hub: &Hub) {
-    if let Err(error) = hub.store.keep_plan(&hub.records.borrow()) {
-        warn!("cannot save the plan: {error}; after a restart the server is needed");
-    }
 }
 
 fn probe(hub: &Hub, probe: NetworkProbe) {

@@ -9,13 +9,14 @@ use async_io::Timer;
 use futures_lite::future;
 use log::{info, warn};
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Between two looks at everything: a firewall that was reloaded is repaired within this.
 const LOOK: Duration = Duration::from_secs(10);
 /// Something was not there yet: a bridge that the engine is about to make.
 const SOON: Duration = Duration::from_secs(1);
-/// The order of freed addresses is saved at most this often.
+/// Names and the order of freed addresses are saved at most this often: a disk of flash wears out.
 const SAVE: Duration = Duration::from_secs(300);
 
 /// Keeps it for ever.
@@ -46,6 +47,9 @@ pub async fn keep(hub: &Hub) {
 
 /// Saves what is only saved now and then.
 pub fn save(hub: &Hub) {
+    if hub.is_unsaved.get() {
+        hub.save_plan();
+    }
     let text = {
         let mut freed = hub.freed.borrow_mut();
         if !freed.take_changed() {
@@ -73,8 +77,8 @@ pub fn ground_of(place: &Place, remote: Vec<muster_protocol::network::Prefix>) -
 
 /// Lays the ground, beside the tasks: it starts processes. False if it has to be tried again soon.
 async fn lay(hub: &Hub, place: &Place) -> bool {
-    if hub.network.get().is_none() {
-        // The engine has not made the bridge yet, or makes it anew; it rings then.
+    if hub.network.get().is_none() && !Path::new("/sys/class/net").join(BRIDGE).exists() {
+        // The engine has not made the bridge yet, and rings when it has. One of an earlier run serves at once.
         return false;
     }
     let ground = ground_of(place, hub.view.borrow().remote.clone());

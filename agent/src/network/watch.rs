@@ -35,6 +35,7 @@ pub async fn watch(hub: &Hub) {
 
 async fn open(hub: &Hub) -> Result<EventStream, EngineError> {
     hub.engine.negotiate().await?;
+    hub.is_negotiated.set(true);
     // Whatever the engine was, it may be another now.
     hub.network.set(None);
     hub.engine.events().await
