@@ -164,6 +164,10 @@ pub const NETWORK_LABEL: usize = 256;
 /// Why a container cannot join.
 pub const NETWORK_REASON: usize = 192;
 
+/// One message of a server on a network line: a buffer of the agent. A peer with all of its blocks and endpoints takes
+/// some 700 bytes.
+pub const NETWORK_MESSAGE: usize = 4096;
+
 /// A label of the domain name system.
 pub const DNS_LABEL: usize = 63;
 

@@ -4,6 +4,9 @@
 //! brings along ([`NetworkHello`]), which containers it has joined, and how its peers are reached. Private keys are never
 //! part of it.
 
+pub mod probe;
+pub mod relay;
+
 use crate::id::{EngineId, HostId};
 use crate::limits;
 use core::fmt;
@@ -302,6 +305,8 @@ pub enum NoPlace {
     Full = 3,
     /// The host's key is not the one that was seen first, and no operator has accepted the new one.
     KeyChanged = 4,
+    /// Another host has this key. A copied card has to make another one.
+    KeyTaken = 5,
 }
 
 #[cfg(test)]

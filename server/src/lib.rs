@@ -9,6 +9,8 @@ pub mod cli;
 pub mod fleet;
 pub mod install;
 pub mod listen;
+pub mod network;
+pub mod relay;
 pub mod serve;
 pub mod store;
 pub mod time;

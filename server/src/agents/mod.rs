@@ -15,6 +15,7 @@ use crate::access::secret::{hash, number};
 use crate::fleet::host::Host;
 use crate::fleet::{Fleet, HostCell};
 use crate::listen::{Handle, Request, Response};
+use crate::network;
 use muster_protocol::batch::{Reason, Refused};
 use muster_protocol::record::{Full, Kind, VERSION, Writer};
 use muster_protocol::{join::Joined, limits};
@@ -77,14 +78,15 @@ pub async fn answer(fleet: &Arc<Fleet>, mut request: Request) -> Response {
             message(fleet, &cell, &mut request, what == "hello", over).await
         }
         ("GET", "stream") => line::open(fleet, cell.clone(), credential),
-        (_, "status" | "hello" | "report" | "join" | "stream") => says(405, "this is not how it is asked"),
+        ("GET", "network") => network::line::open(fleet, cell.clone(), credential),
+        (_, "status" | "hello" | "report" | "join" | "stream" | "network") => says(405, "this is not how it is asked"),
         _ => says(404, "there is nothing here"),
     };
     answer.keep_idle(idle).known(number(&credential))
 }
 
 /// How long a host's connection may be silent.
-fn idle_of(cell: &HostCell) -> Duration {
+pub(crate) fn idle_of(cell: &HostCell) -> Duration {
     let interval = Duration::from_millis(cell.live().row.interval_ms.into());
     IDLE_AT_LEAST.max(interval.saturating_mul(IDLE_INTERVALS))
 }
@@ -166,7 +168,7 @@ fn keeps_nothing(fleet: &Fleet, cell: &HostCell) -> Response {
 }
 
 /// What a host is told whom operators do not want any more.
-fn turned_away(host: &Host) -> Option<Response> {
+pub(crate) fn turned_away(host: &Host) -> Option<Response> {
     let gone = host.is_removed().then(|| says(410, "this host was removed on the server"));
     gone.or_else(|| host.is_revoked().then(revoked))
 }

@@ -1,5 +1,6 @@
 //! What agents are answered, over real TLS on loopback.
 
+mod network;
 mod old_agent;
 mod transport;
 

@@ -11,6 +11,7 @@ mod hosts;
 mod join_tokens;
 mod keys;
 mod metrics;
+mod network;
 pub mod openapi;
 mod page;
 mod problem;

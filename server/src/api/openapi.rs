@@ -2,7 +2,9 @@
 
 use super::types::Problem;
 use super::{ApiAnswer, Handled};
-use super::{audit, backup, containers, events, healthz, hosts, join_tokens, keys, metrics, stream, tokens, vitals};
+use super::{
+    audit, backup, containers, events, healthz, hosts, join_tokens, keys, metrics, network, stream, tokens, vitals,
+};
 use std::sync::OnceLock;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -46,6 +48,12 @@ use utoipa::{Modify, OpenApi as _};
         vitals::container,
         vitals::top,
         metrics::show,
+        network::show,
+        network::enable,
+        network::disable,
+        network::paths,
+        network::ping,
+        network::accept,
         healthz::show,
         document,
     ),
@@ -157,6 +165,12 @@ mod tests {
             "HostHistory",
             "ContainerHistory",
             "Top",
+            "ManagedNetwork",
+            "NetworkHost",
+            "NetworkPath",
+            "EnableNetwork",
+            "PingNetwork",
+            "NetworkPing",
             "Problem",
             "Change",
         ] {

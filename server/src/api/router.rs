@@ -4,7 +4,8 @@ use super::problem::{problem, shown};
 use super::types::Problem;
 use super::{ApiAnswer, ApiRequest, Handled, Role, query};
 use super::{
-    audit, backup, containers, events, healthz, hosts, join_tokens, keys, metrics, openapi, stream, tokens, vitals,
+    audit, backup, containers, events, healthz, hosts, join_tokens, keys, metrics, network, openapi, stream, tokens,
+    vitals,
 };
 use crate::fleet::Fleet;
 
@@ -55,6 +56,12 @@ enum Operation {
     ContainerVitals,
     Top,
     Metrics,
+    ShowNetwork,
+    EnableNetwork,
+    DisableNetwork,
+    ListNetworkPaths,
+    PingNetwork,
+    AcceptNetworkKey,
     ShowHealth,
     ShowDocument,
 }
@@ -67,7 +74,7 @@ const VIEWER: Option<Role> = Some(Role::Viewer);
 const ADMIN: Option<Role> = Some(Role::Admin);
 
 /// All routes.
-pub const ROUTES: [Route; 35] = [
+pub const ROUTES: [Route; 41] = [
     route("GET", "/api/v1/hosts", VIEWER, Operation::ListHosts),
     route("GET", "/api/v1/hosts/{host}", VIEWER, Operation::ShowHost),
     route("PATCH", "/api/v1/hosts/{host}", ADMIN, Operation::ChangeHost),
@@ -100,6 +107,12 @@ pub const ROUTES: [Route; 35] = [
     route("GET", "/api/v1/hosts/{host}/vitals", VIEWER, Operation::HostVitals),
     route("GET", "/api/v1/containers/{host}/{container}/vitals", VIEWER, Operation::ContainerVitals),
     route("GET", "/api/v1/top", VIEWER, Operation::Top),
+    route("GET", "/api/v1/network", VIEWER, Operation::ShowNetwork),
+    route("POST", "/api/v1/network", ADMIN, Operation::EnableNetwork),
+    route("DELETE", "/api/v1/network", ADMIN, Operation::DisableNetwork),
+    route("GET", "/api/v1/network/paths", VIEWER, Operation::ListNetworkPaths),
+    route("POST", "/api/v1/network/ping", ADMIN, Operation::PingNetwork),
+    route("POST", "/api/v1/network/hosts/{host}/accept", ADMIN, Operation::AcceptNetworkKey),
     route("GET", METRICS, VIEWER, Operation::Metrics),
     route("GET", "/healthz", None, Operation::ShowHealth),
     route("GET", "/api/v1/openapi.json", None, Operation::ShowDocument),
@@ -238,6 +251,12 @@ async fn run(fleet: &Fleet, request: &ApiRequest<'_>, operation: Operation, para
         (Operation::HostVitals, [host]) => vitals::host(fleet, request, host).await,
         (Operation::ContainerVitals, [host, container]) => vitals::container(fleet, request, host, container),
         (Operation::Top, []) => vitals::top(fleet, request).await,
+        (Operation::ShowNetwork, []) => network::show(fleet, request),
+        (Operation::EnableNetwork, []) => network::enable(fleet, request).await,
+        (Operation::DisableNetwork, []) => network::disable(fleet, request).await,
+        (Operation::ListNetworkPaths, []) => network::paths(fleet, request),
+        (Operation::PingNetwork, []) => network::ping(fleet, request).await,
+        (Operation::AcceptNetworkKey, [host]) => network::accept(fleet, request, host).await,
         (Operation::Metrics, []) => metrics::show(fleet, request).await,
         (Operation::ShowHealth, []) => healthz::show(fleet),
         (Operation::ShowDocument, []) => openapi::document(),

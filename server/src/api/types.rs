@@ -4,10 +4,12 @@
 
 mod changes;
 mod keys;
+mod network;
 mod vitals;
 
 pub use changes::*;
 pub use keys::*;
+pub use network::*;
 pub use vitals::*;
 
 use serde::{Deserialize, Serialize};

@@ -27,6 +27,9 @@ fn full(directory: &Path) -> Arc<RedbStore> {
         Write::JoinToken(samples::join_token(1)),
         Write::ApiToken(samples::api_token(1)),
         Write::Fleet(samples::fleet()),
+        Write::Network(samples::network()),
+        Write::NetworkMember(samples::network_member(1)),
+        Write::NetworkMember(samples::network_member(2)),
         Write::Audit(samples::audit(0)),
         Write::Audit(samples::audit(0)),
     ];

@@ -15,6 +15,7 @@ mod human;
 mod inspect;
 mod join_command;
 mod key;
+mod network;
 mod output;
 mod ports;
 mod ps;
@@ -94,6 +95,8 @@ enum Command {
     /// Show and change the keys that agents recognise the server by
     #[command(subcommand)]
     Key(key::Key),
+    /// Show and change the managed network: containers with a label get addresses that cross hosts
+    Network(network::NetworkFlags),
     /// Say where agents reach the server
     #[command(subcommand)]
     Server(server::ServerCommand),
@@ -137,6 +140,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Token(flags) => token::run(flags, &server, &mut out),
         Command::Audit(flags) => audit::run(flags, &server, &mut out),
         Command::Key(flags) => key::run(flags, &server, &mut out),
+        Command::Network(flags) => network::run(flags, &server, &mut out),
         Command::Server(flags) => server::run(flags, &server, &mut out),
     };
     // What was printed before a failure is to be seen before its message.
@@ -260,6 +264,16 @@ mod tests {
             "server address add fleet.example:7443",
             "server address rm [::1]:7443 b:1",
             "serve --tls-cert a --tls-key b",
+            "network",
+            "network --format json",
+            "network ls",
+            "network paths a --format json",
+            "network enable",
+            "network enable --cidr 10.7.0.0/16 --block /26 --label a=b --names --mtu 1420 --relay-port 7000 --force",
+            "network enable --block 24 --names=false",
+            "network disable",
+            "network ping a b",
+            "network accept a",
         ] {
             let words = ["muster"].into_iter().chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");

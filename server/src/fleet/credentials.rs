@@ -123,6 +123,7 @@ impl Fleet {
         }
         self.settle(turn, outcome).wait().await?;
         self.shut_out(&cell);
+        self.network.remove(cell.id).await;
         Ok(cell.live().view())
     }
 }

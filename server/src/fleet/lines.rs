@@ -3,6 +3,8 @@
 //! There is one, or two for as long as the server does not know yet that the older one is dead. Two agents with one
 //! identity have one each, and neither loses it to the other by coming: which of them is heard is the mirror's to
 //! say, and only who was heard takes over from others.
+//!
+//! Beside them a host has at most one line for the managed network. What ends the credential ends that one, too.
 
 use crate::listen::Handle;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +14,11 @@ const MOST: usize = 8;
 
 /// The lines of one host.
 #[derive(Debug, Default)]
-pub struct Lines(Mutex<Vec<Open>>);
+pub struct Lines {
+    open: Mutex<Vec<Open>>,
+    /// That of the managed network.
+    network: Mutex<Option<Handle>>,
+}
 
 #[derive(Debug)]
 struct Open {
@@ -23,7 +29,7 @@ struct Open {
 
 impl Lines {
     fn open(&self) -> MutexGuard<'_, Vec<Open>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Enters a line that was opened, until what this gives is dropped.
@@ -60,14 +66,27 @@ impl Lines {
     pub fn cut(&self) {
         let all = std::mem::take(&mut *self.open());
         all.iter().for_each(|line| line.handle.cut());
+        let network = self.network().take();
+        network.iter().for_each(Handle::cut);
     }
 
-    /// How many there are.
+    fn network(&self) -> MutexGuard<'_, Option<Handle>> {
+        self.network.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters the line of the managed network until what this gives is dropped. An older one ends.
+    pub fn enter_network(&self, handle: Handle) -> EnteredNetwork<'_> {
+        let older = self.network().replace(handle.clone());
+        older.iter().for_each(Handle::cut);
+        EnteredNetwork { lines: self, handle }
+    }
+
+    /// How many there are for reports.
     pub fn len(&self) -> usize {
         self.open().len()
     }
 
-    /// Whether there is none.
+    /// Whether there is none for reports.
     pub fn is_empty(&self) -> bool {
         self.open().is_empty()
     }
@@ -83,6 +102,19 @@ pub struct Entered<'a> {
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         self.lines.open().retain(|line| !line.handle.is(&self.handle));
+    }
+}
+
+/// Lives as long as its line of the managed network.
+#[derive(Debug)]
+pub struct EnteredNetwork<'a> {
+    lines: &'a Lines,
+    handle: Handle,
+}
+
+impl Drop for EnteredNetwork<'_> {
+    fn drop(&mut self) {
+        self.lines.network().take_if(|network| network.is(&self.handle));
     }
 }
 
@@ -118,5 +150,22 @@ mod tests {
         assert!(lines.open().iter().any(|line| line.handle.is(&handles[0])));
         lines.cut();
         assert!(lines.is_empty());
+    }
+
+    #[test]
+    fn the_networks_line_is_a_line_of_its_own_and_is_cut_with_the_others() {
+        let lines = Lines::default();
+        let handles = [1, 2, 3].map(Handle::of_nothing);
+        let _report = lines.enter(handles[0].clone());
+        let older = lines.enter_network(handles[1].clone());
+        let newer = lines.enter_network(handles[2].clone());
+        assert_eq!(lines.len(), 1, "it replaces no line for reports");
+        drop(older);
+        assert!(lines.network().is_some(), "the end of the older one is not that of the newer one");
+        lines.heard_over(Some(&handles[0]));
+        assert!(lines.network().is_some());
+        lines.cut();
+        assert!(lines.is_empty() && lines.network().is_none());
+        drop(newer);
     }
 }

@@ -54,7 +54,7 @@ impl Fleet {
     }
 
     /// A host that is not removed, by id or name.
-    pub(super) fn find_host(&self, host: &str) -> Result<Arc<HostCell>, Refusal> {
+    pub(crate) fn find_host(&self, host: &str) -> Result<Arc<HostCell>, Refusal> {
         let by_id = HostId::parse(host).and_then(|id| self.cell(id)).filter(|cell| !cell.live().is_removed());
         let named = || {
             self.state.cells().into_iter().find(|cell| {

@@ -45,6 +45,7 @@ use crate::access::keys::Keys;
 use crate::access::secret::Secret;
 use crate::access::tokens::{ApiTokens, JoinTokens};
 use crate::api::types::Change;
+use crate::network::Network;
 use crate::store::committer::{Committer, Pending};
 use crate::store::{EventRow, FleetRow, Store, StoreError, Write};
 use crate::time::now_ms;
@@ -80,6 +81,8 @@ pub struct Fleet {
     denials: Mutex<audit::Denials>,
     /// When removed hosts were last looked through, by the monotonic clock.
     swept_ms: std::sync::atomic::AtomicU64,
+    /// The managed network.
+    network: Network,
     /// What hosts were like.
     vitals: Arc<History>,
     /// Hosts of whose containers somebody watches the vitals, by when they were last asked for.
@@ -146,8 +149,12 @@ impl Fleet {
             containers.entry(row.host).or_default().push(row);
         }
         let mut hosts = Hosts::default();
+        let mut names = HashMap::new();
         for row in all.hosts {
             let id = row.id;
+            if !row.orders.revoked && row.state != liveness::HostState::Removed.word() {
+                names.insert(id, row.name.clone());
+            }
             hosts.insert(Host::restored(row, streams.remove(&id), containers.remove(&id).unwrap_or_default(), now));
         }
         let state = Arc::new(State {
@@ -165,9 +172,11 @@ impl Fleet {
             let state = state.clone();
             move || state.feed.interrupt()
         };
+        let committer = Committer::start(store.clone(), recovered)?;
         Ok(Fleet {
             state,
-            committer: Committer::start(store.clone(), recovered)?,
+            network: Network::open(committer.clone(), all.network, all.network_members, &names)?,
+            committer,
             history: Events(store),
             registry: Arc::default(),
             joining: Mutex::default(),
@@ -201,6 +210,11 @@ impl Fleet {
     /// The one that makes changes durable.
     pub fn committer(&self) -> &Committer {
         &self.committer
+    }
+
+    /// The managed network.
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// A host by its key.

@@ -102,6 +102,8 @@ impl Fleet {
             }
         }
         self.settle(turn, outcome).wait().await?;
+        let name = cell.live().row.name.clone();
+        self.network.rename(cell.id, &name).await;
         Ok(cell.live().view())
     }
 

@@ -21,6 +21,8 @@ pub struct HostCell {
     pub id: HostId,
     /// How many messages it may send.
     pub pace: Pace,
+    /// How much it may say of the managed network: apart, so that neither stalls the other.
+    pub network_pace: Pace,
     /// Over which it reports. Whoever ends its credential cuts them.
     pub lines: Lines,
     turn: Arc<AsyncMutex<()>>,
@@ -38,6 +40,7 @@ impl HostCell {
         HostCell {
             id: host.id(),
             pace: Pace::default(),
+            network_pace: Pace::default(),
             lines: Lines::default(),
             turn: Arc::default(),
             live: Mutex::new(host),

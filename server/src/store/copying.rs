@@ -1,7 +1,10 @@
 //! All rows of a store, as they were at one moment, piece by piece while the store works on.
 
 use super::encoded::{Row, decode};
-use super::{ApiTokenRow, AuditRow, ContainerRow, EventRow, FleetRow, HostRow, JoinTokenRow, StreamRow, Write};
+use super::{
+    ApiTokenRow, AuditRow, ContainerRow, EventRow, FleetRow, HostRow, JoinTokenRow, NetworkMemberRow, NetworkRow,
+    StreamRow, Write,
+};
 
 /// What a row is about. The numbers are part of the format of backups: they are never used for anything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,11 +26,15 @@ pub enum Table {
     Audit = 7,
     /// An event.
     Events = 8,
+    /// The managed network.
+    Network = 9,
+    /// A host of the managed network.
+    NetworkMembers = 10,
 }
 
 impl Table {
     /// All, in the order in which they are copied.
-    pub const ALL: [Table; 8] = [
+    pub const ALL: [Table; 10] = [
         Table::Hosts,
         Table::Streams,
         Table::Containers,
@@ -35,6 +42,8 @@ impl Table {
         Table::ApiTokens,
         Table::Fleet,
         Table::Audit,
+        Table::Network,
+        Table::NetworkMembers,
         Table::Events,
     ];
 
@@ -59,6 +68,8 @@ impl Table {
             Table::ApiTokens => read::<ApiTokenRow>(row, Write::ApiToken),
             Table::Fleet => read::<FleetRow>(row, Write::Fleet),
             Table::Audit => read::<AuditRow>(row, Write::Audit),
+            Table::Network => read::<NetworkRow>(row, Write::Network),
+            Table::NetworkMembers => read::<NetworkMemberRow>(row, Write::NetworkMember),
             Table::Events => read::<EventRow>(row, Write::Event),
         }
     }

@@ -8,7 +8,7 @@
 use super::trouble::Trouble;
 use super::{
     ApiTokenRow, AuditRow, ContainerRow, EngineRow, EventRow, FleetRow, HostFacts, HostOrders, HostRow, JoinTokenRow,
-    StreamRow,
+    NetworkMemberRow, NetworkRow, StreamRow,
 };
 use muster_protocol::id::{Fingerprint, HostId};
 use serde::de::DeserializeOwned;
@@ -87,6 +87,14 @@ impl From<HostRow1> for HostRow {
 }
 
 impl Row for FleetRow {
+    const VERSION: u8 = 1;
+}
+
+impl Row for NetworkRow {
+    const VERSION: u8 = 1;
+}
+
+impl Row for NetworkMemberRow {
     const VERSION: u8 = 1;
 }
 
@@ -212,6 +220,20 @@ mod tests {
             "
             010780a0abfef9620561646d696e00093132372e302e302e310b686f73742e72656e616d6507626f6172642d3101
             0466726f6d056174746963
+            ",
+        );
+    }
+
+    #[test]
+    fn networks_are_frozen() {
+        frozen(samples::network(), "01018080a851101a056e65743d3101800a01d836ac0205020301");
+        frozen(
+            samples::network_member(1),
+            "
+            010101010101010101010101010101010101010101010101010101010101010101010101010101010101015555555555
+            555555555555555555555555555555555555555555555555555555ec940380808050080100c6336407a01f010200c0a8
+            01020120010db8000000000000000000000007020100c633640702000401090909090909090909090909090909090909
+            0909090909090909090909090909037765628280a851
             ",
         );
     }

@@ -19,6 +19,8 @@ struct Kept {
     api_tokens: BTreeMap<String, ApiTokenRow>,
     events: BTreeMap<u64, EventRow>,
     fleet: Option<FleetRow>,
+    network: Option<NetworkRow>,
+    network_members: BTreeMap<HostId, NetworkMemberRow>,
     audit: Vec<AuditRow>,
     newest_event: u64,
     failures: u32,
@@ -68,6 +70,8 @@ impl Store for MemoryStore {
             join_tokens: kept.join_tokens.values().cloned().collect(),
             api_tokens: kept.api_tokens.values().cloned().collect(),
             fleet: kept.fleet.clone(),
+            network: kept.network.clone(),
+            network_members: kept.network_members.values().cloned().collect(),
         })
     }
 
@@ -79,7 +83,8 @@ impl Store for MemoryStore {
         all.hosts.retain(|row| row.id == host);
         all.streams.retain(|row| row.host == host);
         all.containers.retain(|row| row.host == host);
-        Ok(Snapshot { join_tokens: Vec::new(), api_tokens: Vec::new(), fleet: None, ..all })
+        let (hosts, streams, containers) = (all.hosts, all.streams, all.containers);
+        Ok(Snapshot { hosts, streams, containers, ..Snapshot::default() })
     }
 
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
@@ -109,6 +114,10 @@ impl Store for MemoryStore {
                 Write::ApiToken(row) => drop(kept.api_tokens.insert(row.id.clone(), row)),
                 Write::ApiTokenGone(id) => drop(kept.api_tokens.remove(&id)),
                 Write::Fleet(row) => kept.fleet = Some(row),
+                Write::Network(row) => kept.network = Some(row),
+                Write::NetworkMember(row) => drop(kept.network_members.insert(row.host, row)),
+                Write::NetworkMemberGone(host) => drop(kept.network_members.remove(&host)),
+                Write::NetworkMembersGone => kept.network_members.clear(),
                 Write::Audit(row) => {
                     let id = kept.audit.len() as u64 + 1;
                     kept.audit.push(AuditRow { id, ..row });

@@ -134,6 +134,14 @@ pub enum Write {
     ApiTokenGone(String),
     /// Where the server is reached, or what it is recognised by, has changed.
     Fleet(FleetRow),
+    /// The managed network's settings, or what is next given in it, have changed.
+    Network(NetworkRow),
+    /// A host of the managed network is new or changed.
+    NetworkMember(NetworkMemberRow),
+    /// A host has left the managed network.
+    NetworkMemberGone(HostId),
+    /// All hosts have left the managed network.
+    NetworkMembersGone,
     /// An operator did something. The row's id is given by the store.
     Audit(AuditRow),
 }
@@ -153,6 +161,10 @@ pub struct Snapshot {
     pub api_tokens: Vec<ApiTokenRow>,
     /// Where the server is reached; `None` if that was never changed.
     pub fleet: Option<FleetRow>,
+    /// The managed network; `None` if there never was one.
+    pub network: Option<NetworkRow>,
+    /// Its hosts.
+    pub network_members: Vec<NetworkMemberRow>,
 }
 
 /// The store could not do it.

@@ -2,8 +2,10 @@
 
 use muster_protocol::event::{Event, Gap};
 use muster_protocol::id::{EngineId, EventIdentity, Fingerprint, HostId, RunId};
+use muster_protocol::network::Prefix;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 
 /// A host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -279,4 +281,60 @@ pub struct ApiTokenRow {
     pub name: String,
     /// When it was made.
     pub created_ms: i64,
+}
+
+/// The managed network: what operators have set, and what must not be given twice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NetworkRow {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// All of its addresses.
+    pub range: Prefix,
+    /// The length of a host's blocks, in bits.
+    pub block_length: u8,
+    /// The label of containers that belong to it.
+    pub label: String,
+    /// Whether names are answered.
+    pub names: bool,
+    /// The largest packet, in bytes.
+    pub mtu: u16,
+    /// The UDP port of the server's relay; `None`: as the TCP port.
+    pub relay_port: Option<u16>,
+    /// The next host's number on relays.
+    pub next_slot: u32,
+    /// The lowest block that was never given, by its index.
+    pub next_block: u32,
+    /// Blocks that were given back, the oldest first.
+    pub freed: Vec<u32>,
+}
+
+/// A host of the managed network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NetworkMemberRow {
+    /// Its key.
+    pub host: HostId,
+    /// Its number on relays.
+    pub slot: u32,
+    /// Its WireGuard public key.
+    pub key: [u8; 32],
+    /// Another one that it has come with, and that is not accepted.
+    pub other_key: Option<[u8; 32]>,
+    /// Where it listens.
+    pub port: u16,
+    /// The range that it accepts.
+    pub accepted: Prefix,
+    /// By which everybody reaches it.
+    pub endpoint: Option<SocketAddr>,
+    /// Whether others may send through it.
+    pub relays: bool,
+    /// Of its interfaces.
+    pub addresses: Vec<IpAddr>,
+    /// How many blocks it needs.
+    pub wanted: u8,
+    /// The address that its packets were last seen to come from.
+    pub observed: Option<IpAddr>,
+    /// Its blocks, by their index.
+    pub blocks: Vec<u32>,
+    /// Its containers that are in the network: id, name, address.
+    pub containers: Vec<(EngineId, String, u32)>,
 }

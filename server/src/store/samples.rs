@@ -2,6 +2,7 @@
 
 use super::*;
 use muster_protocol::id::EventIdentity;
+use muster_protocol::network::Prefix;
 use std::collections::BTreeMap;
 
 pub(crate) fn host(number: u8) -> HostRow {
@@ -139,5 +140,38 @@ pub(crate) fn api_token(number: u8) -> ApiTokenRow {
         role: "viewer".to_owned(),
         name: "wall display".to_owned(),
         created_ms: 1_700_000_000_000,
+    }
+}
+
+pub(crate) fn network() -> NetworkRow {
+    NetworkRow {
+        enabled: true,
+        range: Prefix { first: 0x0a2a_0000, length: 16 },
+        block_length: 26,
+        label: "net=1".to_owned(),
+        names: true,
+        mtu: 1280,
+        relay_port: Some(7000),
+        next_slot: 300,
+        next_block: 5,
+        freed: vec![3, 1],
+    }
+}
+
+pub(crate) fn network_member(number: u8) -> NetworkMemberRow {
+    NetworkMemberRow {
+        host: HostId([number; 8]),
+        slot: number.into(),
+        key: [number; 32],
+        other_key: Some([0x55; 32]),
+        port: 51_820,
+        accepted: Prefix { first: 0x0a00_0000, length: 8 },
+        endpoint: "198.51.100.7:4000".parse().ok(),
+        relays: true,
+        addresses: vec!["192.168.1.2".parse().expect("an address"), "2001:db8::7".parse().expect("an address")],
+        wanted: 2,
+        observed: "198.51.100.7".parse().ok(),
+        blocks: vec![0, 4],
+        containers: vec![(EngineId([9; 32]), "web".to_owned(), 0x0a2a_0002)],
     }
 }

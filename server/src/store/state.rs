@@ -16,6 +16,10 @@ const JOIN_TOKENS: TableDefinition<&str, &[u8]> = TableDefinition::new("join_tok
 /// One row, if any.
 const FLEET: TableDefinition<&str, &[u8]> = TableDefinition::new("fleet");
 const FLEET_KEY: &str = "fleet";
+/// One row, if any.
+const NETWORK: TableDefinition<&str, &[u8]> = TableDefinition::new("network");
+const NETWORK_KEY: &str = "network";
+const NETWORK_MEMBERS: TableDefinition<&[u8; 8], &[u8]> = TableDefinition::new("network_members");
 const API_TOKENS: TableDefinition<&str, &[u8]> = TableDefinition::new("api_tokens");
 
 /// The tables, open for writing.
@@ -26,6 +30,8 @@ pub(super) struct Tables<'txn> {
     join_tokens: Table<'txn, &'static str, &'static [u8]>,
     api_tokens: Table<'txn, &'static str, &'static [u8]>,
     fleet: Table<'txn, &'static str, &'static [u8]>,
+    network: Table<'txn, &'static str, &'static [u8]>,
+    network_members: Table<'txn, &'static [u8; 8], &'static [u8]>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -38,6 +44,8 @@ impl<'txn> Tables<'txn> {
             join_tokens: transaction.open_table(JOIN_TOKENS)?,
             api_tokens: transaction.open_table(API_TOKENS)?,
             fleet: transaction.open_table(FLEET)?,
+            network: transaction.open_table(NETWORK)?,
+            network_members: transaction.open_table(NETWORK_MEMBERS)?,
         })
     }
 
@@ -82,6 +90,18 @@ impl<'txn> Tables<'txn> {
             Write::Fleet(row) => {
                 self.fleet.insert(FLEET_KEY, encode(row)?.as_slice())?;
             }
+            Write::Network(row) => {
+                self.network.insert(NETWORK_KEY, encode(row)?.as_slice())?;
+            }
+            Write::NetworkMember(row) => {
+                self.network_members.insert(&row.host.0, encode(row)?.as_slice())?;
+            }
+            Write::NetworkMemberGone(host) => {
+                self.network_members.remove(&host.0)?;
+            }
+            Write::NetworkMembersGone => {
+                self.network_members.retain(|_, _| false)?;
+            }
             Write::Event(_) | Write::Audit(_) => {}
         }
         Ok(())
@@ -102,6 +122,8 @@ pub(super) fn load(transaction: &ReadTransaction) -> Result<(Snapshot, u64), Tro
         join_tokens: all(transaction, JOIN_TOKENS, &mut missed("join token"))?,
         api_tokens: all(transaction, API_TOKENS, &mut missed("API token"))?,
         fleet: all(transaction, FLEET, &mut missed("fleet"))?.pop(),
+        network: all(transaction, NETWORK, &mut missed("network"))?.pop(),
+        network_members: all(transaction, NETWORK_MEMBERS, &mut missed("network's host"))?,
     };
     Ok((snapshot, unreadable))
 }
@@ -123,6 +145,8 @@ pub(super) fn copy(
         Table::ApiTokens => copy_table(transaction, API_TOKENS, last, bytes),
         Table::Fleet => copy_table(transaction, FLEET, last, bytes),
         Table::Audit => copy_table(transaction, audit::TABLE, last, bytes),
+        Table::Network => copy_table(transaction, NETWORK, last, bytes),
+        Table::NetworkMembers => copy_table(transaction, NETWORK_MEMBERS, last, bytes),
         // They are in the history.
         Table::Events => Ok((Vec::new(), None)),
     }

@@ -1,0 +1,390 @@
+//! Datagrams between a guest and its relay, and what a relay does with them: see `WIRE.md`.
+//!
+//! A relay forwards what its guests send each other and cannot read it. It sends to a guest only where the guest has shown
+//! that it hears: an address is taken over once a cookie that was sent to it has come back from it.
+
+use core::hash::Hasher;
+use core::net::{IpAddr, SocketAddr};
+use siphasher::sip::SipHasher24;
+
+/// Guest to relay: here I am.
+pub const REGISTER: u8 = 0x60;
+/// Relay to guest: this is where I see you.
+pub const REGISTERED: u8 = 0x61;
+/// Guest to relay: for another guest.
+pub const FORWARD: u8 = 0x62;
+/// Relay to guest: from another guest.
+pub const FORWARDED: u8 = 0x63;
+
+/// Bytes in front of a packet that is forwarded.
+pub const OVERHEAD: usize = 17;
+
+/// Seconds between registrations that keep the way from the relay to the guest open.
+pub const KEEP_S: u64 = 25;
+
+/// A guest that was silent for so long, in milliseconds, is not sent to any more: its address may be somebody else's.
+pub const SILENCE_MS: u64 = 120_000;
+
+const TAG: usize = 8;
+const REGISTER_V4: usize = 27;
+const REGISTER_V6: usize = 39;
+
+/// A secret that a guest and its relay share.
+pub type Secret = [u8; 16];
+
+/// The longest registration, in bytes.
+pub const REGISTER_LIMIT: usize = REGISTER_V6;
+
+/// What a relay answers to a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// The number that the registration had; 0: it answers none, and the guest has to register again.
+    pub number: u32,
+    /// To be shown from now on.
+    pub cookie: u64,
+    /// Where the relay sees the guest.
+    pub observed: SocketAddr,
+}
+
+/// Writes a registration into `out` and tells its length. It is as long as its answer, which has an address of the kind
+/// that the relay's is.
+pub fn register(
+    secret: &Secret,
+    slot: u32,
+    number: u32,
+    cookie: u64,
+    relay: SocketAddr,
+    out: &mut [u8; REGISTER_LIMIT],
+) -> usize {
+    let length = if canonical(relay).is_ipv4() { REGISTER_V4 } else { REGISTER_V6 };
+    out.fill(0);
+    out[0] = REGISTER;
+    out[1..5].copy_from_slice(&slot.to_le_bytes());
+    out[5..9].copy_from_slice(&number.to_le_bytes());
+    out[9..17].copy_from_slice(&cookie.to_le_bytes());
+    let tag = tag(secret, &out[..length - TAG], &[]);
+    out[length - TAG..length].copy_from_slice(&tag);
+    length
+}
+
+/// Reads an answer. None if it is not from the relay that shares the secret.
+pub fn read_answer(secret: &Secret, datagram: &[u8]) -> Option<Answer> {
+    if datagram.first() != Some(&REGISTERED) {
+        return None;
+    }
+    let (body, found) = datagram.split_last_chunk::<TAG>()?;
+    let address: IpAddr = match datagram.len() {
+        REGISTER_V4 => array::<4>(body, 13)?.into(),
+        REGISTER_V6 => array::<16>(body, 13)?.into(),
+        _ => return None,
+    };
+    let port = u16::from_le_bytes(array(body, body.len().checked_sub(2)?)?);
+    let answer = Answer {
+        number: u32::from_le_bytes(array(body, 1)?),
+        cookie: u64::from_le_bytes(array(body, 5)?),
+        observed: SocketAddr::new(address, port),
+    };
+    same(&tag(secret, body, &[]), found).then_some(answer)
+}
+
+/// Writes what stands before a packet for another guest into the first [`OVERHEAD`] bytes of `datagram`; the packet follows
+/// there already. Does nothing if it is shorter than that.
+pub fn wrap(secret: &Secret, from: u32, to: u32, datagram: &mut [u8]) {
+    seal(secret, FORWARD, from, to, datagram);
+}
+
+/// Who has sent a packet that came through the relay which shares the secret, and the packet. None if it did not, or if it
+/// is for another guest.
+pub fn unwrap<'a>(secret: &Secret, own: u32, datagram: &'a [u8]) -> Option<(u32, &'a [u8])> {
+    let (from, to, packet) = open(secret, FORWARDED, datagram)?;
+    (to == own).then_some((from, packet))
+}
+
+/// One for whom a relay forwards, as the relay knows it.
+#[derive(Clone)]
+pub struct Guest {
+    slot: u32,
+    secret: Secret,
+    /// Where it is, and when that was last shown, in milliseconds.
+    address: Option<(SocketAddr, u64)>,
+    /// Bytes that may be forwarded for it at once, as of the time behind.
+    allowed: u64,
+    filled_ms: u64,
+}
+
+impl Guest {
+    /// One that has not been heard.
+    pub fn new(slot: u32, secret: Secret) -> Guest {
+        Guest { slot, secret, address: None, allowed: 0, filled_ms: 0 }
+    }
+
+    /// Its number.
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// Whether it is the same guest, by number and secret.
+    pub fn is(&self, slot: u32, secret: &Secret) -> bool {
+        self.slot == slot && self.secret == *secret
+    }
+}
+
+/// How much is forwarded for one guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// In the long run, in bytes a second.
+    pub per_second: u64,
+    /// At once, in bytes.
+    pub burst: u64,
+}
+
+impl Rate {
+    /// So many bytes a second, and a quarter of a second's at once, 64 KiB at least.
+    pub fn per_second(bytes: u64) -> Rate {
+        Rate { per_second: bytes, burst: (bytes / 4).max(64 * 1024) }
+    }
+}
+
+impl Default for Rate {
+    /// 20 Mbit/s.
+    fn default() -> Rate {
+        Rate::per_second(2_500_000)
+    }
+}
+
+/// What a relay has done since it started, in datagrams unless it says otherwise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Forwarded.
+    pub forwarded: u64,
+    /// Bytes of the packets in them.
+    pub forwarded_bytes: u64,
+    /// Registrations that counted.
+    pub registrations: u64,
+    /// Dropped: of no known form.
+    pub malformed: u64,
+    /// Dropped: of an unknown guest, or without its secret.
+    pub strangers: u64,
+    /// Not forwarded: its sender is not registered at the address that it came from.
+    pub unregistered: u64,
+    /// Dropped: beyond the sender's rate.
+    pub limited: u64,
+    /// Dropped: the receiver is no guest, or is not there.
+    pub absent: u64,
+}
+
+/// What is to be done about a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing.
+    Drop,
+    /// Send the first `length` bytes of the buffer, which have been written over.
+    Send {
+        /// How many, at most as many as had come.
+        length: usize,
+        /// Where to.
+        to: SocketAddr,
+        /// The guest is at a new address.
+        moved: Option<(u32, SocketAddr)>,
+    },
+}
+
+/// Decides what a relay does with a datagram. Its guests are kept beside it, sorted by slot.
+pub struct Forwarder {
+    /// Makes cookies. Random; known to nobody.
+    key: Secret,
+    rate: Rate,
+    counters: Counters,
+}
+
+impl Forwarder {
+    /// With a random key.
+    pub fn new(key: Secret, rate: Rate) -> Forwarder {
+        Forwarder { key, rate, counters: Counters::default() }
+    }
+
+    /// What it has done.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Takes in a datagram that came `from` at `now_ms`, and writes what is to be sent over it. `guests` are sorted by slot.
+    pub fn handle(&mut self, guests: &mut [Guest], now_ms: u64, from: SocketAddr, datagram: &mut [u8]) -> Action {
+        let from = canonical(from);
+        match datagram.first() {
+            Some(&REGISTER) => self.registration(guests, now_ms, from, datagram),
+            Some(&FORWARD) => self.forward(guests, now_ms, from, datagram),
+            _ => drop_as(&mut self.counters.malformed),
+        }
+    }
+
+    fn registration(&mut self, guests: &mut [Guest], now_ms: u64, from: SocketAddr, datagram: &mut [u8]) -> Action {
+        let (Some((body, found)), Some(slot), Some(number), Some(shown)) = (
+            datagram.split_last_chunk::<TAG>(),
+            array(datagram, 1).map(u32::from_le_bytes),
+            array(datagram, 5).map(u32::from_le_bytes),
+            array(datagram, 9).map(u64::from_le_bytes),
+        ) else {
+            return drop_as(&mut self.counters.malformed);
+        };
+        if !matches!(datagram.len(), REGISTER_V4 | REGISTER_V6) {
+            return drop_as(&mut self.counters.malformed);
+        }
+        let Some(guest) = find(guests, slot).filter(|guest| same(&tag(&guest.secret, body, &[]), found)) else {
+            return drop_as(&mut self.counters.strangers);
+        };
+        let mut moved = None;
+        if shown == self.cookie(slot, from) {
+            if guest.address.is_none_or(|(address, _)| address != from) {
+                moved = Some((slot, from));
+            }
+            guest.address = Some((from, now_ms));
+            self.counters.registrations += 1;
+        }
+        self.answer(&guest.secret, slot, number, from, moved, datagram)
+    }
+
+    fn forward(&mut self, guests: &mut [Guest], now_ms: u64, from: SocketAddr, datagram: &mut [u8]) -> Action {
+        let length = datagram.len();
+        let Some((sender, to)) = ends(datagram) else { return drop_as(&mut self.counters.malformed) };
+        let Some(guest) = find(guests, sender).filter(|guest| open(&guest.secret, FORWARD, datagram).is_some()) else {
+            return drop_as(&mut self.counters.strangers);
+        };
+        match &mut guest.address {
+            Some((address, heard_ms)) if *address == from => *heard_ms = now_ms,
+            _ => {
+                self.counters.unregistered += 1;
+                return self.answer(&guest.secret, sender, 0, from, None, datagram);
+            }
+        }
+        if !guest.allow(self.rate, now_ms, length as u64) {
+            return drop_as(&mut self.counters.limited);
+        }
+        let receiver = find(guests, to).filter(|_| to != sender);
+        let Some((secret, address)) = receiver.and_then(|guest| {
+            let (address, heard_ms) = guest.address?;
+            (now_ms.saturating_sub(heard_ms) < SILENCE_MS).then_some((guest.secret, address))
+        }) else {
+            return drop_as(&mut self.counters.absent);
+        };
+        seal(&secret, FORWARDED, sender, to, datagram);
+        self.counters.forwarded += 1;
+        self.counters.forwarded_bytes += (length - OVERHEAD) as u64;
+        Action::Send { length, to: address, moved: None }
+    }
+
+    /// Tells a guest where it is seen, unless that is longer than what it has sent.
+    fn answer(
+        &mut self,
+        secret: &Secret,
+        slot: u32,
+        number: u32,
+        from: SocketAddr,
+        moved: Option<(u32, SocketAddr)>,
+        datagram: &mut [u8],
+    ) -> Action {
+        let length = if from.is_ipv4() { REGISTER_V4 } else { REGISTER_V6 };
+        let Some(out) = datagram.get_mut(..length) else { return drop_as(&mut self.counters.malformed) };
+        out[0] = REGISTERED;
+        out[1..5].copy_from_slice(&number.to_le_bytes());
+        out[5..13].copy_from_slice(&self.cookie(slot, from).to_le_bytes());
+        match from.ip() {
+            IpAddr::V4(address) => out[13..17].copy_from_slice(&address.octets()),
+            IpAddr::V6(address) => out[13..29].copy_from_slice(&address.octets()),
+        }
+        out[length - TAG - 2..length - TAG].copy_from_slice(&from.port().to_le_bytes());
+        let tag = tag(secret, &out[..length - TAG], &[]);
+        out[length - TAG..].copy_from_slice(&tag);
+        Action::Send { length, to: from, moved }
+    }
+
+    /// What only somebody knows who receives at an address.
+    fn cookie(&self, slot: u32, at: SocketAddr) -> u64 {
+        let mut hasher = SipHasher24::new_with_key(&self.key);
+        hasher.write(&slot.to_le_bytes());
+        match at.ip() {
+            IpAddr::V4(address) => hasher.write(&address.octets()),
+            IpAddr::V6(address) => hasher.write(&address.octets()),
+        }
+        hasher.write(&at.port().to_le_bytes());
+        hasher.finish()
+    }
+}
+
+impl Guest {
+    /// Takes `bytes` from what it may send, if there is so much.
+    fn allow(&mut self, rate: Rate, now_ms: u64, bytes: u64) -> bool {
+        if self.filled_ms == 0 {
+            self.allowed = rate.burst;
+        }
+        let passed = now_ms.saturating_sub(self.filled_ms);
+        let more = passed.saturating_mul(rate.per_second) / 1000;
+        // Time that was too short for a byte is kept for the next datagram.
+        if more > 0 || self.filled_ms == 0 {
+            self.allowed = self.allowed.saturating_add(more).min(rate.burst);
+            self.filled_ms = now_ms.max(1);
+        }
+        let left = self.allowed.checked_sub(bytes);
+        self.allowed = left.unwrap_or(self.allowed);
+        left.is_some()
+    }
+}
+
+/// An IPv4 address that a socket for both kinds shows as an IPv6 one, as what it is.
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(v4) => SocketAddr::new(v4.into(), address.port()),
+        IpAddr::V6(_) => address,
+    }
+}
+
+fn find(guests: &mut [Guest], slot: u32) -> Option<&mut Guest> {
+    let at = guests.binary_search_by_key(&slot, |guest| guest.slot).ok()?;
+    guests.get_mut(at)
+}
+
+fn drop_as(counter: &mut u64) -> Action {
+    *counter += 1;
+    Action::Drop
+}
+
+fn ends(datagram: &[u8]) -> Option<(u32, u32)> {
+    let long_enough = datagram.len() > OVERHEAD;
+    long_enough.then_some((u32::from_le_bytes(array(datagram, 1)?), u32::from_le_bytes(array(datagram, 5)?)))
+}
+
+fn seal(secret: &Secret, kind: u8, from: u32, to: u32, datagram: &mut [u8]) {
+    let Some((header, packet)) = datagram.split_first_chunk_mut::<OVERHEAD>() else { return };
+    header[0] = kind;
+    header[1..5].copy_from_slice(&from.to_le_bytes());
+    header[5..9].copy_from_slice(&to.to_le_bytes());
+    let tag = tag(secret, &header[..9], packet);
+    header[9..].copy_from_slice(&tag);
+}
+
+fn open<'a>(secret: &Secret, kind: u8, datagram: &'a [u8]) -> Option<(u32, u32, &'a [u8])> {
+    let (from, to) = ends(datagram)?;
+    let (header, packet) = datagram.split_first_chunk::<OVERHEAD>()?;
+    let found = array(header, 9)?;
+    (header[0] == kind && same(&tag(secret, &header[..9], packet), &found)).then_some((from, to, packet))
+}
+
+pub(super) fn tag(secret: &Secret, head: &[u8], packet: &[u8]) -> [u8; TAG] {
+    let mut hasher = SipHasher24::new_with_key(secret);
+    hasher.write(head);
+    hasher.write(packet);
+    hasher.finish().to_le_bytes()
+}
+
+/// Compares without telling by its duration where they differ.
+pub(super) fn same(one: &[u8; TAG], other: &[u8; TAG]) -> bool {
+    core::hint::black_box(one.iter().zip(other).fold(0, |difference, (a, b)| difference | (a ^ b))) == 0
+}
+
+fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..)?.first_chunk().copied()
+}
+
+#[cfg(test)]
+#[path = "relay_tests.rs"]
+mod tests;

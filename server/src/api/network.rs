@@ -1,0 +1,111 @@
+//! `/api/v1/network`: the managed network.
+
+use super::page::Paging;
+use super::problem::read_body;
+use super::query::Query;
+use super::types::{EnableNetwork, ManagedNetwork, NetworkPath, NetworkPing, Page, PingNetwork};
+use super::{ApiAnswer, ApiRequest, Handled};
+use crate::fleet::Fleet;
+use crate::network::path_key;
+
+/// The managed network
+///
+/// What is set of it, its hosts, and labelled containers that could not be joined.
+#[utoipa::path(
+    get,
+    path = "/api/v1/network",
+    tag = "network",
+    responses((status = 200, description = "The network", body = ManagedNetwork)),
+)]
+pub fn show(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
+    Query::new(request.query, &[])?;
+    Ok(ApiAnswer::json(200, &fleet.network_view()))
+}
+
+/// Enable the managed network
+///
+/// Or change what is set of it. Another range or other blocks give all containers in it new addresses, which needs `force`
+/// once hosts have some.
+#[utoipa::path(
+    post,
+    path = "/api/v1/network",
+    tag = "network",
+    request_body = EnableNetwork,
+    responses((status = 200, description = "The network as it is now", body = ManagedNetwork)),
+)]
+pub async fn enable(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
+    Query::new(request.query, &[])?;
+    let body: &[u8] = if request.body.is_empty() { b"{}" } else { request.body };
+    let wanted: EnableNetwork = read_body(body)?;
+    fleet.enable_network(request.by()?, wanted).await?;
+    Ok(ApiAnswer::json(200, &fleet.network_view()))
+}
+
+/// Disable the managed network
+///
+/// Hosts take their containers out of it. Each keeps its addresses for when it is enabled again.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/network",
+    tag = "network",
+    responses((status = 200, description = "The network as it is now", body = ManagedNetwork)),
+)]
+pub async fn disable(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
+    Query::new(request.query, &[])?;
+    fleet.disable_network(request.by()?).await?;
+    Ok(ApiAnswer::json(200, &fleet.network_view()))
+}
+
+/// List paths between hosts of the managed network
+///
+/// How each host reaches each other one, as it has said last: a host says what has changed at most twice a minute.
+#[utoipa::path(
+    get,
+    path = "/api/v1/network/paths",
+    tag = "network",
+    params(
+        ("host" = Option<String>, Query, description = "Only those from the host with this id or name"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<u32>, Query, description = "Items of a page: 1 to 500; 100 if left out"),
+    ),
+    responses((status = 200, description = "A page of paths, by the names of both hosts", body = Page<NetworkPath>)),
+)]
+pub fn paths(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
+    let query = Query::new(request.query, &["host", "cursor", "limit"])?;
+    let paging = Paging::<4>::read(&query, "network_paths")?;
+    let host = query.one("host")?.map(|host| fleet.find_host(host)).transpose()?;
+    let paths = fleet.network_paths(host.map(|cell| cell.id), paging.after.as_ref(), paging.limit);
+    Ok(ApiAnswer::json(200, &paging.page(paths, path_key)))
+}
+
+/// Ask a host whether it reaches another one
+///
+/// By an echo through the tunnel between them. Takes at most ten seconds.
+#[utoipa::path(
+    post,
+    path = "/api/v1/network/ping",
+    tag = "network",
+    request_body = PingNetwork,
+    responses((status = 200, description = "What came of it", body = NetworkPing)),
+)]
+pub async fn ping(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
+    Query::new(request.query, &[])?;
+    let wanted: PingNetwork = read_body(request.body)?;
+    Ok(ApiAnswer::json(200, &fleet.ping_network(&wanted).await?))
+}
+
+/// Accept a host's new key
+///
+/// The one that it has come with last takes the place of the one that was seen first.
+#[utoipa::path(
+    post,
+    path = "/api/v1/network/hosts/{host}/accept",
+    tag = "network",
+    params(("host" = String, Path, description = "Its id or name")),
+    responses((status = 200, description = "The network as it is now", body = ManagedNetwork)),
+)]
+pub async fn accept(fleet: &Fleet, request: &ApiRequest<'_>, host: &str) -> Handled {
+    Query::new(request.query, &[])?;
+    fleet.accept_network_key(request.by()?, host).await?;
+    Ok(ApiAnswer::json(200, &fleet.network_view()))
+}

@@ -1,0 +1,258 @@
+//! `muster network`
+
+use super::amounts;
+use super::connection::Server;
+use super::exit::{Exit, Failure};
+use super::output::{Format, Table, json_line, printable};
+use crate::api::query::encode;
+use crate::api::types::{EnableNetwork, ManagedNetwork, NetworkHost, NetworkPath, NetworkPing, PingNetwork};
+use clap::{Args, Subcommand};
+use muster_dial::client::Method;
+use muster_protocol::network::Prefix;
+use std::io::Write;
+
+/// Flags of `muster network`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct NetworkFlags {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    list: List,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the network, its hosts, and what could not be joined (also what `muster network` alone does)
+    Ls(List),
+    /// Show how hosts reach each other
+    Paths(Paths),
+    /// Enable the network, or change it. What is not given stays as it is
+    ///
+    /// Each host takes part once `muster-agent network up` has run there.
+    Enable(Enable),
+    /// Disable the network: hosts take their containers out of it
+    Disable,
+    /// Ask a host whether it reaches another one through the network. Exit code 1: it does not
+    Ping {
+        /// Id or name of the one that asks
+        from: String,
+        /// And of the other
+        to: String,
+        /// How to print
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Take the key that a host has come with for its own, in the place of the one that was seen first
+    Accept {
+        /// Id or name
+        host: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct List {
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+struct Paths {
+    /// Only those from this one: id or name
+    host: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+struct Enable {
+    /// All addresses of the network [at first: 10.42.0.0/16]
+    #[arg(long, value_name = "RANGE", value_parser = read_range)]
+    cidr: Option<Prefix>,
+    /// How large the blocks are that hosts get [at first: /26, which is 64 addresses]
+    #[arg(long, value_name = "/BITS", value_parser = read_block)]
+    block: Option<u8>,
+    /// Containers with this label belong to it [at first: io.rancher.container.network=true]
+    #[arg(long, value_name = "KEY=VALUE")]
+    label: Option<String>,
+    /// Answer NAME.muster.internal inside these containers; --names=false ends it
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    names: Option<bool>,
+    /// The largest packet inside, in bytes [at first: 1280]
+    #[arg(long, value_name = "BYTES")]
+    mtu: Option<u16>,
+    /// The UDP port of the server's relay; 0: the number of its TCP port, as at first
+    #[arg(long, value_name = "PORT")]
+    relay_port: Option<u16>,
+    /// Change range or blocks though hosts have addresses: all of their containers get new ones
+    #[arg(long)]
+    force: bool,
+}
+
+fn read_range(text: &str) -> Result<Prefix, String> {
+    Prefix::parse(text).ok_or_else(|| format!("'{text}' is no range: give one such as 10.42.0.0/16"))
+}
+
+fn read_block(text: &str) -> Result<u8, String> {
+    let bits = text.strip_prefix('/').unwrap_or(text).parse().ok().filter(|bits| *bits <= 32);
+    bits.ok_or_else(|| format!("'{text}' is no size of blocks: give one such as /26"))
+}
+
+const PATH: &str = "/api/v1/network";
+
+/// Runs it.
+pub fn run(flags: &NetworkFlags, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
+    match &flags.command {
+        None => list(flags.list.format, server, out),
+        Some(Command::Ls(flags)) => list(flags.format, server, out),
+        Some(Command::Paths(flags)) => paths(flags, server, out),
+        Some(Command::Enable(flags)) => {
+            let wanted = EnableNetwork {
+                cidr: flags.cidr.map(|range| range.to_string()),
+                block: flags.block,
+                label: flags.label.clone(),
+                names: flags.names,
+                mtu: flags.mtu,
+                relay_port: flags.relay_port,
+                force: flags.force,
+            };
+            let network: ManagedNetwork =
+                server.send(Method::POST, PATH, &wanted).map_err(|failure| failure.while_doing("network enable"))?;
+            Ok(writeln!(out, "{}", summary(&network))?)
+        }
+        Some(Command::Disable) => {
+            server.delete(PATH).map_err(|failure| failure.while_doing("network disable"))?;
+            Ok(writeln!(out, "disabled")?)
+        }
+        Some(Command::Ping { from, to, format }) => ping(from, to, *format, server, out),
+        Some(Command::Accept { host }) => {
+            let path = format!("{PATH}/hosts/{}/accept", encode(host));
+            let _: ManagedNetwork = server
+                .send(Method::POST, &path, &serde_json::json!({}))
+                .map_err(|failure| failure.while_doing(format_args!("network accept {host}")))?;
+            Ok(writeln!(out, "{}", printable(host))?)
+        }
+    }
+}
+
+fn ping(from: &str, to: &str, format: Format, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
+    let wanted = PingNetwork { from: from.into(), to: to.into() };
+    let ping: NetworkPing = server
+        .send(Method::POST, &format!("{PATH}/ping"), &wanted)
+        .map_err(|failure| failure.while_doing(format_args!("network ping {from} {to}")))?;
+    match (format, ping.milliseconds) {
+        (Format::Json, _) => json_line(out, &ping)?,
+        (Format::Table, Some(took)) => writeln!(out, "{} reaches {} in {took:.1} ms", ping.from, ping.to)?,
+        (Format::Table, None) => {}
+    }
+    if ping.answered {
+        return Ok(());
+    }
+    let what = "has no answer through the network; see `muster network paths` for how it tries";
+    Err(Failure::new(Exit::Failure, format!("network ping {from} {to}: {} {what}", ping.from)))
+}
+
+fn list(format: Format, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
+    let network: ManagedNetwork = server.get(PATH)?;
+    match format {
+        Format::Json => json_line(out, &network),
+        Format::Table => print(&network, out),
+    }
+}
+
+fn paths(flags: &Paths, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
+    let query: Vec<(&str, String)> = flags.host.iter().map(|host| ("host", host.clone())).collect();
+    let paths: Vec<NetworkPath> = server.list(&format!("{PATH}/paths"), &query)?;
+    match flags.format {
+        Format::Json => paths.iter().try_for_each(|path| json_line(out, path)),
+        Format::Table => path_table(&paths).print(out),
+    }
+}
+
+/// In one line.
+fn summary(network: &ManagedNetwork) -> String {
+    if !network.enabled {
+        return "the network is not enabled: see `muster network enable --help`".into();
+    }
+    let relay = match (network.relay_port, &network.relay_problem) {
+        (_, Some(problem)) => format!("no relay ({problem})"),
+        (Some(port), None) => format!("relay on UDP {port}"),
+        (None, None) => "relay starting".into(),
+    };
+    format!(
+        "{} in blocks of /{} ({} of {} used), label {}, names {}, MTU {}, {relay}",
+        network.cidr,
+        network.block,
+        network.blocks_used,
+        network.blocks,
+        printable(&network.label),
+        if network.names { "on" } else { "off" },
+        network.mtu,
+    )
+}
+
+fn print(network: &ManagedNetwork, out: &mut dyn Write) -> Result<(), Failure> {
+    writeln!(out, "{}", summary(network))?;
+    if network.hosts.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    let mut hosts =
+        Table::new(&["HOST", "STATE", "BLOCKS", "CONTAINERS", "DIRECT", "LAN", "RELAYED", "NONE", "SEEN AT"]);
+    for host in &network.hosts {
+        let ways = host.ways;
+        let mut row = vec![host.name.clone(), state(host), host.blocks.join(","), containers(host)];
+        row.extend([ways.direct, ways.lan, ways.relayed, ways.none].map(|count| count.to_string()));
+        row.push(host.observed.clone().unwrap_or_else(|| "-".into()));
+        hosts.row(row);
+    }
+    hosts.print(out)?;
+    for host in network.hosts.iter().filter(|host| network.enabled || host.state != "not_enabled") {
+        if let Some(reason) = &host.reason {
+            writeln!(out, "\n{}: {}", printable(&host.name), printable(reason))?;
+        }
+        if let Some(new) = &host.new_key {
+            writeln!(out, "  its key was {}, and is {new}", host.key.as_deref().unwrap_or("-"))?;
+        }
+    }
+    if network.hosts.iter().any(|host| !host.refused.is_empty()) {
+        writeln!(out)?;
+        let mut refused = Table::new(&["NOT JOINED", "HOST", "WHY"]);
+        for host in &network.hosts {
+            for container in &host.refused {
+                refused.row(vec![container.name.clone(), host.name.clone(), container.reason.clone()]);
+            }
+        }
+        refused.print(out)?;
+    }
+    Ok(())
+}
+
+fn state(host: &NetworkHost) -> String {
+    if host.connected { host.state.clone() } else { format!("{} (away)", host.state) }
+}
+
+fn containers(host: &NetworkHost) -> String {
+    match host.refused.len() {
+        0 => host.containers.to_string(),
+        refused => format!("{} ({refused} not)", host.containers),
+    }
+}
+
+fn path_table(paths: &[NetworkPath]) -> Table {
+    let mut table = Table::new(&["FROM", "TO", "WAY", "ENDPOINT", "HANDSHAKE", "RECEIVED", "SENT"]);
+    for path in paths {
+        table.row(vec![
+            path.from.clone(),
+            path.to.clone(),
+            path.way.clone(),
+            path.endpoint.clone().unwrap_or_else(|| "-".into()),
+            path.handshake.map_or("never".into(), |seconds| format!("{seconds}s ago")),
+            amounts::size(path.received),
+            amounts::size(path.sent),
+        ]);
+    }
+    table
+}

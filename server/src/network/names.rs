@@ -1,0 +1,74 @@
+//! Names of containers, as the domain name system has them.
+
+use super::basis::Basis;
+use super::member::Member;
+use muster_protocol::id::HostId;
+use muster_protocol::limits;
+use std::collections::BTreeSet;
+
+/// What a name stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    /// The container's host.
+    pub host: HostId,
+    /// The host's name as a label.
+    pub host_label: String,
+    /// The container's name as a label.
+    pub name: String,
+    /// Its address.
+    pub address: u32,
+}
+
+/// A name as a label: in lower case, what is no letter, digit or hyphen becomes one, and none stands at an end. `None` if
+/// nothing is left, or too much.
+pub fn label(name: &str) -> Option<String> {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let label: String = name.chars().map(letter).collect();
+    let label = label.trim_matches('-');
+    (1..=limits::DNS_LABEL).contains(&label.len()).then(|| label.to_owned())
+}
+
+/// All names, those of the first hosts first: of two containers of a host that would have the same, the first has it.
+/// Addresses that are not the host's are left out.
+pub fn all(basis: &Basis) -> Vec<Name> {
+    let mut names = Vec::new();
+    for member in basis.placed() {
+        let Some(host_label) = label(&member.name) else { continue };
+        let mut taken = BTreeSet::new();
+        for (name, address) in of(basis, member) {
+            if names.len() == limits::NETWORK_NAMES {
+                return names;
+            }
+            if taken.insert(name.clone()) {
+                names.push(Name { host: member.host, host_label: host_label.clone(), name, address });
+            }
+        }
+    }
+    names
+}
+
+fn of<'a>(basis: &'a Basis, member: &'a Member) -> impl Iterator<Item = (String, u32)> + 'a {
+    let is_its = |address: u32| member.blocks.iter().any(|index| basis.settings.block(*index).contains(address));
+    let joined = member.containers.iter().filter_map(|it| Some((it, *it.joined.as_ref().ok()?)));
+    joined.filter(move |(_, address)| is_its(*address)).filter_map(|(it, address)| Some((label(&it.name)?, address)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_labels() {
+        for (name, wanted) in [
+            ("web", Some("web")),
+            ("Shop_DB.1", Some("shop-db-1")),
+            ("_x_", Some("x")),
+            ("Grün", Some("gr-n")),
+            ("", None),
+            ("__", None),
+        ] {
+            assert_eq!(label(name).as_deref(), wanted, "{name}");
+        }
+        assert!(label(&"a".repeat(63)).is_some() && label(&"a".repeat(64)).is_none());
+    }
+}

@@ -1,0 +1,173 @@
+//! The network as the API shows it.
+
+use super::Network;
+use super::basis::Basis;
+use super::member::Member;
+use super::operate::shown_key;
+use crate::api::types;
+use crate::fleet::Fleet;
+use muster_protocol::id::HostId;
+use muster_protocol::network::{NoPlace, Way};
+
+/// What a path stands in the list by.
+pub fn path_key(path: &types::NetworkPath) -> [&str; 4] {
+    [&path.from, &path.from_id, &path.to, &path.to_id]
+}
+
+/// A place as the API's word.
+pub fn word(place: NoPlace) -> &'static str {
+    match place {
+        NoPlace::HasOne => "joined",
+        NoPlace::NotEnabled => "not_enabled",
+        NoPlace::NotAccepted => "not_accepted",
+        NoPlace::Full => "full",
+        NoPlace::KeyChanged => "key_changed",
+        NoPlace::KeyTaken => "key_taken",
+    }
+}
+
+/// A way as the API's word.
+pub fn way_word(way: Way) -> &'static str {
+    match way {
+        Way::None => "none",
+        Way::Direct => "direct",
+        Way::Lan => "lan",
+        Way::Relayed => "relayed",
+    }
+}
+
+impl Fleet {
+    /// The managed network and its hosts.
+    pub fn network_view(&self) -> types::ManagedNetwork {
+        let network = self.network();
+        let basis = network.basis();
+        let mut hosts: Vec<types::NetworkHost> = basis.members().map(|it| member(network, &basis, it)).collect();
+        hosts.extend(basis.strangers().map(|(host, _)| self.stranger(&basis, host)));
+        hosts.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        types::ManagedNetwork {
+            enabled: basis.enabled,
+            cidr: basis.settings.range.to_string(),
+            block: basis.settings.block_length,
+            label: basis.settings.label.clone(),
+            names: basis.settings.names,
+            mtu: basis.settings.mtu,
+            relay_port: basis.relay,
+            relay_problem: network.relay_trouble(),
+            blocks: basis.pool.total(),
+            blocks_used: basis.pool.held(),
+            hosts,
+        }
+    }
+
+    /// How hosts of the network reach each other, as they have said last: of all, or of one. In the order of
+    /// [`path_key`], behind the one with the key `after`, and one more than `limit` if there are so many.
+    pub fn network_paths(
+        &self,
+        from: Option<HostId>,
+        after: Option<&[String; 4]>,
+        limit: usize,
+    ) -> Vec<types::NetworkPath> {
+        let network = self.network();
+        let basis = network.basis();
+        let after = after.map(|after| after.each_ref().map(String::as_str));
+        let is_passed = |member: &Member| {
+            after.is_some_and(|[name, id, ..]| (member.name.as_str(), &*member.host.to_string()) < (name, id))
+        };
+        let mut wanted: Vec<&Member> =
+            basis.placed().filter(|member| from.is_none_or(|it| member.host == it)).collect();
+        wanted.sort_by_key(|member| (&member.name, member.host));
+        let mut found = Vec::new();
+        for member in wanted.into_iter().filter(|member| !is_passed(member)) {
+            let mut paths = paths(network, &basis, member);
+            paths.sort_by(|a, b| path_key(a).cmp(&path_key(b)));
+            found.extend(paths.into_iter().filter(|path| after.is_none_or(|after| path_key(path) > after)));
+            if found.len() > limit {
+                found.truncate(limit + 1);
+                break;
+            }
+        }
+        found
+    }
+
+    fn stranger(&self, basis: &Basis, host: HostId) -> types::NetworkHost {
+        let name = self.cell(host).map(|cell| cell.live().row.name.clone()).unwrap_or_default();
+        types::NetworkHost {
+            id: host.to_string(),
+            name,
+            state: word(basis.place(host)).into(),
+            reason: Some(super::why(basis.place(host)).into()),
+            connected: self.network().is_connected(host),
+            blocks: Vec::new(),
+            accepted: None,
+            key: None,
+            new_key: None,
+            observed: None,
+            endpoint: None,
+            addresses: Vec::new(),
+            relays: false,
+            containers: 0,
+            refused: Vec::new(),
+            ways: types::NetworkWays::default(),
+        }
+    }
+}
+
+fn member(network: &Network, basis: &Basis, member: &Member) -> types::NetworkHost {
+    let place = basis.place(member.host);
+    let mut ways = types::NetworkWays::default();
+    let said = network.paths(member.host);
+    let others = basis.placed().filter(|other| other.host != member.host && place == NoPlace::HasOne);
+    for other in others {
+        let count = match said.get(&other.host).map_or(Way::None, |path| path.way) {
+            Way::Direct => &mut ways.direct,
+            Way::Lan => &mut ways.lan,
+            Way::Relayed => &mut ways.relayed,
+            Way::None => &mut ways.none,
+        };
+        *count += 1;
+    }
+    let refused = member.refusals().map(|(container, why)| types::NetworkRefusal {
+        id: container.id.to_string(),
+        name: container.name.clone(),
+        reason: why.into(),
+    });
+    types::NetworkHost {
+        id: member.host.to_string(),
+        name: member.name.clone(),
+        state: word(place).into(),
+        reason: (place != NoPlace::HasOne).then(|| super::why(place).into()),
+        connected: network.is_connected(member.host),
+        blocks: member.blocks.iter().map(|index| basis.settings.block(*index).to_string()).collect(),
+        accepted: Some(member.offer.accepted.to_string()),
+        key: Some(shown_key(&member.key)),
+        new_key: member.other_key.as_ref().map(shown_key),
+        observed: member.observed.map(|address| address.to_string()),
+        endpoint: member.offer.endpoint.map(|endpoint| endpoint.to_string()),
+        addresses: member.offer.addresses.iter().map(ToString::to_string).collect(),
+        relays: member.offer.relays,
+        containers: u32::try_from(member.joined()).unwrap_or(u32::MAX),
+        refused: refused.collect(),
+        ways,
+    }
+}
+
+/// To all others that have a place, whether or not it has said anything of them.
+fn paths(network: &Network, basis: &Basis, member: &Member) -> Vec<types::NetworkPath> {
+    let said = network.paths(member.host);
+    let others = basis.placed().filter(|other| other.host != member.host);
+    let path = |other: &Member| {
+        let path = said.get(&other.host);
+        types::NetworkPath {
+            from: member.name.clone(),
+            from_id: member.host.to_string(),
+            to: other.name.clone(),
+            to_id: other.host.to_string(),
+            way: way_word(path.map_or(Way::None, |path| path.way)).into(),
+            endpoint: path.and_then(|path| path.endpoint).map(|endpoint| endpoint.to_string()),
+            handshake: path.and_then(|path| path.handshake_s).map(u64::from),
+            received: path.map_or(0, |path| path.received),
+            sent: path.map_or(0, |path| path.sent),
+        }
+    };
+    others.map(path).collect()
+}
