@@ -85,7 +85,7 @@ impl Carrier {
             forwarder: Forwarder::new(random()?, rate),
             guests: Vec::new(),
             echoes: Echoes::default(),
-            joiner: Joiner::new(),
+            joiner: Joiner::default(),
             received: vec![0; DATAGRAM],
             scratch: vec![0; DATAGRAM + SESSION],
             segment: vec![0; usize::from(settings.mtu)],
