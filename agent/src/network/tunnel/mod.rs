@@ -9,6 +9,7 @@ mod carrier;
 mod checksum;
 mod device;
 mod echo;
+mod keys;
 mod outlet;
 pub mod path;
 mod peer;
