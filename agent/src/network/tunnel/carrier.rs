@@ -159,6 +159,13 @@ impl Carrier {
         Ok(())
     }
 
+    /// Registers with the relays at once.
+    pub fn register(&mut self) {
+        let now_ms = self.now_ms();
+        self.outlet.registrar.renew(now_ms);
+        self.stirred = true;
+    }
+
     /// How each peer is reached.
     pub fn paths(&self) -> Vec<Path> {
         use muster_protocol::network::Way as Told;

@@ -175,6 +175,13 @@ impl Tunnel {
         done
     }
 
+    /// Registers with the relays at once, as when one of them may have started anew: packets through it are lost until it
+    /// knows where its guests are, and those that send nothing do so each 25 s alone.
+    pub fn register(&self) {
+        self.shared.carrier().register();
+        self.shared.wake();
+    }
+
     /// How each peer is reached.
     pub fn paths(&self) -> Vec<Path> {
         self.shared.carrier().paths()
