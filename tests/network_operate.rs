@@ -5,7 +5,9 @@ use muster_dial::{Client, JoinString, Line, Opened, Settings};
 use muster_protocol::id::EngineId;
 use muster_protocol::join::Join;
 use muster_protocol::limits;
-use muster_protocol::network::{NetworkEcho, NetworkHello, NetworkMember, NetworkPeer, NetworkPlan, NetworkProbe, Prefix};
+use muster_protocol::network::{
+    NetworkEcho, NetworkHello, NetworkMember, NetworkPeer, NetworkPlan, NetworkProbe, Prefix,
+};
 use muster_protocol::record::{Kind, Reader, Writer};
 use muster_tests::{Server, eventually, text, texts};
 use serde_json::{Value, json};
@@ -193,8 +195,7 @@ fn a_network_is_enabled_shown_tried_and_disabled() {
 fn a_backup_has_the_network_and_its_places() {
     let mut server = Server::start();
     server.muster(&["network", "enable", "--cidr", "10.9.0.0/16", "--label", "net=1"]).ok();
-    let mut hosts: Vec<Host> =
-        (1..=3).map(|number| Host::join(&server, &format!("host-{number}"), number)).collect();
+    let mut hosts: Vec<Host> = (1..=3).map(|number| Host::join(&server, &format!("host-{number}"), number)).collect();
     for host in &mut hosts {
         host.hello(host.number, &[]);
         host.block();
