@@ -122,15 +122,16 @@ fuzz_target!(|data: &[u8]| {
     basis.set(Settings { range: Prefix { first: 0x0a2a_0000, length: 22 }, names: true, ..Settings::default() });
     while !choices.0.is_empty() {
         let host = HostId([choices.byte() % HOSTS; 8]);
-        match choices.byte() % 12 {
+        match choices.byte() % 13 {
             0 => basis.remove(host),
             1 => basis.observe(u32::from(choices.byte() % 12), [192, 0, 2, choices.byte() % 8].into()),
             2 => drop(basis.accept(host)),
             3 => basis.enabled = choices.byte() % 8 != 0,
             4 => basis.relay = Some(u16::from(choices.byte())),
             5 => basis.rename(host, ["one", "Two", "__"][usize::from(choices.byte() % 3)]),
+            6 => basis.keep(host, &(0..choices.byte() % 4).map(|number| EngineId([number; 32])).collect()),
             kind => {
-                let message = if kind == 6 { choices.bytes().to_vec() } else { message(&mut choices) };
+                let message = if kind == 7 { choices.bytes().to_vec() } else { message(&mut choices) };
                 if let Ok(said) = Said::read(&message) {
                     if let Some(hello) = &said.hello {
                         basis.hear(host, "board", hello);

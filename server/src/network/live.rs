@@ -15,7 +15,7 @@ use async_channel::{Receiver, Sender};
 use muster_protocol::id::{EngineId, HostId};
 use muster_protocol::limits;
 use muster_protocol::network::NetworkProbe;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -245,6 +245,18 @@ impl Network {
             }
         }
         Ok(())
+    }
+
+    /// A host has told of all of its containers: others that are known of it are gone.
+    ///
+    /// # Errors
+    /// It could not be stored.
+    pub async fn keep(&self, host: HostId, containers: &BTreeSet<EngineId>) -> Result<(), StoreError> {
+        self.change(|basis| {
+            basis.keep(host, containers);
+            Ok(((), Vec::new()))
+        })
+        .await
     }
 
     /// Says once what an operator should know.

@@ -504,7 +504,7 @@ fn the_relay_is_there_while_the_network_is_and_tells_where_hosts_are() {
     port.bench.until(|fleet| fleet.network_view().relay_port == Some(listens.port()));
     block_on(port.bench.fleet.disable_network(&by())).expect("disabled");
     port.bench.until(|fleet| fleet.network_view().relay_port.is_none());
-    assert!(UdpSocket::bind(listens).is_ok(), "the port is free again");
+    port.bench.until(|_| UdpSocket::bind(listens).is_ok());
     drop(stop);
     keeping.join().expect("it ends");
 }
@@ -550,4 +550,34 @@ fn operators_are_told_what_another_range_means_and_what_a_ping_needs() {
     assert_eq!((page.len(), page[0].from.as_str(), page[0].way.as_str()), (2, "one", "none"));
     let key = crate::network::path_key(&page[0]).map(str::to_owned);
     assert_eq!(port.bench.fleet.network_paths(None, Some(&key), 9), page[1..]);
+}
+
+#[test]
+fn names_of_containers_stay_while_their_host_comes_back_and_go_if_they_do_not() {
+    let port = Port::open();
+    enable(&port, |settings| settings.names = true);
+    let [mut one, mut two] = [("one", 1), ("two", 2)].map(|(name, key)| Node::new(&port, name, key));
+    one.hello(ALL, &[]);
+    one.hear();
+    two.hello(ALL, &[(1, "web", Ok(0x0a2a_0042)), (2, "db", Ok(0x0a2a_0043))]);
+    two.hear();
+    let names = |node: &mut Node, wanted: &[(&str, u32)]| {
+        let wanted: Vec<(String, u32)> = wanted.iter().map(|(name, address)| (name.to_string(), *address)).collect();
+        let mut seen = Vec::new();
+        while node.names() != wanted {
+            node.hear();
+            seen.push(node.names().len());
+        }
+        seen
+    };
+    names(&mut one, &[("db.two", 0x0a2a_0043), ("web.two", 0x0a2a_0042)]);
+    two.line = open(&port, &two.agent.credential).expect("a line");
+    // As agents do: the hello alone, and then the containers.
+    two.hello(ALL, &[]);
+    let again = NetworkMember { container: EngineId([2; 32]), name: "db", state: 1, address: 0x0a2a_0043, reason: "" };
+    let again = message(|writer| writer.record(Kind::NetworkMember, &again).expect("room"));
+    two.line.send(&again, false, PATIENCE).expect("it takes it");
+    let seen = names(&mut one, &[("db.two", 0x0a2a_0043)]);
+    assert!(seen.iter().all(|names| *names >= 1), "the one that stays was gone for a while: {seen:?}");
+    assert_eq!(port.bench.restarted().fleet.network_view().hosts[1].containers, 1);
 }
