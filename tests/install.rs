@@ -136,7 +136,7 @@ fn the_managed_network_is_installed_if_asked_for_and_taken_back_first() {
     let refused = board.run("muster-agent-uninstall --purge");
     refused.refuses(1);
     assert!(refused.stderr.contains("start the engine"), "{refused:?}");
-    assert_eq!(board.run("cat /root/network.calls; ls /usr/local/bin/muster-*").code, 2);
+    board.run("test ! -e /root/network.calls && test -x /usr/local/bin/muster-network").ok();
     board.run("rm /root/refuse; muster-agent-uninstall --purge").ok();
     assert_eq!(board.run("cat /root/network.calls; rm /root/network.calls").ok(), "down");
     assert_same(&board.run(TRACES).ok(), &before);

@@ -3,56 +3,27 @@
 //!
 //! Needs root, and of Debian: iproute2, iptables, busybox-static, util-linux, mount.
 
+mod namespaces;
+
 use muster_agent::network::ground::{self, Ground};
 use muster_protocol::network::Prefix;
+use namespaces::{inside, must, script, shell};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-/// Set in the process that is inside: the directory of the wrapped `iptables` and `ip`, which note each call.
-const INSIDE: &str = "MUSTER_TEST_GROUND";
-
-/// Runs the test named so again, in namespaces, with this `iptables`; then `body` there.
+/// Runs `body` on a host with this `iptables`; that and `ip` note each call.
+#[track_caller]
 fn on_a_host(test: &str, iptables: &str, body: impl FnOnce(&Host)) {
-    if let Some(place) = std::env::var_os(INSIDE) {
-        body(&Host::make(Path::new(&place)));
-        return;
-    }
     let real = Path::new("/usr/sbin").join(iptables);
     assert!(real.exists(), "{} is missing: install Debian's iptables", real.display());
-    let place = std::env::temp_dir().join(format!("ground-{test}-{}", std::process::id()));
-    fs::create_dir_all(&place).unwrap();
-    for (name, real) in [("iptables", real.as_path()), ("ip", Path::new("/usr/sbin/ip"))] {
-        let file = place.join(name);
-        let text =
-            format!("#!/bin/sh\necho {name} >>{}\nexec {} \"$@\"\n", place.join("calls").display(), real.display());
-        fs::write(&file, text).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    let output = Command::new("unshare")
-        .args(["--net", "--mount", "--propagation", "private", "--"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(INSIDE, &place)
-        .env("PATH", format!("{}:{}:/usr/sbin:/sbin", place.display(), std::env::var("PATH").unwrap()))
-        .stdin(Stdio::null())
-        .output()
-        .expect("unshare, of Debian's util-linux");
-    fs::remove_dir_all(&place).unwrap();
-    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success() && text.contains("1 passed"), "{text}");
-}
-
-fn shell(script: &str) -> (bool, String) {
-    let output = Command::new("sh").args(["-ec", script]).stdin(Stdio::null()).output().unwrap();
-    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
-}
-
-fn must(script: &str) -> String {
-    let (worked, said) = shell(script);
-    assert!(worked, "{script}\n{said}");
-    said
+    let wrap = |place: &Path| {
+        for (name, real) in [("iptables", real.as_path()), ("ip", Path::new("/usr/sbin/ip"))] {
+            let calls = place.join("calls");
+            let text = format!("#!/bin/sh\necho {name} >>{}\nexec {} \"$@\"\n", calls.display(), real.display());
+            script(&place.join(name), &text);
+        }
+    };
+    inside(test, wrap, |place| body(&Host::make(place)));
 }
 
 /// The host, as seen by a process inside.
@@ -62,10 +33,9 @@ struct Host {
 
 impl Host {
     fn make(place: &Path) -> Host {
-        // A file system for each: what is made is gone with this process. `other` answers for its whole block.
+        // `other` answers for its whole block.
         must(
-            "mount -t sysfs sysfs /sys; mount -t tmpfs none /run; ip link set lo up
-            for name in container other outside; do ip netns add $name; ip -n $name link set lo up; done
+            "for name in container other outside; do ip netns add $name; ip -n $name link set lo up; done
             sysctl() { echo $2 >/proc/sys/net/ipv4/$1; }
             sysctl ip_forward 0; sysctl ip_forward 1
             ip link add muster0 type bridge; ip address add 10.42.0.1/16 dev muster0; ip link set muster0 up
