@@ -13,12 +13,13 @@ usage() {
     cat <<TEXT
 usage: ./dist.sh [--agent] [TARGET...]
 
-Builds muster and muster-agent, static and stripped, into dist/TARGET/ and prints their
-sizes; with each agent its signature and a container image (for \`docker load\`), and
-Debian packages where dpkg-deb is there. Without TARGET: all four. Needs Debian's Rust
-and Python's venv, and installs them when it runs as root; zig comes from PyPI.
+Builds muster, muster-agent and muster-network, static and stripped, into dist/TARGET/
+and prints their sizes; with the latter two their signatures, with the agent a container
+image (for \`docker load\`), and Debian packages where dpkg-deb is there. Without TARGET:
+all four. Needs Debian's Rust and Python's venv, and installs them when it runs as root;
+zig comes from PyPI.
 
-  --agent   the agent only
+  --agent   without the server
 
 Agents upgrade only to what the key in \$MUSTER_RELEASE_FILE (release.key) signed: it is
 made when it is missing. Keep it safe, and off the server.
@@ -37,10 +38,10 @@ full() {
     case $1 in armv6) printf '%s\n' arm-unknown-linux-musleabihf ;; *) return 1 ;; esac
 }
 
-wanted=() packages=(muster-agent muster)
+wanted=() programs=(muster-agent muster-network muster)
 for argument in "$@"; do
     case $argument in
-        --agent) packages=(muster-agent) ;;
+        --agent) programs=(muster-agent muster-network) ;;
         -h | --help) usage; exit 0 ;;
         -*) printf 'dist.sh: unknown option: %s\nTry ./dist.sh --help\n' "$argument" >&2; exit 2 ;;
         *)
@@ -63,22 +64,28 @@ MUSTER_RELEASE_KEY=$(release_key "$key")
 export MUSTER_RELEASE_KEY
 
 for target in "${wanted[@]}"; do
-    for package in "${packages[@]}"; do
-        printf 'building %s for %s\n' "$package" "$target"
-        build_it=static_build
-        [ "$package" != muster-agent ] || build_it=static_agent
-        $build_it "$target" "$build/$package" --quiet --profile dist --locked -p "$package"
+    for program in "${programs[@]}"; do
+        printf 'building %s for %s\n' "$program" "$target"
+        build_it=static_agent package=(-p muster-agent)
+        case $program in
+            muster-network) package+=(--bin muster-network --features network) ;;
+            muster) build_it=static_build package=(-p muster) ;;
+        esac
+        $build_it "$target" "$build/$program" --quiet --profile dist --locked "${package[@]}"
         mkdir -p "dist/$target"
-        cp -f "$build/$package/$target/dist/$package" "dist/$target/$package"
+        cp -f "$build/$program/$target/dist/$program" "dist/$target/$program"
     done
-    release_sign "$key" "$version" "$target" "dist/$target/muster-agent"
+    for program in muster-agent muster-network; do
+        release_sign "$key" "$version" "$target" "dist/$target/$program"
+    done
     image_agent "$target" "$version"
 done
 if command -v dpkg-deb >/dev/null; then
     for target in "${wanted[@]}"; do
         deb_agent "$target" "$version"
+        deb_network "$target" "$version"
         # The server's has all agents that were built.
-        [ "${packages[*]}" = muster-agent ] || deb_server "$target" "$version"
+        case " ${programs[*]} " in *' muster '*) deb_server "$target" "$version" ;; esac
     done
 else
     printf 'no Debian packages: there is no dpkg-deb here\n'
@@ -86,7 +93,7 @@ fi
 
 printf '\n%-34s %-14s %12s\n' TARGET PROGRAM BYTES
 for target in "${wanted[@]}"; do
-    for package in "${packages[@]}"; do
-        printf '%-34s %-14s %12d\n' "$target" "$package" "$(stat -c %s "dist/$target/$package")"
+    for program in "${programs[@]}"; do
+        printf '%-34s %-14s %12d\n' "$target" "$program" "$(stat -c %s "dist/$target/$program")"
     done
 done

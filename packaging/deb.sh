@@ -28,17 +28,32 @@ deb_agent() {
  report of all containers. It never changes anything.'
 }
 
+# deb_network TARGET VERSION
+deb_network() {
+    local root
+    root=$(mktemp -d)
+    install -D -m 755 "dist/$1/muster-network" "$root/usr/bin/muster-network"
+    mkdir -p "$root/usr/lib/systemd/system"
+    sed -e 's:/usr/local/bin:/usr/bin:' packaging/systemd/muster-network.service \
+        >"$root/usr/lib/systemd/system/muster-network.service"
+    deb_build "$root" "$1" "$2" muster-network \
+        'gives containers addresses that cross hosts' \
+        'The managed network of a fleet: containers with a label reach each other by
+ address and name, whichever host they are on, over WireGuard. Off until it is enabled.' \
+        "muster-agent (>= $2), iproute2, iptables"
+}
+
 # deb_server TARGET VERSION: with the agents that were built, for `muster join-command --install`.
 deb_server() {
-    local root agent folder
+    local root program folder
     root=$(mktemp -d)
     install -D -m 755 "dist/$1/muster" "$root/usr/bin/muster"
     install -D -m 644 packaging/systemd/muster.service "$root/usr/lib/systemd/system/muster.service"
-    for agent in dist/*/muster-agent; do
-        [ -f "$agent.sig" ] || continue
-        folder=$root/usr/share/muster/agents/$(basename "$(dirname "$agent")")
+    for program in dist/*/muster-agent dist/*/muster-network; do
+        [ -f "$program.sig" ] || continue
+        folder=$root/usr/share/muster/agents/$(basename "$(dirname "$program")")
         mkdir -p "$folder"
-        install -m 644 "$agent" "$agent.sig" "$folder"
+        install -m 644 "$program" "$program.sig" "$folder"
     done
     deb_build "$root" "$1" "$2" muster \
         'fleet roll call for containers on small machines' \
@@ -46,7 +61,7 @@ deb_server() {
  what runs on them, and what happened.'
 }
 
-# deb_build ROOT TARGET VERSION PACKAGE SUMMARY DESCRIPTION: takes ROOT away.
+# deb_build ROOT TARGET VERSION PACKAGE SUMMARY DESCRIPTION [DEPENDS]: takes ROOT away.
 deb_build() {
     local root=$1 package=$4 script file
     file=dist/$2/${package}_${3}_$(deb_architecture "$2").deb
@@ -58,7 +73,7 @@ Package: $package
 Version: $3
 Architecture: $(deb_architecture "$2")
 Maintainer: Muster <muster@localhost>
-Depends: init-system-helpers, passwd
+Depends: init-system-helpers, ${7:-passwd}
 Section: admin
 Priority: optional
 Installed-Size: $(du -sk --exclude DEBIAN "$root" | cut -f 1)

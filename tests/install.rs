@@ -107,6 +107,42 @@ fn with_a_service_manager_it_starts_and_starts_again_with_the_board() {
 }
 
 #[test]
+fn the_managed_network_is_installed_if_asked_for_and_taken_back_first() {
+    let (engine, agents) = (Engine::start("loft"), Agents::built());
+    let server = server(&agents);
+    let mut board = Board::borrowed().with_engine(&engine).with_systemd();
+    board.start();
+    let before = board.run(TRACES).ok();
+    let with_network = line(&server, &["--name", "loft", "--network"]);
+    assert!(with_network.ends_with("| sh -s -- --network"), "{with_network}");
+    let refused = board.run(&with_network);
+    refused.refuses(6);
+    assert!(refused.stderr.contains("no muster-network") && refused.stderr.contains("./dist.sh "), "{refused:?}");
+    assert_same(&board.run(TRACES).ok(), &before);
+
+    // Not this build's: what it does to a host is proven elsewhere.
+    agents.offer_network("#!/bin/sh\n[ ! -e /root/refuse ] || exit 8\necho \"$*\" >>/root/network.calls\n");
+    let with_network = with_network.replace("--network", "--network --docker-host unix:///var/run/docker.sock");
+    let installed = board.run(&with_network).ok();
+    assert!(installed.contains("with the managed network"), "{installed}");
+    let asked = board.run("cat /run/systemctl.log").ok();
+    assert!(asked.ends_with("enable --quiet muster-network.service\nrestart muster-network.service"), "{asked}");
+    let unit = board.run("cat /etc/systemd/system/muster-network.service; cat /etc/default/muster-network").ok();
+    assert!(unit.contains("/usr/local/bin/muster-network up"), "{unit}");
+    assert!(unit.contains("\nDOCKER_HOST=unix:///var/run/docker.sock"), "{unit}");
+
+    // It knows what it has made, and that goes before it. What it cannot take away now is not forgotten.
+    board.run("mkdir -p /var/lib/muster-agent/network; touch /root/refuse").ok();
+    let refused = board.run("muster-agent-uninstall --purge");
+    refused.refuses(1);
+    assert!(refused.stderr.contains("start the engine"), "{refused:?}");
+    board.run("test ! -e /root/network.calls && test -x /usr/local/bin/muster-network").ok();
+    board.run("rm /root/refuse; muster-agent-uninstall --purge").ok();
+    assert_eq!(board.run("cat /root/network.calls; rm /root/network.calls").ok(), "down");
+    assert_same(&board.run(TRACES).ok(), &before);
+}
+
+#[test]
 fn who_is_not_the_pinned_server_or_has_no_token_installs_nothing() {
     let agents = Agents::built();
     let mut server = server(&agents);
@@ -257,8 +293,9 @@ fn scripts_and_units_are_sound() {
     let agents = Agents::built();
     let server = server(&agents);
     let packaging = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging");
-    let scripts = ["install/install.sh", "install/uninstall.sh", "install/before-start.sh", "openrc/muster-agent"];
-    for script in scripts.map(|script| format!("{packaging}/{script}")) {
+    let scripts = ["install/install.sh", "install/uninstall.sh", "install/before-start.sh"];
+    let services = ["openrc/muster-agent", "openrc/muster-network"];
+    for script in scripts.iter().chain(&services).map(|script| format!("{packaging}/{script}")) {
         shellcheck(&["--shell=sh", &script]);
         for shell in [&["dash", "-n"][..], &["busybox", "ash", "-n"]] {
             Ran::of(shell[0], &[&shell[1..], &[script.as_str()]].concat(), &[], 60).ok();
@@ -272,20 +309,24 @@ fn scripts_and_units_are_sound() {
     let mut board = Board::borrowed();
     board.write("root/install.sh", &script);
     shellcheck(&["--shell=sh", &board.path("root/install.sh")]);
-    // The unit on a host that has what it names.
-    board.write("etc/systemd/system/muster-agent.service", &unit(packaging));
-    for program in ["usr/local/bin/muster-agent", "usr/local/lib/muster-agent/before-start"] {
+    // The units on a host that has what they name.
+    for name in ["muster-agent", "muster-network"] {
+        board.write(&format!("etc/systemd/system/{name}.service"), &unit(packaging, name));
+    }
+    let programs = ["bin/muster-agent", "bin/muster-network", "lib/muster-agent/before-start"];
+    for program in programs.map(|program| format!("usr/local/{program}")) {
+        let program = program.as_str();
         board.write(program, "#!/bin/sh\n");
         Ran::of("chmod", &["755", &board.path(program)], &[], 60).ok();
     }
     board.start();
     board.run("useradd --system --user-group muster-agent").ok();
-    let verified = board.run("systemd-analyze verify --man=no /etc/systemd/system/muster-agent.service");
+    let verified = board.run("systemd-analyze verify --man=no /etc/systemd/system/muster-*.service");
     assert_eq!((verified.code, verified.stderr.as_str()), (0, ""), "{}", verified.stdout);
 }
 
-fn unit(packaging: &str) -> String {
-    std::fs::read_to_string(format!("{packaging}/systemd/muster-agent.service")).expect("the unit")
+fn unit(packaging: &str, name: &str) -> String {
+    std::fs::read_to_string(format!("{packaging}/systemd/{name}.service")).expect("the unit")
 }
 
 fn shellcheck(arguments: &[&str]) {

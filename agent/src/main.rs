@@ -4,7 +4,7 @@ mod one_heap;
 
 use muster_agent::command::exit::Trouble;
 use muster_agent::command::options::{Command, HELP, JoinSource, Options};
-use muster_agent::command::{doctor, logging, status};
+use muster_agent::command::{doctor, logging, network, status};
 use muster_agent::join::identity::Identity;
 use muster_agent::join::{self, Applicant};
 use muster_agent::run;
@@ -18,6 +18,9 @@ const ROOT: &str = "/";
 
 fn main() -> ExitCode {
     one_heap::ask_for_it();
+    if let Some(arguments) = network::asked_for(std::env::args_os().skip(1)) {
+        return network::hand_over(arguments).complain();
+    }
     let options = match Options::read(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
         Ok(options) => options,
         Err(trouble) => return trouble.complain(),

@@ -9,7 +9,8 @@ use muster_protocol::frame::{self, Frame, Head};
 use rustls::ClientConnection;
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -72,6 +73,16 @@ impl Line {
     /// Where the server is.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// The other end of its TCP connection: the server's, or that of a proxy before it.
+    pub fn peer(&self) -> io::Result<SocketAddr> {
+        self.tcp.peer_addr()
+    }
+
+    /// This end of it: the address by which this host reaches the server.
+    pub fn local(&self) -> io::Result<SocketAddr> {
+        self.tcp.local_addr()
     }
 
     /// Sends a message of 1 to [`MESSAGE`](muster_protocol::limits::MESSAGE) bytes, within this time.
@@ -186,6 +197,14 @@ impl Line {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Failure::TimedOut,
             _ => Failure::of_io(error, &self.address),
         }
+    }
+}
+
+/// To wait for it together with others. Readable says only that something has come: ask [`Line::heard`] until there is
+/// nothing more, and wait only then.
+impl AsFd for Line {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tcp.as_fd()
     }
 }
 

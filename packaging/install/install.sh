@@ -3,7 +3,8 @@
 #
 # A Muster server made this script for one join token. It finds out what the host is, fetches the agent for it and checks
 # its SHA-256, puts it into /usr/local/bin, makes the user muster-agent, adds a service for systemd or OpenRC, joins, and
-# starts. Run again it does the same again, and keeps the host's identity. muster-agent-uninstall takes all of it back.
+# starts. With --network it does so with muster-network, too, which gives labelled containers addresses that cross hosts.
+# Run again it does the same again, and keeps the host's identity. muster-agent-uninstall takes all of it back.
 set -eu
 
 server='@SERVER@'
@@ -12,14 +13,16 @@ token='@TOKEN@'
 join='@JOIN@'
 # Target and SHA-256 of what the server has.
 offers='@OFFERS@'
+network_offers='@NETWORK_OFFERS@'
 
 usage() {
     cat <<'TEXT'
-usage: ... | sh -s -- [--root DIR] [--name NAME] [--docker-host URL]
+usage: ... | sh -s -- [--root DIR] [--name NAME] [--docker-host URL] [--network]
 
   --root DIR         installs into the image that is mounted at DIR; its boards join when they first start
   --name NAME        what to call this host (its hostname)
   --docker-host URL  the engine's socket (unix:///var/run/docker.sock)
+  --network          also the managed network: containers with its label reach each other across hosts
 TEXT
 }
 
@@ -34,7 +37,7 @@ fail() {
 }
 
 read_arguments() {
-    root='' name='' docker_host=''
+    root='' name='' docker_host='' network=''
     while [ $# -gt 0 ]; do
         case $1 in
             --root | --name | --docker-host) [ -n "${2:-}" ] || fail 2 "$1 needs a value" ;;
@@ -43,6 +46,7 @@ read_arguments() {
             --root) root=${2%/} && shift ;;
             --name) name=$2 && shift ;;
             --docker-host) docker_host=$2 && shift ;;
+            --network) network=1 ;;
             -h | --help) usage && exit 0 ;;
             *) fail 2 "unknown argument: $1; see --help" ;;
         esac
@@ -64,6 +68,12 @@ check_host() {
         [ -f "$root/etc/passwd" ] || fail 1 "there is no system at $root: mount the image's root there first"
         [ ! -e "$root/var/lib/muster-agent/identity" ] ||
             fail 1 "$root has joined already, and its copies would all be that host: remove $root/var/lib/muster-agent first"
+    fi
+    if [ -n "$network" ] && [ -z "$root" ]; then
+        for tool in ip iptables; do
+            command -v "$tool" >/dev/null || [ -x "/usr/sbin/$tool" ] || [ -x "/sbin/$tool" ] ||
+                fail 1 "there is no $tool here, which --network needs: install the packages iproute2 and iptables first"
+        done
     fi
     [ ! -e "$root/usr/bin/muster-agent" ] ||
         fail 1 "$root/usr/bin/muster-agent is there, from a package: remove that first, or go on with it"
@@ -102,7 +112,11 @@ choose_target() {
     esac
     for target in $fit; do
         sum=$(printf '%s\n' "$offers" | sed -n "s/^$target //p")
-        [ -z "$sum" ] || return 0
+        network_sum=$(printf '%s\n' "$network_offers" | sed -n "s/^$target //p")
+        [ -n "$sum" ] || continue
+        [ -z "$network" ] || [ -n "$network_sum" ] ||
+            fail 6 "the server has no muster-network for $target: build it there with ./dist.sh ${target%%-*}, or install without --network"
+        return 0
     done
     target=${fit%% *}
     fail 6 "the server has no agent for $target: build it there with ./dist.sh ${target%%-*}, and put dist/$target into the directory that \`muster serve --agents\` names"
@@ -123,12 +137,18 @@ put() {
     mv -f "$root$3.part" "$root$3"
 }
 
-put_agent() {
-    fetch "/install/$target/muster-agent" "$work/agent" || fail 3 "cannot fetch the agent from $server"
-    found=$(sha256sum "$work/agent" | cut -d ' ' -f 1)
-    [ "$found" = "$sum" ] || fail 1 'the agent changed while it was fetched: run the same line again'
-    put "$work/agent" 755 /usr/local/bin/muster-agent
+# put_program NAME SHA-256: from the server, into /usr/local/bin.
+put_program() {
+    fetch "/install/$target/$1" "$work/$1" || fail 3 "cannot fetch $1 from $server"
+    found=$(sha256sum "$work/$1" | cut -d ' ' -f 1)
+    [ "$found" = "$2" ] || fail 1 "$1 changed while it was fetched: run the same line again"
+    put "$work/$1" 755 "/usr/local/bin/$1"
+}
+
+put_programs() {
+    put_program muster-agent "$sum"
     rm -f "$root/usr/local/bin/muster-agent.trial"
+    [ -z "$network" ] || put_program muster-network "$network_sum"
 }
 
 put_scripts() {
@@ -253,12 +273,37 @@ END-OF-SERVICE
             put "$work/service" 755 /etc/init.d/muster-agent
             ;;
     esac
+    [ -z "$network" ] || put_network_service
     # A service does not see what this shell goes through to reach the server.
     proxy=${https_proxy:-${HTTPS_PROXY:-}}
     if [ -z "$root" ] && [ -n "$proxy" ]; then
         printf 'https_proxy=%s\nno_proxy=%s\n' "$proxy" "${no_proxy:-${NO_PROXY:-}}" >"$work/proxy"
         put "$work/proxy" 600 /etc/default/muster-agent
     fi
+}
+
+put_network_service() {
+    case $manager in
+        systemd)
+            cat >"$work/network-unit" <<'END-OF-NETWORK-UNIT'
+@NETWORK_SYSTEMD@
+END-OF-NETWORK-UNIT
+            put "$work/network-unit" 644 /etc/systemd/system/muster-network.service
+            ;;
+        openrc)
+            cat >"$work/network-service" <<'END-OF-NETWORK-SERVICE'
+@NETWORK_OPENRC@
+END-OF-NETWORK-SERVICE
+            put "$work/network-service" 755 /etc/init.d/muster-network
+            ;;
+    esac
+    # The engine's socket, where it is not the usual one; other settings of the file stay.
+    [ -n "$docker_host" ] || return 0
+    [ ! -f "$root/etc/default/muster-network" ] || cp "$root/etc/default/muster-network" "$work/network-settings"
+    touch "$work/network-settings"
+    sed -i '/^DOCKER_HOST=/d' "$work/network-settings"
+    printf 'DOCKER_HOST=%s\n' "$docker_host" >>"$work/network-settings"
+    put "$work/network-settings" 600 /etc/default/muster-network
 }
 
 # Settings that were given here, for each start; others of the file stay.
@@ -290,14 +335,23 @@ join_and_start() {
             systemctl daemon-reload
             systemctl enable --quiet muster-agent.service
             systemctl restart muster-agent.service
+            if [ -n "$network" ]; then
+                systemctl enable --quiet muster-network.service
+                systemctl restart muster-network.service
+            fi
             ;;
         openrc)
             rc-update add muster-agent default
             rc-service muster-agent restart
+            if [ -n "$network" ]; then
+                rc-update add muster-network default
+                rc-service muster-network restart
+            fi
             ;;
         *)
             say 'there is neither systemd nor OpenRC here: let this be run at each start of the host:'
             printf '%s\n' "    su -s /bin/sh muster-agent -c 'exec /usr/local/bin/muster-agent run'"
+            [ -z "$network" ] || printf '%s\n' '    exec /usr/local/bin/muster-network up'
             return
             ;;
     esac
@@ -313,11 +367,15 @@ enable_in_image() {
     case $manager in
         systemd)
             mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
-            ln -sf ../muster-agent.service "$root/etc/systemd/system/multi-user.target.wants/muster-agent.service"
+            for unit in muster-agent ${network:+muster-network}; do
+                ln -sf "../$unit.service" "$root/etc/systemd/system/multi-user.target.wants/$unit.service"
+            done
             ;;
         openrc)
             mkdir -p "$root/etc/runlevels/default"
-            ln -sf /etc/init.d/muster-agent "$root/etc/runlevels/default/muster-agent"
+            for service in muster-agent ${network:+muster-network}; do
+                ln -sf "/etc/init.d/$service" "$root/etc/runlevels/default/$service"
+            done
             ;;
         *) say "warning: $root has neither systemd nor OpenRC: let it run /usr/local/bin/muster-agent run as the user muster-agent" ;;
     esac
@@ -334,8 +392,8 @@ main() {
     choose_target
     find_group
     find_manager
-    say "installing the agent for $target${root:+ into $root}"
-    put_agent
+    say "installing the agent for $target${root:+ into $root}${network:+, with the managed network}"
+    put_programs
     put_scripts
     make_user
     put_service

@@ -35,6 +35,12 @@ impl Agents {
         agents
     }
 
+    /// Puts a program there as `muster-network`.
+    pub fn offer_network(&self, content: &str) {
+        let path = format!("{}/{TARGET}/muster-network", self.directory());
+        fs::write(&path, content).unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+
     /// For `--agents`.
     pub fn directory(&self) -> String {
         self.place.join("agents")

@@ -121,6 +121,8 @@ serve() {
     done
 }
 echo "$*" >>/run/systemctl.log
+# Its processes are another test's matter.
+case "$*" in *muster-network*) exit 0 ;; esac
 case "$*" in
     *--now*|stop*)
         stop

@@ -4,6 +4,7 @@
 //! containerd even where the machine has one, and so that all of its mounts vanish with it.
 
 use crate::debian::Packages;
+use crate::node::Node;
 use crate::place::Place;
 use crate::process::{self, Process, Ran};
 use crate::wait::eventually;
@@ -33,6 +34,10 @@ if [ "$1" = bridge ]; then
     mount -t sysfs sysfs /sys
     mount --rbind "$2" /sys/fs/cgroup
 fi
+if [ "$3" = legacy ]; then
+    # Both are one program that goes by the name that it is called by.
+    mount --bind "$(readlink -f "$(command -v iptables-legacy)")" "$(readlink -f "$(command -v iptables)")"
+fi
 echo ready
 exec cat
 "#;
@@ -60,6 +65,8 @@ pub struct Options<'a> {
     pub programs: Option<&'a Arc<Packages>>,
     /// What it is.
     pub kind: Kind,
+    /// With [a bridge](Options::bridge): `iptables` there speaks to the older of the kernel's two firewalls.
+    pub legacy_firewall: bool,
 }
 
 /// A private engine. Dropping it ends it with all of its containers and removes its files.
@@ -99,7 +106,8 @@ impl Engine {
             command.arg("--net");
         }
         let kind = if options.bridge { "bridge" } else { "plain" };
-        command.args(["sh", "-c", WORLD, "world", kind, &place.join("cg")]);
+        let firewall = if options.legacy_firewall { "legacy" } else { "installed" };
+        command.args(["sh", "-c", WORLD, "world", kind, &place.join("cg"), firewall]);
         let mut holder = Process::start_read("the engine's namespaces", &mut command, &place.join("holder.log"));
         let ready = holder.line(std::time::Duration::from_secs(20));
         assert_eq!(ready.as_deref(), Some("ready"), "no namespaces for an engine: {}", holder.log());
@@ -129,6 +137,12 @@ impl Engine {
     /// Where its files are.
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// The machine that it runs on, if it has [a bridge](Options::bridge): for as long as it lives.
+    pub fn node(&self) -> Node {
+        assert!(self.bridge, "engine {} has no network of its own", self.name);
+        Node::of_process(self.holder.id())
     }
 
     /// Where it answers: for `--docker-host`.

@@ -1,7 +1,7 @@
 //! Programs: started with a log, signalled and ended by their process id.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, mpsc};
@@ -56,6 +56,14 @@ impl Process {
     pub fn line(&mut self, limit: Duration) -> Option<String> {
         let lines = self.lines.as_mut().expect("its output is not read").get_mut();
         lines.expect("nobody panics with the lock").recv_timeout(limit).ok()
+    }
+
+    /// Gives a line to its input. It must have been started with [`Process::start_read`].
+    pub fn tell(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().expect("its input is nobody's");
+        // In one piece, so that it is read in one.
+        let line = format!("{line}\n");
+        input.write_all(line.as_bytes()).unwrap_or_else(|e| panic!("telling {}: {e}", self.name));
     }
 
     /// Its process id.

@@ -1,6 +1,7 @@
 //! Muster servers, their command line and their API.
 
 use crate::link::{End, Link};
+use crate::node::Node;
 use crate::place::Place;
 use crate::process::{self, Process, Ran, command_inside, program};
 use crate::wait::eventually;
@@ -69,6 +70,11 @@ impl Server {
         server.flags = options.iter().map(|option| (*option).to_owned()).collect();
         server.start_again();
         server
+    }
+
+    /// Starts one on a machine of its own, at one of its addresses; so is its command line.
+    pub fn start_on(node: &Node, address: &'static str) -> Server {
+        Server::start_in(Some((node.namespace(), address)), 0)
     }
 
     fn start_in(network: Option<(String, &'static str)>, port: u16) -> Server {

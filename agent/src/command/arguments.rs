@@ -24,6 +24,7 @@ Tells a Muster server what the containers of this host do.
   muster-agent status          says whether server and engine are reached
   muster-agent doctor          looks at everything that reporting needs, and says what to do
   muster-agent upgrade         goes over to the server's newest agent, if its maker has signed it; as root
+  muster-agent network ...     the managed network, a program of its own: muster-agent network help
   muster-agent help
 
 Settings, as flag, in the environment, or as a line `name = value` of STATE_DIR/agent.conf;
@@ -54,7 +55,8 @@ Flags only:
   --version
 
 Exit codes: 0 ok, 1 failure or not joined, 2 usage, 3 server unreachable, 4 credential or token refused,
-5 not the pinned server, 7 host removed, 8 engine or the server's store unavailable, 9 `doctor` has warnings only.
+5 not the pinned server, 6 muster-network is not installed, 7 host removed, 8 engine or the server's store unavailable,
+9 `doctor` has warnings only.
 ";
 
 /// What can be set, by whatever way.
@@ -329,7 +331,7 @@ impl Found {
     }
 }
 
-const COMMANDS: &str = "the commands are join, run, status, doctor, upgrade and help";
+const COMMANDS: &str = "the commands are join, run, status, doctor, upgrade, network and help";
 
 fn join_source(argument: &OsStr) -> Result<JoinSource, Trouble> {
     if argument == "-" {

@@ -19,7 +19,7 @@ pub enum Exit {
     Refused = 4,
     /// What answers is not the pinned server.
     PinMismatch = 5,
-    /// There is no such thing. Not used by the agent so far; the number is the command line's, too.
+    /// There is no such thing: a program that is not installed, a peer that was never seen.
     NotFound = 6,
     /// The host was removed on the server.
     Removed = 7,

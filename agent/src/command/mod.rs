@@ -4,5 +4,6 @@ mod arguments;
 pub mod doctor;
 pub mod exit;
 pub mod logging;
+pub mod network;
 pub mod options;
 pub mod status;

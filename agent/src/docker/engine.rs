@@ -160,6 +160,15 @@ impl Engine {
         }
     }
 
+    /// All that an inspect says of a container, as JSON; `None` if there is no such container.
+    pub async fn inspected(&self, id: EngineId) -> Result<Option<Vec<u8>>, EngineError> {
+        match self.whole(Request::Inspect(id), within_call()).await {
+            Ok(json) => Ok(Some(json)),
+            Err(EngineError::Refused { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Subscribes to events: first all that the engine remembers, then each as it happens. On a connection of its
     /// own. An engine that sends its headers only with the first event, as Podman may, is subscribed to as well.
     pub async fn events(&self) -> Result<EventStream, EngineError> {

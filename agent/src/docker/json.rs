@@ -26,16 +26,16 @@ impl fmt::Display for ParseError {
 impl std::error::Error for ParseError {}
 
 /// Keys and values of an object of strings.
-pub(super) type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+pub(crate) type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
 /// A string. Within an `Option` or a `Vec`, serde borrows it only so.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(transparent)]
-pub(super) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
+pub(crate) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 /// An object as its entries: labels, attributes, networks by name.
 #[derive(Debug)]
-pub(super) struct Entries<'a, V>(pub Vec<(Cow<'a, str>, V)>);
+pub(crate) struct Entries<'a, V>(pub Vec<(Cow<'a, str>, V)>);
 
 impl<V> Default for Entries<'_, V> {
     fn default() -> Self {
@@ -77,7 +77,7 @@ impl<'de: 'a, 'a, V: Deserialize<'de>> Deserialize<'de> for Entries<'a, V> {
 }
 
 /// For a field that Go writes as `null` when it is empty.
-pub(super) fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+pub(crate) fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)

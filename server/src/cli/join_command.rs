@@ -30,6 +30,9 @@ pub struct JoinCommand {
     /// With --install: into an image that is mounted there, whose boards join when they first start
     #[arg(long, value_name = "DIR", requires = "install")]
     root: Option<String>,
+    /// With --install: also muster-network, which lets the host's labelled containers take part in the managed network
+    #[arg(long, requires = "install")]
+    network: bool,
     /// The command alone, or the token with all that is known of it
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -58,7 +61,7 @@ pub fn run(flags: &JoinCommand, server: &Server, out: &mut dyn Write) -> Result<
             let _ = server.delete(&format!("/api/v1/join-tokens/{}", made.token.id));
             return Err(failure);
         }
-        made.install = install_command(&made.install, flags.root.as_deref());
+        made.install = install_command(&made.install, flags.root.as_deref(), flags.network);
     }
     match flags.format {
         Format::Json => json_line(out, &made),
@@ -67,12 +70,11 @@ pub fn run(flags: &JoinCommand, server: &Server, out: &mut dyn Write) -> Result<
     }
 }
 
-/// The server's command, for a root other than `/` if one is given.
-fn install_command(command: &str, root: Option<&str>) -> String {
-    match root {
-        Some(root) => format!("{command} -s -- --root '{}'", root.replace('\'', r"'\''")),
-        None => command.to_string(),
-    }
+/// The server's command, for a root other than `/` if one is given, and with the managed network if that is wanted.
+fn install_command(command: &str, root: Option<&str>, network: bool) -> String {
+    let root = root.map(|root| format!(" --root '{}'", root.replace('\'', r"'\''"))).unwrap_or_default();
+    let network = if network { " --network" } else { "" };
+    if root.is_empty() && network.is_empty() { command.to_string() } else { format!("{command} -s --{root}{network}") }
 }
 
 fn asked(flags: &JoinCommand) -> NewJoinToken {
@@ -100,11 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn a_root_is_quoted_and_only_for_installing() {
-        assert_eq!(install_command("curl | sh", None), "curl | sh");
-        assert_eq!(install_command("curl | sh", Some("/mnt/a b")), "curl | sh -s -- --root '/mnt/a b'");
-        assert_eq!(install_command("sh", Some("it's")), r"sh -s -- --root 'it'\''s'");
+    fn a_root_is_quoted_and_root_and_network_are_only_for_installing() {
+        assert_eq!(install_command("curl | sh", None, false), "curl | sh");
+        assert_eq!(install_command("curl | sh", None, true), "curl | sh -s -- --network");
+        assert_eq!(install_command("curl | sh", Some("/mnt/a b"), true), "curl | sh -s -- --root '/mnt/a b' --network");
+        assert_eq!(install_command("sh", Some("it's"), false), r"sh -s -- --root 'it'\''s'");
         assert!(parse(&["--install", "--root", "/mnt"]).is_some() && parse(&["--root", "/mnt"]).is_none());
+        assert!(parse(&["--install", "--network"]).is_some() && parse(&["--network"]).is_none());
     }
 
     #[test]

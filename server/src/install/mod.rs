@@ -8,7 +8,7 @@ mod script;
 #[cfg(test)]
 mod tests;
 
-pub use offers::{FOLDER, OF_THE_SYSTEM, Offers, TARGETS};
+pub use offers::{FOLDER, OF_THE_SYSTEM, Offers, Program, TARGETS};
 
 use crate::access::secret::{JOIN_PREFIX, hash, number};
 use crate::fleet::Fleet;
@@ -23,10 +23,6 @@ pub const SCRIPT: &str = "/install";
 /// What is said where there is no agent at all.
 pub const NOTHING_OFFERED: &str = "this server has no agent to install: build them with ./dist.sh, and give their \
                                    directory to `muster serve --agents DIR`, which has DIR/TARGET/muster-agent";
-
-/// The file of an agent, and of what its maker says of it.
-const AGENT: &str = "muster-agent";
-const SIGNATURE: &str = "muster-agent.sig";
 
 /// Whether requests of this path are for this module.
 pub fn is_asked(path: &str) -> bool {
@@ -66,8 +62,11 @@ pub async fn answer(fleet: &Arc<Fleet>, offers: &Arc<Offers>, request: &Request)
     match (rest.split('/').collect::<Vec<_>>().as_slice(), &asker) {
         ([""], Asker::Joining(token)) => installer(fleet, offers, request, token).await,
         ([""], Asker::Host(_)) => refuse(request, 403, 4, &"this is for hosts that have not joined: show a join token"),
-        (["", target, file @ (AGENT | SIGNATURE)], _) => {
-            let given = Offers::give(offers, target, *file == SIGNATURE).await;
+        (["", target, file], _) => {
+            let Some((program, signature)) = Program::of_file(file) else {
+                return refuse(request, 404, 6, &"there is nothing here");
+            };
+            let given = Offers::give(offers, target, program, signature).await;
             let answer = given.unwrap_or_else(|missing| refuse(request, missing.status, 6, &missing.why));
             match asker {
                 Asker::Host(number) => answer.known(number),
@@ -100,9 +99,9 @@ fn asker<'a>(fleet: &Fleet, request: &'a Request) -> Result<Asker<'a>, String> {
 }
 
 async fn installer(fleet: &Arc<Fleet>, offers: &Arc<Offers>, request: &Request, token: &str) -> Response {
-    let offered = {
+    let (offered, network) = {
         let offers = offers.clone();
-        smol::unblock(move || offers.all()).await
+        smol::unblock(move || (offers.all(Program::Agent), offers.all(Program::Network))).await
     };
     if offered.is_empty() {
         return refuse(request, 404, 6, &NOTHING_OFFERED);
@@ -113,7 +112,10 @@ async fn installer(fleet: &Arc<Fleet>, offers: &Arc<Offers>, request: &Request, 
     let reached: Option<Address> = request.header("host").and_then(|host| host.parse().ok());
     let server = reached.or(join.addresses.first().cloned());
     let Some(server) = server else { return refuse(request, 503, 8, &"the server does not know its own address") };
-    says(200, script::installer(&script::Facts { server: &server, pin, join: &join, offered: &offered }))
+    says(
+        200,
+        script::installer(&script::Facts { server: &server, pin, join: &join, offered: &offered, network: &network }),
+    )
 }
 
 /// A script where a script is expected: it goes straight into a shell, which says this and ends with the code that the

@@ -47,7 +47,44 @@ pub struct Offers {
 /// What changes when a file does: device and inode, length, and the time to the nanosecond.
 type Stamp = (u64, u64, u64, i64, i64);
 
-/// An agent that can be had.
+/// A program for hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// `muster-agent`.
+    Agent,
+    /// `muster-network`: not every host has it.
+    Network,
+}
+
+impl Program {
+    /// The program's file, which a path names; and whether its signature is meant.
+    pub fn of_file(file: &str) -> Option<(Program, bool)> {
+        let (name, signature) = file.strip_suffix(SIGNATURE).map_or((file, false), |name| (name, true));
+        let program = [Program::Agent, Program::Network].into_iter().find(|program| program.name() == name)?;
+        Some((program, signature))
+    }
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Program::Agent => "muster-agent",
+            Program::Network => "muster-network",
+        }
+    }
+
+    /// As people call it.
+    fn spoken(self) -> &'static str {
+        match self {
+            Program::Agent => "agent",
+            Program::Network => "network program",
+        }
+    }
+}
+
+/// Behind a program's name: what its maker says of it.
+const SIGNATURE: &str = ".sig";
+
+/// A program that can be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offered {
     /// One of [`TARGETS`].
@@ -69,14 +106,19 @@ impl Offers {
         Offers { directories, known: Mutex::default(), places: Arc::new(Semaphore::new(PLACES)) }
     }
 
-    /// All that there is. Reads files that are new.
-    pub fn all(&self) -> Vec<Offered> {
-        let offered = |target| Some(Offered { target, sha256: self.sha256(&self.find(target)?)? });
+    /// All that there is of a program. Reads files that are new.
+    pub fn all(&self, program: Program) -> Vec<Offered> {
+        let offered = |target| Some(Offered { target, sha256: self.sha256(&self.find(program, target)?)? });
         TARGETS.into_iter().filter_map(offered).collect()
     }
 
-    /// An agent, or what its maker says of it: a few lines of text. The target comes from a stranger.
-    pub async fn give(offers: &Arc<Offers>, target: &str, signature: bool) -> Result<Response, Missing> {
+    /// A program, or what its maker says of it: a few lines of text. The target comes from a stranger.
+    pub async fn give(
+        offers: &Arc<Offers>,
+        target: &str,
+        program: Program,
+        signature: bool,
+    ) -> Result<Response, Missing> {
         let Some(target) = TARGETS.into_iter().find(|known| *known == target) else {
             return Err(Missing { status: 404, why: format!("agents are built for {}", TARGETS.join(", ")) });
         };
@@ -86,24 +128,26 @@ impl Offers {
         })?;
         let opened = {
             let offers = offers.clone();
-            smol::unblock(move || offers.open(target, signature)).await
+            smol::unblock(move || offers.open(program, target, signature)).await
         };
-        let (file, length) = opened.map_err(|error| missing(target, signature, &error))?;
+        let (file, length) = opened.map_err(|error| missing(program, target, signature, &error))?;
         let kind = if signature { "text/plain; charset=utf-8" } else { "application/octet-stream" };
         let body = stream::unfold(Sending::new(file, length, place), Sending::next);
         Ok(Response::stream(200, kind, body).header("content-length", length.to_string()))
     }
 
-    fn find(&self, target: &str) -> Option<PathBuf> {
-        let paths = self.directories.iter().map(|directory| directory.join(target).join(super::AGENT));
+    fn find(&self, program: Program, target: &str) -> Option<PathBuf> {
+        let paths = self.directories.iter().map(|directory| directory.join(target).join(program.name()));
         paths.into_iter().find(|path| path.is_file())
     }
 
-    fn open(&self, target: &str, signature: bool) -> io::Result<(File, u64)> {
-        let path = self.find(target).ok_or(io::ErrorKind::NotFound)?;
-        let (path, limit) =
-            if signature { (path.with_file_name(super::SIGNATURE), LONGEST_SIGNATURE) } else { (path, LARGEST) };
-        open(&path, limit)
+    fn open(&self, program: Program, target: &str, signature: bool) -> io::Result<(File, u64)> {
+        let path = self.find(program, target).ok_or(io::ErrorKind::NotFound)?;
+        if !signature {
+            return open(&path, LARGEST);
+        }
+        let beside = format!("{}{SIGNATURE}", program.name());
+        open(&path.with_file_name(beside), LONGEST_SIGNATURE)
     }
 
     /// Of a file's content, remembered for as long as it is the same file.
@@ -121,21 +165,22 @@ impl Offers {
     }
 }
 
-fn missing(target: &str, signature: bool, error: &io::Error) -> Missing {
+fn missing(program: Program, target: &str, signature: bool, error: &io::Error) -> Missing {
+    let spoken = program.spoken();
     let short = target.split('-').next().unwrap_or(target);
     let why = match error.kind() {
         io::ErrorKind::NotFound if signature => {
-            format!("this server has no signature for {target}; ./dist.sh {short} makes it along with the agent")
+            format!("this server has no signature for {target}; ./dist.sh {short} makes it along with the {spoken}")
         }
         io::ErrorKind::NotFound => format!(
-            "this server has no agent for {target}; build it with ./dist.sh {short}, and put dist/{target} into the \
+            "this server has no {spoken} for {target}; build it with ./dist.sh {short}, and put dist/{target} into the \
              directory that `muster serve --agents` names"
         ),
         _ => {
-            log::warn!("cannot offer the agent for {target}: {error}");
+            log::warn!("cannot offer the {spoken} for {target}: {error}");
             return Missing {
                 status: 500,
-                why: format!("the agent for {target} cannot be read; see the server's log"),
+                why: format!("the {spoken} for {target} cannot be read; see the server's log"),
             };
         }
     };

@@ -1,6 +1,6 @@
 //! Agents for boards: what is offered, and what goes into the script.
 
-use super::offers::{Missing, Offered};
+use super::offers::{Missing, Offered, Program};
 use super::*;
 use crate::listen::Content;
 use crate::test_dir::TestDir;
@@ -12,6 +12,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 const ARM: &str = "armv7-unknown-linux-musleabihf";
+const AGENT: &str = "muster-agent";
+const SIGNATURE: &str = "muster-agent.sig";
 
 fn put(dir: &Path, target: &str, name: &str, content: &[u8]) {
     fs::create_dir_all(dir.join(target)).expect("a folder");
@@ -31,25 +33,25 @@ async fn body(response: Response) -> Vec<u8> {
 }
 
 fn give(offers: &Arc<Offers>, target: &str, signature: bool) -> Result<Vec<u8>, Missing> {
-    block_on(async { Ok(body(Offers::give(offers, target, signature).await?).await) })
+    block_on(async { Ok(body(Offers::give(offers, target, Program::Agent, signature).await?).await) })
 }
 
 #[test]
 fn only_what_is_there_is_offered_and_the_first_directory_counts() {
     let (own, system) = (TestDir::new(), TestDir::new());
     let offers = offers(&[&own, &system]);
-    assert_eq!(offers.all(), []);
+    assert_eq!(offers.all(Program::Agent), []);
     put(system.path(), ARM, AGENT, b"abc");
     put(system.path(), "mips-unknown-linux-musl", AGENT, b"abc");
     // FIPS 180-2, appendix B.1.
     let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-    assert_eq!(offers.all(), [Offered { target: ARM, sha256: abc.into() }]);
+    assert_eq!(offers.all(Program::Agent), [Offered { target: ARM, sha256: abc.into() }]);
     assert_eq!(give(&offers, ARM, false), Ok(b"abc".to_vec()));
     put(own.path(), ARM, AGENT, b"another");
-    let [newer] = &offers.all()[..] else { panic!("more or less than one") };
+    let [newer] = &offers.all(Program::Agent)[..] else { panic!("more or less than one") };
     assert_ne!(newer.sha256, abc);
     put(own.path(), ARM, AGENT, b"a third one");
-    assert_ne!(offers.all()[0].sha256, newer.sha256, "a file that changed is read again");
+    assert_ne!(offers.all(Program::Agent)[0].sha256, newer.sha256, "a file that changed is read again");
     assert_eq!(give(&offers, ARM, false), Ok(b"a third one".to_vec()));
 }
 
@@ -71,9 +73,9 @@ fn large_agents_come_whole_and_what_is_missing_is_named() {
     }
     put(dir.path(), ARM, SIGNATURE, &[b'x'; 5000]);
     assert_eq!(give(&offers, ARM, true).expect_err("too long").status, 500);
-    assert!(offers.all().len() == 1);
+    assert!(offers.all(Program::Agent).len() == 1);
     put(dir.path(), ARM, AGENT, b"");
-    assert_eq!(offers.all(), [], "an empty file is no agent");
+    assert_eq!(offers.all(Program::Agent), [], "an empty file is no agent");
 }
 
 #[test]
@@ -84,20 +86,47 @@ fn only_so_many_are_fetched_at_a_time() {
     block_on(async {
         let mut under_way = Vec::new();
         let refused = loop {
-            match Offers::give(&offers, ARM, false).await {
+            match Offers::give(&offers, ARM, Program::Agent, false).await {
                 Ok(response) => under_way.push(response),
                 Err(missing) => break missing,
             }
         };
         assert_eq!((refused.status, under_way.len()), (503, 16));
         under_way.pop();
-        assert!(Offers::give(&offers, ARM, false).await.is_ok(), "one has ended");
+        assert!(Offers::give(&offers, ARM, Program::Agent, false).await.is_ok(), "one has ended");
     });
 }
 
 fn join() -> JoinString {
     let text = format!("muster://mj_00ff@[2001:db8::1]:7443?pin={}&addr=fleet.example:1", Pin([0xfb; 32]));
     text.parse().expect("a join string")
+}
+
+#[test]
+fn the_program_of_the_managed_network_is_given_beside_the_agent() {
+    let dir = TestDir::new();
+    let offers = offers(&[&dir]);
+    put(dir.path(), ARM, AGENT, b"abc");
+    assert_eq!(offers.all(Program::Network), []);
+    let given = |signature| block_on(Offers::give(&offers, ARM, Program::Network, signature));
+    let missing = given(false).err().expect("none");
+    assert_eq!(missing.status, 404);
+    assert!(missing.why.contains("no network program") && missing.why.contains("./dist.sh armv7"), "{missing:?}");
+    put(dir.path(), ARM, "muster-network", b"def");
+    put(dir.path(), ARM, "muster-network.sig", b"signed");
+    assert_ne!(offers.all(Program::Network)[0].sha256, offers.all(Program::Agent)[0].sha256);
+    assert_eq!(block_on(body(given(false).expect("there"))), b"def");
+    assert_eq!(block_on(body(given(true).expect("there"))), b"signed");
+    for (file, program) in [
+        ("muster-agent", Some((Program::Agent, false))),
+        ("muster-agent.sig", Some((Program::Agent, true))),
+        ("muster-network.sig", Some((Program::Network, true))),
+        ("muster", None),
+        ("muster-agent.sig.sig", None),
+        ("", None),
+    ] {
+        assert_eq!(Program::of_file(file), program, "{file}");
+    }
 }
 
 #[test]
@@ -124,7 +153,8 @@ fn the_script_is_filled_in_and_is_one_for_every_shell() {
     let (join, server) = (join(), "fleet.example:7443".parse().expect("an address"));
     let sum = "0a".repeat(32);
     let offered = TARGETS.map(|target| Offered { target, sha256: sum.clone() });
-    let facts = script::Facts { server: &server, pin: Pin([1; 32]), join: &join, offered: &offered };
+    let facts =
+        script::Facts { server: &server, pin: Pin([1; 32]), join: &join, offered: &offered, network: &offered[..1] };
     let script = script::installer(&facts);
     for part in [
         "server='fleet.example:7443'\n",
@@ -133,6 +163,9 @@ fn the_script_is_filled_in_and_is_one_for_every_shell() {
         &format!("\narm-unknown-linux-musleabihf {sum}\n"),
         "\nNoNewPrivileges=yes\n",
         "\nsupervisor=supervise-daemon\n",
+        &format!("network_offers='aarch64-unknown-linux-musl {sum}'\n"),
+        "\nExecStart=/usr/local/bin/muster-network up\n",
+        "\ncommand=/usr/local/bin/muster-network\n",
     ] {
         assert!(script.contains(part), "{part}");
     }

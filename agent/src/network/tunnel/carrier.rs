@@ -64,7 +64,7 @@ pub struct Carrier {
 
 impl Carrier {
     /// Opens the device and the socket.
-    pub fn open(settings: &Settings) -> io::Result<Carrier> {
+    pub fn open(settings: &Settings, rate: Rate) -> io::Result<Carrier> {
         let secret = StaticSecret::from(settings.key);
         let public = PublicKey::from(&secret);
         let limiter = Arc::new(RateLimiter::new(&public, HANDSHAKES * 2)); // each is counted twice
@@ -82,7 +82,7 @@ impl Carrier {
             by_slot: HashMap::new(),
             routes: Vec::new(),
             own: Vec::new(),
-            forwarder: Forwarder::new(random()?, Rate::default()),
+            forwarder: Forwarder::new(random()?, rate),
             guests: Vec::new(),
             echoes: Echoes::default(),
             joiner: Joiner::new(),
@@ -272,7 +272,8 @@ impl Carrier {
     fn datagram(&mut self, from: SocketAddr, datagram: &mut [u8], now_ms: u64) {
         match datagram.first() {
             Some(&(relay::REGISTER | relay::FORWARD)) => {
-                if let Action::Send { length, to, .. } = self.forwarder.handle(&mut self.guests, now_ms, from, datagram) {
+                if let Action::Send { length, to, .. } = self.forwarder.handle(&mut self.guests, now_ms, from, datagram)
+                {
                     self.outlet.send_bytes(Way::Direct(to), now_ms, &datagram[..length]);
                 }
             }
@@ -327,8 +328,7 @@ impl Carrier {
             return None;
         }
         let before = peer.paths.current();
-        let content =
-            peer.receive((way, from.ip()), datagram, &mut self.scratch, &mut self.outlet, &self.keys, now_ms);
+        let content = peer.receive((way, from.ip()), datagram, &mut self.scratch, &mut self.outlet, &self.keys, now_ms);
         self.stirred |= before != peer.paths.current();
         let Some((length, source)) = content else { return Some(()) };
         let packet = &self.scratch[..length];

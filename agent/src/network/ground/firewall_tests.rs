@@ -1,0 +1,145 @@
+use super::*;
+use muster_protocol::network::Prefix;
+
+fn ground() -> Ground {
+    Ground {
+        bridge: "muster0".into(),
+        device: "muster-wg0".into(),
+        range: Prefix::parse("10.42.0.0/16").unwrap(),
+        own: Vec::new(),
+        gateway: 0x0a2a_0001,
+        remote: Vec::new(),
+        mtu: 1420,
+    }
+}
+
+const BARE: &str = "-P INPUT ACCEPT\n-P FORWARD DROP\n-P OUTPUT ACCEPT\n";
+const ENGINE: &str = "-P INPUT ACCEPT\n-P FORWARD DROP\n-P OUTPUT ACCEPT\n-N DOCKER\n-N DOCKER-USER\n\
+    -A FORWARD -j DOCKER-USER\n-A FORWARD -o docker0 -j DOCKER\n-A DOCKER-USER -j RETURN\n";
+
+/// What a firewall becomes by these steps: enough of `iptables` for this. Panics at a step that it would refuse.
+fn after(printed: &str, steps: &[Step]) -> String {
+    let mut chains: Vec<(String, String, Vec<String>)> = Vec::new();
+    for line in printed.lines() {
+        let mut words = line.splitn(3, ' ');
+        let (what, chain) = (words.next().unwrap(), words.next().unwrap());
+        let rest = words.next().unwrap_or_default();
+        match what {
+            "-A" => chains.iter_mut().find(|it| it.1 == chain).unwrap().2.push(rest.into()),
+            _ => chains.push((format!("{what} {chain} {rest}").trim_end().into(), chain.into(), Vec::new())),
+        }
+    }
+    for step in steps {
+        let [what, name, rest @ ..] = step.arguments.as_slice() else { panic!("{step:?}") };
+        if what == "-N" {
+            assert!(chains.iter().all(|it| it.1 != *name));
+            chains.push((format!("-N {name}"), name.clone(), Vec::new()));
+            continue;
+        }
+        let at = chains.iter().position(|it| it.1 == *name).unwrap_or_else(|| panic!("no chain: {step:?}"));
+        match what.as_str() {
+            "-F" => chains[at].2.clear(),
+            "-X" => {
+                assert!(chains[at].2.is_empty());
+                assert!(chains.iter().all(|it| !it.2.contains(&format!("-j {name}"))), "still entered: {name}");
+                chains.remove(at);
+            }
+            "-I" => chains[at].2.insert(rest[0].parse::<usize>().unwrap() - 1, rest[1..].join(" ")),
+            "-D" if rest.len() == 1 => drop(chains[at].2.remove(rest[0].parse::<usize>().unwrap() - 1)),
+            "-D" => {
+                let rule = chains[at].2.iter().position(|rule| *rule == rest.join(" ")).unwrap();
+                chains[at].2.remove(rule);
+            }
+            _ => panic!("{step:?}"),
+        }
+    }
+    let heads = chains.iter().map(|it| it.0.clone());
+    let rules = chains.iter().flat_map(|it| it.2.iter().map(|rule| format!("-A {} {rule}", it.1)));
+    heads.chain(rules).collect::<Vec<_>>().join("\n") + "\n"
+}
+
+fn laid(printed: &str) -> String {
+    after(printed, &lay(&Rules::read(printed), &ground()))
+}
+
+/// Rules of a chain.
+fn rules(printed: &str, chain: &str) -> Vec<String> {
+    Rules::read(printed).chain(chain).unwrap_or_default().iter().map(|rule| (*rule).to_owned()).collect()
+}
+
+#[test]
+fn what_is_laid_is_left_alone() {
+    for printed in [BARE, ENGINE] {
+        let printed = laid(printed);
+        assert_eq!(lay(&Rules::read(&printed), &ground()), []);
+    }
+}
+
+#[test]
+fn all_that_is_not_ours_is_dropped_after_what_is() {
+    let printed = laid(ENGINE);
+    let rules = rules(&printed, FORWARD);
+    let drops = rules.iter().position(|rule| rule.ends_with("DROP")).unwrap();
+    assert!(rules[..drops].iter().all(|rule| rule.ends_with("ACCEPT")));
+    assert!(rules[drops..].iter().all(|rule| rule.ends_with("DROP")));
+    assert!(rules[drops..].contains(&"-o muster0 -j DROP".to_owned()));
+}
+
+#[test]
+fn the_engines_chain_is_used_if_it_is_entered() {
+    let printed = laid(ENGINE);
+    assert_eq!(rules(&printed, "DOCKER-USER"), ["-j MUSTER-FORWARD", "-j RETURN"]);
+    assert!(!rules(&printed, "FORWARD").contains(&"-j MUSTER-FORWARD".to_owned()));
+    // All rules were flushed, and the chains are there.
+    let flushed: String =
+        ENGINE.lines().filter(|line| !line.starts_with("-A")).map(|line| format!("{line}\n")).collect();
+    let printed = laid(&flushed);
+    assert_eq!(rules(&printed, "DOCKER-USER"), Vec::<String>::new());
+    assert_eq!(rules(&printed, "FORWARD"), ["-j MUSTER-FORWARD"]);
+    // The engine comes back, and puts its own first.
+    let printed = printed.replace("-A FORWARD", "-A FORWARD -j DOCKER-USER\n-A FORWARD") + "-A DOCKER-USER -j RETURN\n";
+    let printed = laid(&printed);
+    assert_eq!(rules(&printed, "DOCKER-USER"), ["-j MUSTER-FORWARD", "-j RETURN"]);
+    assert_eq!(rules(&printed, "FORWARD"), ["-j DOCKER-USER"]);
+}
+
+#[test]
+fn our_chain_is_entered_first_and_once() {
+    let printed = laid(ENGINE).replace(
+        "-A DOCKER-USER -j MUSTER-FORWARD\n",
+        "-A DOCKER-USER -s 192.168.0.0/16 -j ACCEPT\n-A DOCKER-USER -j MUSTER-FORWARD\n-A DOCKER-USER -j MUSTER-FORWARD\n",
+    );
+    let printed = laid(&printed);
+    assert_eq!(rules(&printed, "DOCKER-USER"), ["-j MUSTER-FORWARD", "-s 192.168.0.0/16 -j ACCEPT", "-j RETURN"]);
+}
+
+#[test]
+fn a_changed_chain_gets_its_rules_before_the_old_ones_go() {
+    let printed = laid(ENGINE).replace("-A MUSTER-FORWARD -o muster0 -j DROP\n", "-A MUSTER-FORWARD -j ACCEPT\n");
+    let steps = lay(&Rules::read(&printed), &ground());
+    let first_removal = steps.iter().position(|step| step.arguments[0] == "-D").unwrap();
+    assert_eq!(first_removal, forward(&ground()).len());
+    assert!(steps.iter().all(|step| step.arguments[0] != "-F"));
+    assert_eq!(rules(&after(&printed, &steps), FORWARD), forward(&ground()));
+    assert_eq!(
+        steps.iter().filter_map(|step| step.told.as_deref()).collect::<Vec<_>>(),
+        ["firewall: repaired the chain MUSTER-FORWARD"]
+    );
+}
+
+#[test]
+fn a_chain_full_of_rubbish_is_emptied_in_one_step() {
+    let printed = laid(ENGINE) + &"-A MUSTER-INPUT -j ACCEPT\n".repeat(MANY);
+    let steps = lay(&Rules::read(&printed), &ground());
+    assert!(steps.len() < 20);
+    assert_eq!(rules(&after(&printed, &steps), INPUT), input(&ground()));
+}
+
+#[test]
+fn nothing_of_ours_is_left_and_all_else_is() {
+    for printed in [BARE, ENGINE] {
+        let laid = laid(printed);
+        assert_eq!(after(&laid, &take_away(&Rules::read(&laid))), printed);
+        assert_eq!(take_away(&Rules::read(printed)), []);
+    }
+}

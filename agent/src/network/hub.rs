@@ -1,0 +1,270 @@
+//! What the network process' tasks share. They run on one thread, so that nothing here is locked; no borrow is held while
+//! something is waited for.
+
+use super::addresses::Freed;
+use super::carrier::Carrier;
+use super::members::Members;
+use super::options::UpSettings;
+use super::plan::{Judge, Place, View};
+use super::records::Records;
+use super::session::Session;
+use super::store::{KeyPair, Store};
+use super::talk::Told;
+use super::tunnel::Table;
+use crate::docker::engine::Engine;
+use crate::hub::Wake;
+use log::{info, warn};
+use muster_protocol::id::{EngineId, HostId};
+use muster_protocol::network::NetworkProbe;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::time::Instant;
+
+/// How the line to the server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LineState {
+    /// It was not tried yet.
+    Unknown,
+    /// It is open.
+    Open,
+    /// It is not, for this reason.
+    Closed(String),
+    /// The server has removed this host.
+    Removed,
+}
+
+/// What the tasks share.
+#[derive(Debug)]
+pub struct Hub {
+    /// As the operator has said.
+    pub settings: UpSettings,
+    /// What is kept.
+    pub store: Store,
+    /// This host's key.
+    pub key: KeyPair,
+    /// The engine behind its socket.
+    pub engine: Engine,
+    /// The line to the server.
+    pub session: Session,
+    /// The plan, as it came.
+    pub records: RefCell<Records>,
+    /// The keys that peers were first seen with.
+    pub remembered: RefCell<BTreeMap<HostId, [u8; 32]>>,
+    /// Of the file that they were read from.
+    pub remembered_stamp: Cell<Option<(i64, i64, u64)>>,
+    /// What the plan means.
+    pub view: RefCell<View>,
+    /// The place that this host has, or had last in this run: its bridge stays closed to others.
+    pub place: RefCell<Option<Place>>,
+    /// Where the server is.
+    pub server: Cell<Option<IpAddr>>,
+    /// By which address of its own this host reaches it.
+    pub local: Cell<Option<IpAddr>>,
+    /// The number of the line that is open; 0 for none.
+    pub line: Cell<u64>,
+    /// How it is.
+    pub line_state: RefCell<LineState>,
+    /// The labelled containers.
+    pub members: RefCell<Members>,
+    /// In which order addresses became free.
+    pub freed: RefCell<Freed>,
+    /// The managed network on the engine; `None`: to be looked for.
+    pub network: Cell<Option<EngineId>>,
+    /// Why there is none, or why the engine does not answer.
+    pub engine_trouble: RefCell<Option<String>>,
+    /// Containers to be looked at.
+    pub dirty: RefCell<BTreeSet<EngineId>>,
+    /// All of them are to be looked at.
+    pub all_dirty: Cell<bool>,
+    /// All of them were looked at once.
+    pub is_listed: Cell<bool>,
+    /// For the task that looks at them.
+    pub to_look: Wake,
+    /// For the task that lays the ground.
+    pub to_lay: Wake,
+    /// For the task that talks to the server: what a hello says may have changed, or members have.
+    pub to_greet: Wake,
+    /// Carries packets.
+    pub carrier: RefCell<Carrier>,
+    /// Something that could not be done on the host, to be shown.
+    pub ground_trouble: RefCell<Option<String>>,
+    /// Echoes that the server wants sent.
+    pub probes: RefCell<VecDeque<NetworkProbe>>,
+    /// For the task that sends them.
+    pub to_probe: Wake,
+    /// What the server was told.
+    pub told: RefCell<Told>,
+    /// The plan has changed since it was saved.
+    pub is_unsaved: Cell<bool>,
+    /// The engine has said which API it speaks.
+    pub is_negotiated: Cell<bool>,
+    /// The answerer does not have them yet.
+    pub names_changed: Cell<bool>,
+    /// When this process started.
+    pub began: Instant,
+    told_refused: RefCell<Vec<String>>,
+}
+
+impl Hub {
+    /// With what was kept.
+    pub fn new(settings: UpSettings, store: Store, key: KeyPair, session: Session) -> Hub {
+        let remembered = store.peers().unwrap_or_else(|error| {
+            warn!("cannot read which keys peers had: {error}");
+            BTreeMap::new()
+        });
+        Hub {
+            engine: Engine::new(settings.docker_host.clone()),
+            records: RefCell::new(store.plan()),
+            remembered: RefCell::new(remembered),
+            remembered_stamp: Cell::new(store.peers_stamp()),
+            view: RefCell::default(),
+            place: RefCell::default(),
+            server: Cell::new(store.server()),
+            local: Cell::new(None),
+            line: Cell::new(0),
+            line_state: RefCell::new(LineState::Unknown),
+            members: RefCell::default(),
+            freed: RefCell::new(Freed::from_text(&store.freed())),
+            network: Cell::new(None),
+            engine_trouble: RefCell::default(),
+            dirty: RefCell::default(),
+            all_dirty: Cell::new(true),
+            is_listed: Cell::new(false),
+            to_look: Wake::default(),
+            to_lay: Wake::default(),
+            to_greet: Wake::default(),
+            carrier: RefCell::default(),
+            ground_trouble: RefCell::default(),
+            probes: RefCell::default(),
+            to_probe: Wake::default(),
+            told: RefCell::default(),
+            is_unsaved: Cell::new(false),
+            is_negotiated: Cell::new(false),
+            names_changed: Cell::new(true),
+            began: Instant::now(),
+            told_refused: RefCell::default(),
+            settings,
+            store,
+            key,
+            session,
+        }
+    }
+
+    /// Takes over what the records say now: the tunnel at once, the rest by its tasks.
+    pub fn plan_changed(&self) {
+        let view = {
+            let remembered = self.remembered.borrow();
+            let judge = Judge {
+                accepted: self.settings.accept,
+                own_key: self.key.public,
+                server: self.server.get(),
+                remembered: &remembered,
+            };
+            View::of(&self.records.borrow(), &judge)
+        };
+        if !view.first_seen.is_empty() {
+            self.remembered.borrow_mut().extend(&view.first_seen);
+            if let Err(error) = self.store.keep_peers(&self.remembered.borrow()) {
+                warn!("cannot save which keys peers have: {error}; they are taken as new after a restart");
+            }
+            self.remembered_stamp.set(self.store.peers_stamp());
+        }
+        self.tell_refused(&view);
+        if let Some(place) = &view.place
+            && self.place.borrow().as_ref() != Some(place)
+        {
+            let before = self.place.replace(Some(place.clone()));
+            if before.as_ref().is_none_or(|before| before.range != place.range || before.blocks != place.blocks) {
+                let blocks: Vec<String> = place.blocks.iter().map(ToString::to_string).collect();
+                info!("this host's place in {} is {}", place.range, blocks.join(", "));
+            }
+            self.network.set(None);
+            // Else a block would be asked for again and again before the containers were looked at.
+            self.members.borrow_mut().place_changed();
+            self.look_at_all();
+        }
+        self.names_changed.set(true);
+        self.view.replace(view);
+        self.carry();
+        self.to_lay.ring();
+        self.to_greet.ring();
+    }
+
+    /// What of the plan decides who reaches whom: all but names.
+    pub fn records_of_weight(&self) -> (Option<Place>, Table) {
+        let view = self.view.borrow();
+        (view.place.clone(), view.table.clone())
+    }
+
+    /// Saves the plan.
+    pub fn save_plan(&self) {
+        self.is_unsaved.set(false);
+        if let Err(error) = self.store.keep_plan(&self.records.borrow()) {
+            warn!("cannot save the plan: {error}; after a restart the server is needed");
+        }
+    }
+
+    /// Gives the tunnel its table. Without a plan there is none.
+    pub fn carry(&self) {
+        let Some(mtu) = self.place.borrow().as_ref().map(|place| place.mtu) else { return };
+        let table = self.view.borrow().table.clone();
+        let carried = self.carrier.borrow_mut().carry(self.key.private, self.settings.port, mtu, table);
+        self.note_ground(carried.err().map(|error| format!("no tunnel: {error}")));
+    }
+
+    /// Sends an echo through the tunnel.
+    pub async fn probe(&self, host: HostId) -> u32 {
+        let probe = self.carrier.borrow().probe(host);
+        match probe {
+            Some(probe) => smol::unblock(probe).await,
+            None => u32::MAX,
+        }
+    }
+
+    /// Notes what could not be done on the host, and says it once.
+    pub fn note_ground(&self, trouble: Option<String>) {
+        let before = self.ground_trouble.replace(trouble.clone());
+        if let Some(trouble) = trouble.filter(|trouble| before.as_ref() != Some(trouble)) {
+            warn!("{trouble}; trying again");
+        }
+    }
+
+    /// Notes why the engine does not do what is wanted of it, and says it once.
+    pub fn note_engine(&self, trouble: Option<String>) {
+        let before = self.engine_trouble.replace(trouble.clone());
+        if let Some(trouble) = trouble.filter(|trouble| before.as_ref() != Some(trouble)) {
+            warn!("{trouble}");
+        }
+    }
+
+    /// Wants all containers looked at.
+    pub fn look_at_all(&self) {
+        self.all_dirty.set(true);
+        self.to_look.ring();
+    }
+
+    /// Reads the peers' keys again if an operator has changed them.
+    pub fn look_at_keys(&self) {
+        let stamp = self.store.peers_stamp();
+        if stamp == self.remembered_stamp.get() {
+            return;
+        }
+        match self.store.peers() {
+            Ok(peers) => {
+                self.remembered_stamp.set(stamp);
+                self.remembered.replace(peers);
+                self.plan_changed();
+            }
+            Err(error) => warn!("cannot read which keys peers had: {error}"),
+        }
+    }
+
+    fn tell_refused(&self, view: &View) {
+        let mut told = self.told_refused.borrow_mut();
+        for line in view.refused.iter().filter(|line| !told.contains(line)) {
+            warn!("refused: {line}");
+        }
+        told.clone_from(&view.refused);
+    }
+}

@@ -1,0 +1,477 @@
+//! The task that looks at containers and joins those that have the label.
+
+use super::bridge::{self, Wanted};
+use super::container::{self, Seen, Verdict};
+use super::engine::change;
+use super::engine::request::{NETWORK, Request};
+use super::hub::Hub;
+use super::plan::Place;
+use super::{names, talk};
+use crate::command::exit::one_line;
+use crate::docker::engine::{Element, EngineError};
+use async_io::Timer;
+use futures_lite::future;
+use log::{debug, info, warn};
+use muster_protocol::id::EngineId;
+use muster_protocol::limits;
+use muster_protocol::network::MemberState;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Between two looks at all containers, in case something was missed.
+const LOOK_AGAIN: Duration = Duration::from_secs(300);
+/// After a failure the next try comes so soon, and later and later up to this.
+const FIRST_TRY: Duration = Duration::from_secs(1);
+const LAST_TRY: Duration = Duration::from_secs(60);
+/// Docker 28 tells of a disconnected container some milliseconds before its list knows of it.
+const AGAIN: Duration = Duration::from_millis(400);
+/// So many failures in a row, and the server is told.
+const TELL: u32 = 3;
+/// Tries with other addresses, if the engine says that one is taken.
+const ADDRESSES: usize = 4;
+
+/// A container that has the label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Without the slash.
+    pub name: String,
+    /// How it is in the network.
+    pub state: MemberState,
+    /// Its address; 0 if it has none.
+    pub address: u32,
+    /// Why it has not joined.
+    pub reason: String,
+}
+
+/// The labelled containers, and who holds which address.
+#[derive(Debug, Default)]
+pub struct Members {
+    /// What the server is told.
+    pub told: BTreeMap<EngineId, Member>,
+    holders: BTreeMap<EngineId, u32>,
+    tries: BTreeMap<EngineId, (u32, Instant)>,
+    /// To be looked at once more: some engines tell of a change before their list has it.
+    again: BTreeMap<EngineId, Instant>,
+    /// Started since their names were seen to.
+    started: BTreeSet<EngineId>,
+    /// Their files of name servers that list ours.
+    listed: BTreeMap<EngineId, PathBuf>,
+    /// A container has found no address.
+    is_full: bool,
+}
+
+impl Members {
+    /// A container was started: its file of name servers is new.
+    pub fn started(&mut self, id: EngineId) {
+        self.started.insert(id);
+        self.listed.remove(&id);
+    }
+
+    /// Wants a container looked at once more, a little later.
+    pub fn look_again(&mut self, id: EngineId) {
+        self.again.insert(id, Instant::now() + AGAIN);
+    }
+
+    /// Whether a container has found no address.
+    pub fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// The host's addresses are others now: who found none may find one.
+    pub fn place_changed(&mut self) {
+        self.is_full = false;
+        self.tries.clear();
+    }
+
+    fn taken(&self) -> BTreeSet<u32> {
+        self.holders.values().copied().collect()
+    }
+
+    fn is_alone(&self, id: EngineId, address: Option<u32>) -> bool {
+        address.is_none_or(|address| !self.holders.iter().any(|(other, held)| *other != id && *held == address))
+    }
+
+    fn next_try(&self) -> Option<Instant> {
+        self.tries.values().map(|(_, at)| *at).chain(self.again.values().copied()).min()
+    }
+}
+
+/// Looks at containers for ever.
+pub async fn keep(hub: &Hub) {
+    let mut looked = Instant::now();
+    loop {
+        let due = (looked + LOOK_AGAIN).min(hub.members.borrow().next_try().unwrap_or(looked + LOOK_AGAIN));
+        let woken = async {
+            hub.to_look.wait().await;
+        };
+        future::or(woken, async {
+            Timer::at(due).await;
+        })
+        .await;
+        if looked.elapsed() >= LOOK_AGAIN {
+            hub.all_dirty.set(true);
+        }
+        // The listener rings when it has reached the engine.
+        if !hub.is_negotiated.get() {
+            continue;
+        }
+        let Some(place) = hub.view.borrow().place.clone() else { continue };
+        match look(hub, &place, &mut looked).await {
+            Ok(()) => {}
+            Err(error) => {
+                hub.note_engine(Some(error.to_string()));
+                hub.network.set(None);
+                hub.all_dirty.set(true);
+                Timer::after(FIRST_TRY).await;
+                hub.to_look.ring();
+            }
+        }
+        talk::tell_members(hub);
+    }
+}
+
+async fn look(hub: &Hub, place: &Place, looked: &mut Instant) -> Result<(), EngineError> {
+    let Some(network) = network(hub, place).await? else {
+        Timer::after(LAST_TRY).await;
+        hub.look_at_all();
+        return Ok(());
+    };
+    let now = Instant::now();
+    let due: Vec<EngineId> = {
+        let members = &mut *hub.members.borrow_mut();
+        let again = members.again.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id);
+        let due = members.tries.iter().filter(|(_, (_, at))| *at <= now).map(|(id, _)| *id).chain(again).collect();
+        members.again.retain(|_, at| *at > now);
+        due
+    };
+    if hub.all_dirty.replace(false) {
+        hub.dirty.borrow_mut().clear();
+        let containers = list(hub, place).await.inspect_err(|_| hub.all_dirty.set(true))?;
+        *looked = Instant::now();
+        take_all(hub, &containers);
+        for seen in &containers {
+            judge(hub, place, network, seen).await?;
+        }
+        hub.is_listed.set(true);
+        return Ok(());
+    }
+    hub.dirty.borrow_mut().extend(due);
+    loop {
+        let Some(id) = hub.dirty.borrow_mut().pop_first() else { return Ok(()) };
+        match hub.engine.list_one(id).await? {
+            None => gone(hub, id),
+            Some(json) => match container::parse(&json, &place.label) {
+                Ok(seen) => {
+                    take(hub, &seen);
+                    judge(hub, place, network, &seen).await?;
+                }
+                Err(error) => warn!("cannot read a container: {error}"),
+            },
+        }
+        // Each as soon as it is so.
+        talk::tell_members(hub);
+    }
+}
+
+/// The managed network, made or made anew if it has to be; `None` if it cannot be, which was said.
+async fn network(hub: &Hub, place: &Place) -> Result<Option<EngineId>, EngineError> {
+    if let Some(id) = hub.network.get() {
+        return Ok(Some(id));
+    }
+    let Some(wanted) = Wanted::of(place) else { return Ok(None) };
+    let (address, api) = (hub.engine.address(), hub.engine.api());
+    let found = bridge::find(address, api).await?;
+    let id = match found {
+        Some(found) if found.settings.as_deref() == Some(&wanted.settings()) => found.id,
+        Some(bridge::Found { settings: None, .. }) => {
+            let why = format!("there is a network {NETWORK} on the engine that is not ours; remove or rename it");
+            hub.note_engine(Some(why));
+            return Ok(None);
+        }
+        Some(found) => {
+            if !empty(hub, place).await? {
+                return Ok(None);
+            }
+            bridge::delete(address, api, found.id).await?;
+            info!("the network {NETWORK} is made anew: {}", wanted.settings());
+            bridge::create(address, api, &wanted).await?
+        }
+        None => {
+            info!("the network {NETWORK} is made: {} of {}", wanted.block, wanted.range);
+            match bridge::create(address, api, &wanted).await {
+                Err(EngineError::Refused { message, .. }) => {
+                    hub.note_engine(Some(format!("the engine does not make the network {NETWORK}: {message}")));
+                    return Ok(None);
+                }
+                created => created?,
+            }
+        }
+    };
+    hub.note_engine(None);
+    hub.network.set(Some(id));
+    hub.all_dirty.set(true);
+    hub.to_lay.ring();
+    Ok(Some(id))
+}
+
+/// Takes all labelled containers out of the network. False if others are in it, which was said.
+async fn empty(hub: &Hub, place: &Place) -> Result<bool, EngineError> {
+    let containers = list(hub, place).await?;
+    let others: Vec<&str> = containers
+        .iter()
+        .filter(|seen| seen.endpoint.is_some() && !seen.is_labelled)
+        .map(|seen| seen.name.as_str())
+        .collect();
+    if let Some(first) = others.first() {
+        let why = format!(
+            "the network {NETWORK} has other settings now and cannot be made anew: {first} is in it; \
+             `docker network disconnect {NETWORK} {first}`"
+        );
+        hub.note_engine(Some(why));
+        return Ok(false);
+    }
+    for seen in containers.iter().filter(|seen| seen.endpoint.is_some()) {
+        change(hub.engine.address(), hub.engine.api(), Request::Disconnect(seen.id)).await?;
+    }
+    Ok(true)
+}
+
+/// All containers, those that run first.
+async fn list(hub: &Hub, place: &Place) -> Result<Vec<Seen>, EngineError> {
+    let mut containers = Vec::new();
+    let mut list = hub.engine.list().await?;
+    while let Some(element) = list.next().await? {
+        let Element::Whole(json) = element else { continue };
+        match container::parse(json, &place.label) {
+            // Others are of no interest, nor is their name.
+            Ok(seen) if seen.is_labelled || seen.endpoint.is_some() => containers.push(seen),
+            Ok(_) => {}
+            Err(error) => warn!("cannot read a container: {error}"),
+        }
+        if containers.len() == limits::CONTAINERS {
+            break;
+        }
+    }
+    containers.sort_by_key(|seen| (!seen.runs, seen.id));
+    Ok(containers)
+}
+
+fn take_all(hub: &Hub, containers: &[Seen]) {
+    let there: BTreeSet<EngineId> = containers.iter().map(|seen| seen.id).collect();
+    let known: Vec<EngineId> = {
+        let members = hub.members.borrow();
+        members.told.keys().chain(members.holders.keys()).chain(members.tries.keys()).copied().collect()
+    };
+    known.into_iter().filter(|id| !there.contains(id)).for_each(|id| gone(hub, id));
+    hub.members.borrow_mut().is_full = false;
+    containers.iter().for_each(|seen| take(hub, seen));
+}
+
+/// Notes which address it holds.
+fn take(hub: &Hub, seen: &Seen) {
+    let mut members = hub.members.borrow_mut();
+    match seen.holds() {
+        Some(address) => drop(members.holders.insert(seen.id, address)),
+        None => drop(members.holders.remove(&seen.id)),
+    }
+}
+
+fn gone(hub: &Hub, id: EngineId) {
+    let mut members = hub.members.borrow_mut();
+    if let Some(address) = members.holders.remove(&id)
+        && !members.holders.values().any(|held| *held == address)
+    {
+        hub.freed.borrow_mut().free(address);
+    }
+    members.tries.remove(&id);
+    members.again.remove(&id);
+    members.started.remove(&id);
+    members.listed.remove(&id);
+    if members.told.remove(&id).is_some() {
+        // Who found no address may find one now.
+        if std::mem::take(&mut members.is_full) {
+            hub.look_at_all();
+        }
+    }
+}
+
+async fn judge(hub: &Hub, place: &Place, network: EngineId, seen: &Seen) -> Result<(), EngineError> {
+    let (verdict, waits) = {
+        let members = hub.members.borrow();
+        let before = members
+            .told
+            .get(&seen.id)
+            .map(|member| member.address)
+            .filter(|address| *address != 0 && members.is_alone(seen.id, Some(*address)));
+        let is_alone = members.is_alone(seen.id, seen.holds());
+        let waits = members.tries.get(&seen.id).is_some_and(|(_, at)| *at > Instant::now());
+        (seen.judge(place, network, is_alone, before), waits)
+    };
+    let was_joined = hub.members.borrow().told.get(&seen.id).is_some_and(|member| member.state == MemberState::Joined);
+    match verdict {
+        Verdict::Foreign => {
+            if was_joined && seen.endpoint.is_some() {
+                // The network's label is another one now.
+                change(hub.engine.address(), hub.engine.api(), Request::Disconnect(seen.id)).await?;
+            }
+            let mut members = hub.members.borrow_mut();
+            members.told.remove(&seen.id);
+            members.tries.remove(&seen.id);
+        }
+        Verdict::Waits => {
+            let mut members = hub.members.borrow_mut();
+            members.tries.remove(&seen.id);
+            members.told.remove(&seen.id);
+        }
+        Verdict::Joined(address) => {
+            note(hub, seen, MemberState::Joined, address, "");
+            see_to_names(hub, place, seen).await;
+        }
+        Verdict::Cannot(why) => {
+            if !hub.members.borrow().told.contains_key(&seen.id) {
+                warn!("{} cannot join the managed network: {why}", seen.name);
+            }
+            note(hub, seen, MemberState::Refused, 0, why);
+        }
+        Verdict::Join { .. } if waits => {}
+        Verdict::Join { leave, leave_none, keep } => match join(hub, place, seen, leave, leave_none, keep).await {
+            Ok(Some(address)) => {
+                info!("{} has joined with {}", seen.name, Ipv4Addr::from_bits(address));
+                note(hub, seen, MemberState::Joined, address, "");
+                see_to_names(hub, place, seen).await;
+            }
+            Ok(None) => {
+                hub.members.borrow_mut().is_full = true;
+                hub.to_greet.ring();
+                failed(hub, seen, "all addresses of this host are taken; more were asked for");
+                // A new block ends the wait.
+                let said = &mut hub.members.borrow_mut().tries;
+                said.entry(seen.id).and_modify(|(_, at)| *at = Instant::now() + LAST_TRY);
+            }
+            // The engine is away, or hangs: that is nothing about this container.
+            Err(error) if !matches!(error, EngineError::Refused { .. }) => return Err(error),
+            Err(error) => {
+                let message = match &error {
+                    EngineError::Refused { message, .. } => message.clone(),
+                    error => error.to_string(),
+                };
+                if message.contains("network") && message.contains("not found") {
+                    hub.network.set(None);
+                }
+                failed(hub, seen, &message);
+            }
+        },
+    }
+    Ok(())
+}
+
+/// Joins it; its address, or `None` if there is none left.
+async fn join(
+    hub: &Hub,
+    place: &Place,
+    seen: &Seen,
+    leave: bool,
+    leave_none: bool,
+    keep: Option<u32>,
+) -> Result<Option<u32>, EngineError> {
+    let (address, api) = (hub.engine.address(), hub.engine.api());
+    if leave {
+        change(address, api, Request::Disconnect(seen.id)).await?;
+        hub.members.borrow_mut().holders.remove(&seen.id);
+    }
+    if leave_none {
+        change(address, api, Request::DisconnectNone(seen.id)).await?;
+    }
+    let mut refused = BTreeSet::new();
+    loop {
+        let chosen = {
+            let mut taken = hub.members.borrow().taken();
+            taken.extend(&refused);
+            let keep = keep.filter(|address| !taken.contains(address));
+            keep.or_else(|| hub.freed.borrow().choose(place, &taken))
+        };
+        let Some(chosen) = chosen else { return Ok(None) };
+        match change(address, api, Request::Connect(seen.id, Ipv4Addr::from_bits(chosen))).await {
+            Ok(_) => {
+                hub.members.borrow_mut().holders.insert(seen.id, chosen);
+                return Ok(Some(chosen));
+            }
+            // Somebody has it of whom the list did not tell.
+            Err(EngineError::Refused { message, .. })
+                if message.contains("already in use") && refused.len() < ADDRESSES =>
+            {
+                debug!("{}: {message}", seen.name);
+                refused.insert(chosen);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn note(hub: &Hub, seen: &Seen, state: MemberState, address: u32, reason: &str) {
+    let mut members = hub.members.borrow_mut();
+    let reason = one_line(reason, limits::NETWORK_REASON);
+    members.told.insert(seen.id, Member { name: seen.name.clone(), state, address, reason });
+    if state != MemberState::Refused {
+        members.tries.remove(&seen.id);
+    }
+}
+
+fn failed(hub: &Hub, seen: &Seen, why: &str) {
+    let tries = {
+        let mut members = hub.members.borrow_mut();
+        let tries = members.tries.get(&seen.id).map_or(1, |(tries, _)| tries + 1);
+        let wait = FIRST_TRY.saturating_mul(1 << tries.min(16).saturating_sub(1)).min(LAST_TRY);
+        members.tries.insert(seen.id, (tries, Instant::now() + wait));
+        tries
+    };
+    if tries == 1 {
+        warn!("{} has not joined the managed network: {}; trying again", seen.name, one_line(why, 200));
+    }
+    if tries >= TELL || hub.members.borrow().is_full {
+        note(hub, seen, MemberState::Refused, 0, why);
+    }
+}
+
+/// Lists our name server first in a container that runs, if names are answered.
+async fn see_to_names(hub: &Hub, place: &Place, seen: &Seen) {
+    let is_due = {
+        let members = hub.members.borrow();
+        place.names != members.listed.contains_key(&seen.id) || members.started.contains(&seen.id)
+    };
+    if !seen.runs || !is_due {
+        return;
+    }
+    hub.members.borrow_mut().started.remove(&seen.id);
+    let path = match hub.engine.inspected(seen.id).await {
+        Ok(Some(json)) => resolv_conf(&json),
+        Ok(None) => None,
+        Err(error) => {
+            debug!("{}: {error}", seen.name);
+            None
+        }
+    };
+    let Some(path) = path else { return };
+    let gateway = Ipv4Addr::from_bits(place.gateway());
+    let done = if place.names { names::list_first(&path, gateway) } else { names::unlist(&path, gateway) };
+    match done {
+        Ok(_) if place.names => drop(hub.members.borrow_mut().listed.insert(seen.id, path)),
+        Ok(_) => drop(hub.members.borrow_mut().listed.remove(&seen.id)),
+        Err(error) => warn!("{} gets no names of the managed network: {}: {error}", seen.name, path.display()),
+    }
+}
+
+/// Where a container's file of name servers is on the host.
+pub fn resolv_conf(json: &[u8]) -> Option<PathBuf> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Inspected {
+        resolv_conf_path: String,
+    }
+    let inspected: Inspected = serde_json::from_slice(json).ok()?;
+    let path = PathBuf::from(inspected.resolv_conf_path);
+    (path.is_absolute() && path.ends_with("resolv.conf")).then_some(path)
+}

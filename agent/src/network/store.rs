@@ -1,0 +1,229 @@
+//! What the network process keeps: the directory `network` in the agent's state directory. Its key never leaves it.
+
+use super::records::{PLAN_BYTES, Records};
+use crate::command::exit::{Exit, Trouble};
+use crate::join::state_dir;
+use boringtun::x25519::{PublicKey, StaticSecret};
+use muster_protocol::id::{EngineId, HostId};
+use muster_protocol::limits;
+use rustix::fs::{FlockOperation, flock};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The directory's name in the state directory.
+pub const DIRECTORY: &str = "network";
+const KEY: &str = "key";
+const PLAN: &str = "plan";
+const PEERS: &str = "peers";
+const FREED: &str = "freed";
+const SERVER: &str = "server";
+const LOCK: &str = "lock";
+/// A key's digits, and what people put around them.
+const KEY_LIMIT: usize = 256;
+/// A line for each peer that was ever seen.
+const PEERS_LIMIT: usize = 4 * limits::NETWORK_PEERS * 96;
+const FREED_LIMIT: usize = 32 * 1024;
+const SERVER_LIMIT: usize = 256;
+const PLAN_LIMIT: usize = 2 * PLAN_BYTES;
+
+/// The directory.
+#[derive(Debug, Clone)]
+pub struct Store {
+    directory: PathBuf,
+}
+
+/// The private key and the public one. `Debug` hides it.
+#[derive(Clone)]
+pub struct KeyPair {
+    /// Secret.
+    pub private: [u8; 32],
+    /// Peers know this host by it.
+    pub public: [u8; 32],
+}
+
+impl std::fmt::Debug for KeyPair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+impl Store {
+    /// In this state directory of the agent.
+    pub fn new(state_dir: &Path) -> Store {
+        Store { directory: state_dir.join(DIRECTORY) }
+    }
+
+    /// Makes the directory if it is not there, and sees that it belongs to this user alone: the one above it is the
+    /// reporting process's, which has no more rights than it needs.
+    pub fn open(&self) -> Result<(), Trouble> {
+        let wrong = |why: &dyn std::fmt::Display, advice: &str| {
+            Trouble::new(Exit::Failed, format!("cannot use {}", self.directory.display()), why, advice)
+        };
+        state_dir::make(&self.directory)
+            .map(drop)
+            .map_err(|error| wrong(&error, "run this as root; it keeps its key there"))?;
+        let look = |path: &Path| std::fs::symlink_metadata(path);
+        let (there, own) = look(&self.directory)
+            .and_then(|there| Ok((there, look(Path::new("/proc/self"))?)))
+            .map_err(|error| wrong(&error, "run this as root"))?;
+        if !there.is_dir() || there.uid() != own.uid() {
+            return Err(wrong(&"it is not this user's own directory", "move it away; a new one is made"));
+        }
+        if there.mode() & 0o077 != 0 {
+            let closed = std::fs::set_permissions(&self.directory, std::fs::Permissions::from_mode(0o700));
+            closed.map_err(|error| wrong(&error, "close it to others"))?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is such a directory.
+    pub fn exists(&self) -> bool {
+        self.directory.is_dir()
+    }
+
+    /// Holds it for this process; `None` if another one does. Ends when what is returned is dropped.
+    pub fn lock(&self) -> io::Result<Option<File>> {
+        let file = File::options().create(true).truncate(false).write(true).open(self.directory.join(LOCK))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(file)),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// This host's key; made if there is none.
+    pub fn key(&self) -> Result<KeyPair, Trouble> {
+        let path = self.directory.join(KEY);
+        let trouble = |why: &dyn std::fmt::Display| {
+            let advice = "put it back from a copy, or remove it: then a new key is made, and has to be accepted";
+            Trouble::new(Exit::Failed, format!("cannot use {}", path.display()), why, advice)
+        };
+        let text = state_dir::read(&path, KEY_LIMIT).map_err(|error| trouble(&error))?;
+        let private = match text {
+            Some(text) => EngineId::parse(text.trim()).ok_or_else(|| trouble(&"it is not 64 hexadecimal digits"))?.0,
+            None => {
+                let mut fresh = [0; 32];
+                getrandom::fill(&mut fresh).map_err(|error| trouble(&error))?;
+                let text = format!("{}\n", EngineId(fresh));
+                state_dir::replace(&self.directory, KEY, text.as_bytes()).map_err(|error| trouble(&error))?;
+                fresh
+            }
+        };
+        let public = PublicKey::from(&StaticSecret::from(private)).to_bytes();
+        Ok(KeyPair { private, public })
+    }
+
+    /// The plan as it was saved; none if there is none that can be read.
+    pub fn plan(&self) -> Records {
+        let bytes = state_dir::read_bytes(&self.directory.join(PLAN), PLAN_LIMIT);
+        match bytes {
+            Ok(Some(bytes)) => Records::read(&bytes).unwrap_or_else(|| {
+                log::warn!("{} is damaged: the server will say everything again", self.directory.join(PLAN).display());
+                Records::default()
+            }),
+            Ok(None) => Records::default(),
+            Err(error) => {
+                log::warn!("cannot read {}: {error}", self.directory.join(PLAN).display());
+                Records::default()
+            }
+        }
+    }
+
+    /// Saves it.
+    pub fn keep_plan(&self, records: &Records) -> io::Result<()> {
+        if records.is_empty() {
+            return state_dir::remove(&self.directory, PLAN);
+        }
+        let bytes = records.write().map_err(|_| io::Error::other("the plan cannot be written"))?;
+        state_dir::replace(&self.directory, PLAN, &bytes)
+    }
+
+    /// The keys that peers were first seen with. Lines that cannot be read are skipped.
+    pub fn peers(&self) -> io::Result<BTreeMap<HostId, [u8; 32]>> {
+        let text = state_dir::read(&self.directory.join(PEERS), PEERS_LIMIT)?.unwrap_or_default();
+        let read = |line: &str| {
+            let (host, key) = line.split_once(' ')?;
+            Some((HostId::parse(host)?, EngineId::parse(key.trim())?.0))
+        };
+        Ok(text.lines().filter_map(read).collect())
+    }
+
+    /// Saves them.
+    pub fn keep_peers(&self, peers: &BTreeMap<HostId, [u8; 32]>) -> io::Result<()> {
+        let text: String = peers.iter().map(|(host, key)| format!("{host} {}\n", EngineId(*key))).collect();
+        state_dir::replace(&self.directory, PEERS, text.as_bytes())
+    }
+
+    /// Changes when the peers' file does.
+    pub fn peers_stamp(&self) -> Option<(i64, i64, u64)> {
+        let there = std::fs::metadata(self.directory.join(PEERS)).ok()?;
+        Some((there.mtime(), there.mtime_nsec(), there.ino()))
+    }
+
+    /// Freed addresses, as [`super::addresses::Freed`] writes them.
+    pub fn freed(&self) -> String {
+        state_dir::read(&self.directory.join(FREED), FREED_LIMIT).ok().flatten().unwrap_or_default()
+    }
+
+    /// Saves them.
+    pub fn keep_freed(&self, text: &str) -> io::Result<()> {
+        state_dir::replace(&self.directory, FREED, text.as_bytes())
+    }
+
+    /// Where the server was reached last.
+    pub fn server(&self) -> Option<IpAddr> {
+        state_dir::read(&self.directory.join(SERVER), SERVER_LIMIT).ok().flatten()?.trim().parse().ok()
+    }
+
+    /// Saves it.
+    pub fn keep_server(&self, server: IpAddr) -> io::Result<()> {
+        state_dir::replace(&self.directory, SERVER, format!("{server}\n").as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::join::state_dir::TestDir;
+
+    #[test]
+    fn what_is_kept_is_read_again() {
+        let directory = TestDir::new();
+        let store = Store::new(directory.path());
+        store.open().expect("a directory");
+        let key = store.key().expect("a key");
+        assert_eq!(store.key().expect("the same").public, key.public);
+        let mode = |name| std::fs::metadata(directory.path().join("network").join(name)).expect("a file").mode();
+        assert_eq!(mode("key") & 0o777, 0o600);
+        let peers = BTreeMap::from([(HostId([1; 8]), [2; 32])]);
+        store.keep_peers(&peers).expect("saved");
+        assert_eq!(store.peers().expect("read"), peers);
+        store.keep_server("10.0.0.1".parse().expect("an address")).expect("saved");
+        assert_eq!(store.server(), "10.0.0.1".parse().ok());
+        assert_eq!(store.plan(), Records::default());
+        std::fs::write(directory.path().join("network/plan"), b"rubbish").expect("written");
+        assert_eq!(store.plan(), Records::default(), "a damaged plan is none");
+    }
+
+    #[test]
+    fn two_processes_do_not_hold_it_at_once() {
+        let directory = TestDir::new();
+        let store = Store::new(directory.path());
+        store.open().expect("a directory");
+        let first = store.lock().expect("no error").expect("it is free");
+        assert!(store.lock().expect("no error").is_none());
+        drop(first);
+        assert!(store.lock().expect("no error").is_some());
+    }
+
+    #[test]
+    fn a_link_in_its_place_is_refused() {
+        let directory = TestDir::new();
+        std::os::unix::fs::symlink("/tmp", directory.path().join("network")).expect("a link");
+        assert!(Store::new(directory.path()).open().is_err());
+    }
+}

@@ -1,0 +1,75 @@
+//! The managed network with engines of other ages, and with the older of the kernel's two firewalls.
+
+use muster_tests::debian::Packages;
+use muster_tests::engine::Options;
+use muster_tests::host::{BULK, LABEL};
+use muster_tests::managed::box_of;
+use muster_tests::wait::when;
+use muster_tests::{Managed, eventually};
+use std::sync::Arc;
+
+#[test]
+fn the_older_firewall() {
+    works_with(Options { legacy_firewall: true, ..Options::default() });
+}
+
+#[test]
+#[ignore = "downloads packages of another release: run by ./test.sh --all"]
+fn docker_26_1() {
+    let packages = docker_of("trixie");
+    let version = works_with(Options { programs: Some(&packages), ..Options::default() });
+    assert!(version.starts_with("26."), "{version}");
+}
+
+#[test]
+#[ignore = "downloads packages of another release: run by ./test.sh --all"]
+fn docker_28_5() {
+    let packages = docker_of("forky");
+    let version = works_with(Options { programs: Some(&packages), ..Options::default() });
+    assert!(version.starts_with("28."), "{version}");
+}
+
+/// Docker of a Debian release.
+fn docker_of(suite: &str) -> Arc<Packages> {
+    let packages = Packages::of(suite, &["docker.io", "containerd", "tini"]);
+    // It wants a newer C library than this machine may have; the machine's own serves as well.
+    packages.without("runc");
+    packages
+}
+
+/// What matters, between a public host, one behind a router, and one behind another; the engine's version.
+fn works_with(options: Options) -> String {
+    let mut managed = Managed::joined_with(&["alpha", "bravo", "charlie"], options).brought_up(&[]);
+    for (from, to) in [("alpha", "bravo"), ("bravo", "charlie")] {
+        let host = managed.host(from);
+        assert_eq!(host.downloads(&box_of(host), &managed.address(to)), BULK, "{from} from {to}");
+    }
+    let alpha = managed.host("alpha");
+    alpha.run_box_with("published", &["-l", LABEL, "-p", "8080:80"]);
+    alpha.run_box_with("foreign", &[]);
+    alpha.run_box_with("alone", &["-l", LABEL, "--network", "none"]);
+    let alone = alpha.address("alone");
+    let bravo = managed.host("bravo");
+    eventually("one that has no other network is reached", || {
+        when(bravo.asks("box-bravo", &alone) == "alone", "no answer")
+    });
+    assert_eq!(managed.server_node.script("busybox nc -w 3 198.51.100.2 8080 </dev/null").trim(), "published");
+    for name in ["alpha", "bravo"] {
+        assert!(!alpha.pings("foreign", &managed.address(name)), "without the label");
+    }
+
+    let address = managed.address("bravo");
+    let bravo = managed.host_mut("bravo");
+    bravo.engine.restart();
+    bravo.engine.docker(&["start", "box-bravo"]);
+    assert_eq!(bravo.address("box-bravo"), address);
+    managed.wait_for_all_pairs();
+
+    for host in &mut managed.hosts {
+        host.network_stop();
+        host.network_command(&["down"]).ok();
+        let left = host.ground();
+        assert!(!left.contains("muster"), "{left}");
+    }
+    managed.hosts[0].engine.docker(&["version", "--format", "{{.Server.Version}}"])
+}

@@ -1,0 +1,94 @@
+//! What restarts, and what is away, interrupts flows for a moment or not at all.
+
+use muster_tests::host::FLOW_PAUSE_MS;
+use muster_tests::managed::{ALL, box_of};
+use muster_tests::wait::when;
+use muster_tests::{Flow, Managed, eventually};
+
+/// Pings in three seconds: the longest interruption that is promised.
+const INTERRUPTION: usize = (3000 / FLOW_PAUSE_MS) as usize;
+
+/// The same for a relay, which hosts have to find out about: three times as long.
+const NEW_RELAY: usize = 3 * INTERRUPTION;
+
+/// Pings go on, and no more than these are lost.
+#[track_caller]
+fn goes_on(what: &str, flow: &Flow, before: usize, most: usize) {
+    flow.wait_for_more(10);
+    let lost = flow.lost() - before;
+    eprintln!("{what}: {lost} pings lost, of {FLOW_PAUSE_MS} ms each");
+    assert!(lost <= most, "{what}: {lost} pings of {FLOW_PAUSE_MS} ms lost");
+}
+
+#[test]
+fn the_processes_of_a_host_restart() {
+    let mut managed = Managed::up(&["alpha", "bravo", "charlie"]);
+    let direct = managed.flow("bravo", "alpha");
+    let relayed = managed.flow("bravo", "charlie");
+    let flows = [("direct", direct), ("relayed", relayed)];
+    let lost = |flows: &[(&str, Flow); 2]| [flows[0].1.lost(), flows[1].1.lost()];
+
+    // The agent, and the engine's daemon without its containers, are no part of it.
+    let before = lost(&flows);
+    managed.host_mut("bravo").agent.crash();
+    let host = managed.host("bravo");
+    host.agent.wait_until_heard(&managed.server, "bravo");
+    for ((what, flow), before) in flows.iter().zip(before) {
+        flow.wait_for_more(5);
+        assert_eq!(flow.lost(), before, "{what}: the agent is no part of it");
+    }
+
+    for name in ["bravo", "alpha", "charlie"] {
+        for asked in [true, false] {
+            let before = lost(&flows);
+            let host = managed.host_mut(name);
+            if asked {
+                host.network_stop();
+            } else {
+                host.network_kill();
+            }
+            host.network_up();
+            for ((what, flow), before) in flows.iter().zip(before) {
+                goes_on(
+                    &format!("network process of {name} restarts, asked: {asked}, {what}"),
+                    flow,
+                    before,
+                    INTERRUPTION,
+                );
+            }
+        }
+    }
+    drop(flows);
+    managed.wait_for_all_pairs();
+}
+
+#[test]
+fn the_server_is_down_and_comes_back() {
+    let mut managed = Managed::up(&ALL);
+    let direct = managed.flow("bravo", "alpha");
+    let lan = managed.flow("charlie", "delta");
+    let (one, two) = (direct.lost(), lan.lost());
+    managed.server.kill();
+    direct.wait_for_more(20);
+    lan.wait_for_more(20);
+    assert_eq!((direct.lost(), lan.lost()), (one, two), "the data path does not need the server");
+
+    // A container restarts, and a host's network process: both have their places from what the host keeps.
+    let address = managed.address("alpha");
+    managed.host("alpha").engine.docker(&["restart", "-t", "1", "box-alpha"]);
+    assert_eq!(managed.address("alpha"), address);
+    direct.wait_for_more(5);
+    managed.host_mut("alpha").network_kill();
+    managed.host_mut("alpha").network_up();
+    direct.wait_for_more(5);
+    let host = managed.host("bravo");
+    eventually("bravo asks alpha", || when(host.asks(&box_of(host), &address) == "box-alpha", "no answer"));
+
+    // It is the relay, too: with it, those behind different routers reach each other again.
+    managed.server.start_again();
+    managed.wait_for_all_pairs();
+    let relayed = managed.flow("delta", "bravo");
+    let before = relayed.lost();
+    managed.server.crash();
+    goes_on("relay restarts", &relayed, before, NEW_RELAY);
+}
