@@ -236,7 +236,8 @@ fn a_restarted_host_has_its_flows_back_within_three_seconds() {
     // The one without an endpoint, and only the other one sends: it finds out by itself, without a relay.
     net.start(2, &tables[1]);
     let ping = |from: u8, to: u8| {
-        let socket = net.host(from).namespace.within(move || UdpSocket::bind((inner(from), 0))).join().unwrap().unwrap();
+        let socket =
+            net.host(from).namespace.within(move || UdpSocket::bind((inner(from), 0))).join().unwrap().unwrap();
         let other = net.host(to).namespace.within(move || UdpSocket::bind((inner(to), 0))).join().unwrap().unwrap();
         other.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let address = other.local_addr().unwrap();
@@ -327,7 +328,8 @@ fn hosts_that_do_not_reach_each_other_go_through_a_relay_until_they_do() {
     // The way between them opens.
     net.separate(1, 2, false);
     eventually("directly", Duration::from_secs(60), || {
-        net.host(1).reaches(2) && [(1, 2), (2, 1)].iter().all(|(host, peer)| net.host(*host).path(*peer).way == Way::Direct)
+        net.host(1).reaches(2)
+            && [(1, 2), (2, 1)].iter().all(|(host, peer)| net.host(*host).path(*peer).way == Way::Direct)
     });
     // And closes again, without anybody being told: the relay takes over.
     net.switch.run("ip link set port2 type bridge_slave isolated on");

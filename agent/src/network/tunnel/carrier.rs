@@ -265,7 +265,8 @@ impl Carrier {
     fn datagram(&mut self, from: SocketAddr, datagram: &mut [u8], now_ms: u64) {
         match datagram.first() {
             Some(&(relay::REGISTER | relay::FORWARD)) => {
-                if let Action::Send { length, to, .. } = self.forwarder.handle(&mut self.guests, now_ms, from, datagram) {
+                if let Action::Send { length, to, .. } = self.forwarder.handle(&mut self.guests, now_ms, from, datagram)
+                {
                     self.outlet.send_bytes(Way::Direct(to), now_ms, &datagram[..length]);
                 }
             }
@@ -320,8 +321,7 @@ impl Carrier {
             return None;
         }
         let before = peer.paths.current();
-        let content =
-            peer.receive((way, from.ip()), datagram, &mut self.scratch, &mut self.outlet, &self.keys, now_ms);
+        let content = peer.receive((way, from.ip()), datagram, &mut self.scratch, &mut self.outlet, &self.keys, now_ms);
         self.stirred |= before != peer.paths.current();
         let Some((length, source)) = content else { return Some(()) };
         let packet = &self.scratch[..length];

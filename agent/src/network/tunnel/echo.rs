@@ -51,7 +51,11 @@ impl Echoes {
 
     /// Whether a packet is an answer that is waited for. Then it is not for the kernel.
     pub fn take(&mut self, packet: &[u8]) -> bool {
-        if self.waiting.is_empty() || packet.len() != LENGTH || packet[0] != 0x45 || (packet[9], packet[20]) != (ICMP, 0) {
+        if self.waiting.is_empty()
+            || packet.len() != LENGTH
+            || packet[0] != 0x45
+            || (packet[9], packet[20]) != (ICMP, 0)
+        {
             return false;
         }
         let is = |waiting: &Waiting| {

@@ -56,12 +56,19 @@ struct Candidate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// To be tried from then on.
-    New { at_ms: u64 },
+    New {
+        at_ms: u64,
+    },
     Trying(Round),
     /// The peer was heard there then; a round finds out whether it still is.
-    Proven { heard_ms: u64, check: Option<Round> },
+    Proven {
+        heard_ms: u64,
+        check: Option<Round>,
+    },
     /// To be left alone until then.
-    Failed { until_ms: u64 },
+    Failed {
+        until_ms: u64,
+    },
 }
 
 /// Probes with one token, any answer to which counts.
@@ -273,7 +280,9 @@ impl Paths {
     /// Sends a round's next probe if it is due, or ends the round.
     fn go_on(&mut self, at: usize, now_ms: u64) -> Option<Outgoing> {
         let candidate = &mut self.candidates[at];
-        let (State::Trying(round) | State::Proven { check: Some(round), .. }) = &mut candidate.state else { return None };
+        let (State::Trying(round) | State::Proven { check: Some(round), .. }) = &mut candidate.state else {
+            return None;
+        };
         if now_ms < round.next_ms {
             return None;
         }

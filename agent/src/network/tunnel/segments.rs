@@ -172,7 +172,9 @@ impl Joiner {
 
     /// Whether it is the next segment of what there is, and fits.
     fn continues(&self, packet: &[u8], head: usize, content: usize) -> bool {
-        let same = |range: std::ops::Range<usize>| self.buffer.get(HEADER + range.start..HEADER + range.end) == packet.get(range);
+        let same = |range: std::ops::Range<usize>| {
+            self.buffer.get(HEADER + range.start..HEADER + range.end) == packet.get(range)
+        };
         !self.closed
             && self.head == head
             && content <= self.size

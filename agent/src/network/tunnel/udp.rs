@@ -104,7 +104,9 @@ impl Socket {
             let _ = self.send_one(datagrams, None, &to);
             return;
         }
-        if self.bundles && let Ok(size) = u16::try_from(each) {
+        if self.bundles
+            && let Ok(size) = u16::try_from(each)
+        {
             match self.send_one(datagrams, Some(size), &to) {
                 // The device or path takes no bundles, or not of this size.
                 Err(Errno::EIO | Errno::EINVAL | Errno::EMSGSIZE | Errno::EOPNOTSUPP) => {}
