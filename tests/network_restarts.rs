@@ -8,13 +8,16 @@ use muster_tests::{Flow, Managed, eventually};
 /// Pings in three seconds: the longest interruption that is promised.
 const INTERRUPTION: usize = (3000 / FLOW_PAUSE_MS) as usize;
 
-/// Pings go on, and fewer than an interruption's are lost.
+/// The same for a relay, which hosts have to find out about: three times as long.
+const NEW_RELAY: usize = 3 * INTERRUPTION;
+
+/// Pings go on, and no more than these are lost.
 #[track_caller]
-fn goes_on(what: &str, flow: &Flow, before: usize) {
+fn goes_on(what: &str, flow: &Flow, before: usize, most: usize) {
     flow.wait_for_more(10);
     let lost = flow.lost() - before;
     eprintln!("{what}: {lost} pings lost, of {FLOW_PAUSE_MS} ms each");
-    assert!(lost <= INTERRUPTION, "{what}: {lost} pings of {FLOW_PAUSE_MS} ms lost");
+    assert!(lost <= most, "{what}: {lost} pings of {FLOW_PAUSE_MS} ms lost");
 }
 
 #[test]
@@ -46,7 +49,12 @@ fn the_processes_of_a_host_restart() {
             }
             host.network_up();
             for ((what, flow), before) in flows.iter().zip(before) {
-                goes_on(&format!("network process of {name} restarts, asked: {asked}, {what}"), flow, before);
+                goes_on(
+                    &format!("network process of {name} restarts, asked: {asked}, {what}"),
+                    flow,
+                    before,
+                    INTERRUPTION,
+                );
             }
         }
     }
@@ -56,7 +64,7 @@ fn the_processes_of_a_host_restart() {
 
 #[test]
 fn the_server_is_down_and_comes_back() {
-    let mut managed = Managed::up(&["alpha", "bravo", "charlie", "delta"]);
+    let mut managed = Managed::up(&ALL);
     let direct = managed.flow("bravo", "alpha");
     let lan = managed.flow("charlie", "delta");
     let (one, two) = (direct.lost(), lan.lost());
@@ -82,6 +90,5 @@ fn the_server_is_down_and_comes_back() {
     let relayed = managed.flow("delta", "bravo");
     let before = relayed.lost();
     managed.server.crash();
-    goes_on("relay restarts", &relayed, before);
-    assert_eq!(ALL.len(), managed.hosts.len());
+    goes_on("relay restarts", &relayed, before, NEW_RELAY);
 }

@@ -15,8 +15,20 @@ use muster_protocol::mirror::{Effect, Held, Mirror};
 use muster_protocol::record::{Full, Kind, Writer};
 
 const ACTIONS: [&str; 14] = [
-    "create", "start", "die", "stop", "kill", "pause", "unpause", "restart", "rename", "destroy", "oom", "update",
-    "health_status: healthy", "connect",
+    "create",
+    "start",
+    "die",
+    "stop",
+    "kill",
+    "pause",
+    "unpause",
+    "restart",
+    "rename",
+    "destroy",
+    "oom",
+    "update",
+    "health_status: healthy",
+    "connect",
 ];
 
 /// Bytes that become small choices; zeros at the end.

@@ -12,6 +12,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::fleet::{By, Fleet};
 use crate::install::{self, Offers};
 use crate::listen::{self, Limits, Method, Request, Response};
+use crate::network::relaying;
 use crate::store::{RedbStore, Retention, Store};
 use crate::time::{format_ms, now_ms};
 use crate::vitals::{History, HistoryShape};
@@ -175,6 +176,7 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
             }
         }
     });
+    let relaying = executor.spawn(relaying::keep(fleet.clone(), bound));
     let mut signals = async_signal::Signals::new([async_signal::Signal::Term, async_signal::Signal::Int])
         .map_err(|error| cannot(Exit::Failure, format!("cannot wait for signals: {error}")))?;
     // Whoever started us waits for this line. If nobody reads it, that is no reason to stop.
@@ -211,6 +213,7 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
     ticker.cancel().await;
     tidier.cancel().await;
     recorder.cancel().await;
+    relaying.cancel().await;
     if let Some(watching) = watching {
         watching.cancel().await;
     }

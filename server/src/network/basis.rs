@@ -8,7 +8,7 @@ use super::settings::Settings;
 use muster_protocol::id::{EngineId, HostId};
 use muster_protocol::limits;
 use muster_protocol::network::NoPlace;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ impl Basis {
     ) -> Basis {
         let mut basis = Basis { enabled, settings, ..Basis::new(secrets) };
         let total = basis.settings.blocks();
-        let mut held = std::collections::BTreeSet::new();
+        let mut held = BTreeSet::new();
         basis.next_slot = next_slot.max(1);
         for mut member in members {
             if basis.members.contains_key(&member.slot) || basis.slots.contains_key(&member.host) {
@@ -153,7 +153,7 @@ impl Basis {
         &self.names
     }
 
-    /// A host has said hello. It is a member from now on, if it can be; what was told of its containers is void.
+    /// A host has said hello. It is a member from now on, if it can be.
     pub fn hear(&mut self, host: HostId, name: &str, hello: &Hello) {
         self.strangers.remove(&host);
         let is_taken = self.members().any(|other| other.host != host && other.key == hello.key);
@@ -163,7 +163,6 @@ impl Basis {
                 member.other_key = None;
                 member.offer.clone_from(&hello.offer);
                 member.name = name.into();
-                member.containers.clear();
             }
             Some(member) => member.other_key = Some(hello.key),
             None if is_taken => drop(self.strangers.insert(host, NoPlace::KeyTaken)),
@@ -198,6 +197,17 @@ impl Basis {
                     None => {}
                 },
             }
+        }
+    }
+
+    /// These are all of a host's containers: others that were told of are gone.
+    pub fn keep(&mut self, host: HostId, containers: &BTreeSet<EngineId>) {
+        let is_gone = |known: &Container| !containers.contains(&known.id);
+        let is_member = |member: &Arc<Member>| member.other_key.is_none() && member.containers.iter().any(is_gone);
+        if self.member(host).is_some_and(is_member)
+            && let Some(member) = self.member_mut(host)
+        {
+            member.containers.retain(|known| !is_gone(known));
         }
     }
 

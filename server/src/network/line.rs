@@ -2,6 +2,7 @@
 //! as soon as there are any.
 
 use super::Network;
+use super::basis::Told;
 use super::plan::{Outline, Plan, plan};
 use super::said::Said;
 use crate::agents::{idle_of, turned_away};
@@ -9,10 +10,12 @@ use crate::fleet::{Fleet, HostCell};
 use crate::listen::{Line, Response};
 use futures_lite::future;
 use muster_protocol::frame::{self, Head, HeadReader};
+use muster_protocol::id::EngineId;
 use muster_protocol::limits;
 use muster_protocol::network::NetworkProbe;
 use muster_protocol::record::{Kind, VERSION, Writer};
 use smol::Timer;
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +25,10 @@ use std::time::{Duration, Instant};
 const PAUSE: Duration = Duration::from_millis(100);
 /// What each host adds to the pause: a thousand of them, whose containers come and go, take some tenths of a processor.
 const PAUSE_EACH: Duration = Duration::from_millis(4);
+
+/// Containers that were known before a hello are told of again within this, or are gone. Until then they stay: their names
+/// should not vanish whenever a host comes back.
+const AGAIN: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 10_000 });
 
 /// Opens it.
 pub(crate) fn open(fleet: &Arc<Fleet>, cell: Arc<HostCell>, credential: [u8; 32]) -> Response {
@@ -36,7 +43,7 @@ async fn serve(fleet: Arc<Fleet>, cell: Arc<HostCell>, credential: [u8; 32], mut
     if !is_good || turned_away(&cell.live()).is_some() {
         return line.close().await;
     }
-    let mut talk = Talk { fleet: &fleet, cell: &cell, told: None, told_at: None };
+    let mut talk = Talk { fleet: &fleet, cell: &cell, told: None, told_at: None, listing: None };
     match talk.talk(&mut line).await {
         Ok(()) => line.close().await,
         Err(error) => log::debug!("host {}: its line for the network ended: {error}", cell.id),
@@ -51,6 +58,8 @@ enum Next {
     Changed,
     /// The host is to be asked something.
     Probe(NetworkProbe),
+    /// The host has told of all of its containers.
+    Listed,
     /// Another line has taken its place.
     Replaced,
 }
@@ -62,6 +71,8 @@ struct Talk<'a> {
     told: Option<Outline>,
     /// And when.
     told_at: Option<Instant>,
+    /// The containers that it has told of since its last hello, and until when it may.
+    listing: Option<(BTreeSet<EngineId>, Instant)>,
 }
 
 impl Talk<'_> {
@@ -95,9 +106,17 @@ impl Talk<'_> {
                     Err(_) => future::pending().await,
                 }
             };
+            let until = self.listing.as_ref().map(|(_, until)| *until);
+            let listed = async {
+                match until {
+                    Some(until) => drop(Timer::at(until).await),
+                    None => future::pending().await,
+                }
+                Ok(Next::Listed)
+            };
             // Only the wait for a frame's first byte is ever given up, and that takes none.
             let byte = async { line.next().await.map(Next::Byte) };
-            match future::or(byte, future::or(probe, changed)).await? {
+            match future::or(byte, future::or(listed, future::or(probe, changed))).await? {
                 Next::Byte(None) | Next::Replaced => return Ok(()),
                 Next::Byte(Some(first)) => {
                     // In a box: between messages, which is nearly always, the line takes no room for it.
@@ -105,6 +124,11 @@ impl Talk<'_> {
                     line.waits();
                 }
                 Next::Probe(probe) => send(line, false, &message_of(Kind::NetworkProbe, &probe)?).await?,
+                Next::Listed => {
+                    if let Some((containers, _)) = self.listing.take() {
+                        network.keep(self.cell.id, &containers).await.map_err(io::Error::other)?;
+                    }
+                }
                 Next::Changed if !is_due && !self.pause().is_zero() => is_due = true,
                 Next::Changed => {
                     is_due = false;
@@ -143,6 +167,7 @@ impl Talk<'_> {
             turned_away(&live).is_none().then(|| live.row.name.clone())
         };
         self.network().hear(self.cell.id, name, &said).await.map_err(io::Error::other)?;
+        self.note_containers(&said);
         if let Some(hello) = &said.hello {
             self.tell_all(line, hello.sum).await?;
         }
@@ -150,6 +175,21 @@ impl Talk<'_> {
             send(line, true, &[VERSION]).await?;
         }
         Ok(())
+    }
+
+    fn note_containers(&mut self, said: &Said) {
+        if said.hello.is_some() {
+            self.listing = Some((BTreeSet::new(), Instant::now() + AGAIN));
+        }
+        let Some((containers, _)) = &mut self.listing else { return };
+        for told in &said.told {
+            match told {
+                // More than are kept need not be remembered.
+                Told::Is(container) if containers.len() < limits::CONTAINERS => drop(containers.insert(container.id)),
+                Told::Is(_) => {}
+                Told::Gone(id) => drop(containers.remove(id)),
+            }
+        }
     }
 
     /// Tells the plan to an agent that holds one with this sum.

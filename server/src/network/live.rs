@@ -8,13 +8,14 @@ use super::basis::Basis;
 use super::said::{Path, Said};
 use super::secrets::Secrets;
 use super::stored;
+use crate::relay::{Counters, Relay};
 use crate::store::committer::Committer;
 use crate::store::{NetworkMemberRow, NetworkRow, StoreError, Write};
 use async_channel::{Receiver, Sender};
 use muster_protocol::id::{EngineId, HostId};
 use muster_protocol::limits;
 use muster_protocol::network::NetworkProbe;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,8 +40,18 @@ pub struct Network {
     /// How many lines each host has caused in the log.
     logged: Mutex<HashMap<HostId, u32>>,
     lines: AtomicU64,
-    /// What keeps the server's relay from listening.
+    /// The server's relay while it listens.
+    relay: Mutex<Option<Listening>>,
+    /// What keeps it from listening.
     relay_trouble: Mutex<Option<String>>,
+}
+
+struct Listening(Arc<Relay>);
+
+impl std::fmt::Debug for Listening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0.local_addr())
+    }
 }
 
 /// What follows from a commit needs this.
@@ -115,6 +126,7 @@ impl Network {
             probes: AtomicU32::new(1),
             logged: Mutex::default(),
             lines: AtomicU64::new(1),
+            relay: Mutex::default(),
             relay_trouble: Mutex::default(),
         })
     }
@@ -171,7 +183,12 @@ impl Network {
             basis.settle();
             self.shared.publish(basis);
         }
-        locked(&self.paths).remove(&host);
+        let mut paths = locked(&self.paths);
+        paths.remove(&host);
+        for of_another in paths.values_mut() {
+            of_another.remove(&host);
+        }
+        drop(paths);
         locked(&self.logged).remove(&host);
     }
 
@@ -230,6 +247,18 @@ impl Network {
         Ok(())
     }
 
+    /// A host has told of all of its containers: others that are known of it are gone.
+    ///
+    /// # Errors
+    /// It could not be stored.
+    pub async fn keep(&self, host: HostId, containers: &BTreeSet<EngineId>) -> Result<(), StoreError> {
+        self.change(|basis| {
+            basis.keep(host, containers);
+            Ok(((), Vec::new()))
+        })
+        .await
+    }
+
     /// Says once what an operator should know.
     fn log(&self, host: HostId, name: &str, before: &Basis, after: &Basis) {
         let (was, is) = (before.place(host), after.place(host));
@@ -267,8 +296,11 @@ impl Network {
     }
 
     /// The server's relay listens on this port, or on none; and if it should, why not.
-    pub async fn set_relay(&self, port: Option<u16>, trouble: Option<String>) {
+    pub async fn set_relay(&self, listens: Option<(u16, Arc<Relay>)>, trouble: Option<String>) {
+        let (port, relay) = listens.unzip();
         *locked(&self.relay_trouble) = trouble;
+        // Where the last one lets go of it, its thread is waited for.
+        drop(std::mem::replace(&mut *locked(&self.relay), relay.map(Listening)));
         if self.basis().relay == port {
             return;
         }
@@ -282,6 +314,11 @@ impl Network {
     /// What keeps the server's relay from listening.
     pub fn relay_trouble(&self) -> Option<String> {
         locked(&self.relay_trouble).clone()
+    }
+
+    /// What the server's relay has done since it listens; `None` while it does not.
+    pub fn relayed(&self) -> Option<Counters> {
+        locked(&self.relay).as_ref().map(|relay| relay.0.counters())
     }
 
     /// Rings after each change. For the one that keeps the server's relay.
@@ -316,7 +353,7 @@ impl Network {
         let key = (from, number);
         locked(&self.waiting).insert(key, tell);
         let lines = locked(&self.shared.lines);
-        if !lines.get(&from).is_some_and(|line| line.probes.try_send(NetworkProbe { number, host: to }).is_ok()) {
+        if lines.get(&from).is_none_or(|line| line.probes.try_send(NetworkProbe { number, host: to }).is_err()) {
             locked(&self.waiting).remove(&key);
         }
         Waiting { network: self, key, told }

@@ -11,6 +11,7 @@ pub mod names;
 pub mod operate;
 pub mod plan;
 pub mod reach;
+pub mod relaying;
 pub mod said;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -22,7 +23,7 @@ mod stored;
 mod view;
 
 pub use live::Network;
-pub use view::path_key;
+pub use view::{NetworkCounts, path_key};
 
 use muster_protocol::network::NoPlace;
 

@@ -6,8 +6,55 @@ use super::member::Member;
 use super::operate::shown_key;
 use crate::api::types;
 use crate::fleet::Fleet;
+use crate::relay::Counters;
 use muster_protocol::id::HostId;
 use muster_protocol::network::{NoPlace, Way};
+
+/// The network in numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct NetworkCounts {
+    /// Hosts that have a place, and others.
+    pub hosts: [usize; 2],
+    /// Hosts that have a line.
+    pub connected: usize,
+    /// Labelled containers that are in it, and others.
+    pub containers: [usize; 2],
+    /// Blocks that hosts have, and that are left.
+    pub blocks: [u32; 2],
+    /// Paths by the word for their way.
+    pub paths: [(&'static str, usize); 4],
+    /// What the server's relay has done.
+    pub relayed: Option<Counters>,
+}
+
+impl Network {
+    /// The network in numbers; `None` while it is not enabled.
+    pub fn counts(&self) -> Option<NetworkCounts> {
+        let basis = self.basis();
+        let hosts: Vec<_> = basis.members().collect();
+        let joined = hosts.iter().filter(|member| basis.place(member.host) == NoPlace::HasOne).count();
+        let ways = [Way::Direct, Way::Lan, Way::Relayed, Way::None];
+        let mut paths = ways.map(|way| (way_word(way), 0));
+        for member in &hosts {
+            for path in self.paths(member.host).values() {
+                if let Some(at) = ways.iter().position(|way| *way == path.way) {
+                    paths[at].1 += 1;
+                }
+            }
+        }
+        basis.enabled.then(|| NetworkCounts {
+            hosts: [joined, hosts.len() - joined + basis.strangers().count()],
+            connected: hosts.iter().filter(|member| self.is_connected(member.host)).count(),
+            containers: [
+                hosts.iter().map(|member| member.joined()).sum(),
+                hosts.iter().map(|member| member.refusals().count()).sum(),
+            ],
+            blocks: [basis.pool.held(), basis.pool.total() - basis.pool.held()],
+            paths,
+            relayed: self.relayed(),
+        })
+    }
+}
 
 /// What a path stands in the list by.
 pub fn path_key(path: &types::NetworkPath) -> [&str; 4] {

@@ -64,7 +64,7 @@ pub struct Carrier {
 
 impl Carrier {
     /// Opens the device and the socket.
-    pub fn open(settings: &Settings) -> io::Result<Carrier> {
+    pub fn open(settings: &Settings, rate: Rate) -> io::Result<Carrier> {
         let secret = StaticSecret::from(settings.key);
         let public = PublicKey::from(&secret);
         let limiter = Arc::new(RateLimiter::new(&public, HANDSHAKES * 2)); // each is counted twice
@@ -82,7 +82,7 @@ impl Carrier {
             by_slot: HashMap::new(),
             routes: Vec::new(),
             own: Vec::new(),
-            forwarder: Forwarder::new(random()?, Rate::default()),
+            forwarder: Forwarder::new(random()?, rate),
             guests: Vec::new(),
             echoes: Echoes::default(),
             joiner: Joiner::new(),
@@ -157,6 +157,13 @@ impl Carrier {
         self.routes = self.numbered().flat_map(blocks).collect();
         self.routes.sort_unstable();
         Ok(())
+    }
+
+    /// Registers with the relays at once.
+    pub fn register(&mut self) {
+        let now_ms = self.now_ms();
+        self.outlet.registrar.renew(now_ms);
+        self.stirred = true;
     }
 
     /// How each peer is reached.

@@ -18,6 +18,7 @@ mod udp;
 
 use carrier::Carrier;
 use muster_protocol::id::HostId;
+use muster_protocol::network::relay::Rate;
 use muster_protocol::network::{Prefix, Reach, Way};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use std::io;
@@ -152,7 +153,15 @@ impl Tunnel {
     /// # Errors
     /// If there is a device of that name, the port is taken, or the kernel has no TUN devices.
     pub fn start(settings: Settings) -> io::Result<Tunnel> {
-        let carrier = Carrier::open(&settings)?;
+        Tunnel::start_with(settings, Rate::default())
+    }
+
+    /// Likewise, with what each guest may send through this host.
+    ///
+    /// # Errors
+    /// As [`start`](Tunnel::start).
+    pub fn start_with(settings: Settings, rate: Rate) -> io::Result<Tunnel> {
+        let carrier = Carrier::open(&settings, rate)?;
         let port = carrier.socket().port()?;
         let device = carrier.device().as_fd().try_clone_to_owned()?;
         let socket = carrier.socket().as_fd().try_clone_to_owned()?;
@@ -173,6 +182,13 @@ impl Tunnel {
         let done = self.shared.carrier().set(table);
         self.shared.wake();
         done
+    }
+
+    /// Registers with the relays at once, as when one of them may have started anew: packets through it are lost until it
+    /// knows where its guests are, and those that send nothing do so each 25 s alone.
+    pub fn register(&self) {
+        self.shared.carrier().register();
+        self.shared.wake();
     }
 
     /// How each peer is reached.

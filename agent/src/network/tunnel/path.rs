@@ -22,7 +22,7 @@ const ACTIVE_MS: u64 = 5_000;
 /// A peer heard elsewhere has moved there if it was not heard so long on the present path.
 const MOVED_MS: u64 = 2_500;
 /// A path on which the peer was heard so lately is taken over without another probe.
-const FRESH_MS: u64 = 10_000;
+const FRESH_MS: u64 = 2_000;
 /// A failed candidate rests so long at first, twice as long each time, and so long at most.
 const REST_MS: u64 = 10_000;
 const REST_LIMIT_MS: u64 = 60_000;
@@ -238,7 +238,9 @@ impl Paths {
             match self.candidates[at].state {
                 State::New { at_ms } if now_ms >= at_ms => self.try_at(at, TRIES, now_ms),
                 State::Failed { until_ms } if now_ms >= until_ms && active => self.try_at(at, TRIES, now_ms),
-                State::Failed { until_ms } if now_ms >= until_ms && keep => self.try_at(at, 1, now_ms),
+                State::Failed { until_ms } if now_ms >= until_ms && keep && self.current.is_none() => {
+                    self.try_at(at, 1, now_ms)
+                }
                 State::Proven { heard_ms, check: None } if used && active && now_ms >= heard_ms + SILENT_MS => {
                     self.check(at, now_ms);
                 }

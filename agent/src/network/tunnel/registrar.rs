@@ -11,8 +11,13 @@ use std::net::SocketAddr;
 const RETRY_MS: u64 = 750;
 /// Registrations without an answer behind which a relay counts as lost.
 const TRIES: u8 = 4;
-/// With traffic through a relay and nothing from it for so long, it is asked whether it is there.
-const SILENT_MS: u64 = 1_000;
+/// A lost one is asked so often at first, for it may be starting anew, up to so many registrations in all.
+const LOST_MS: u64 = 2_500;
+const LOST_TRIES: u8 = 20;
+/// With traffic through a relay and nothing from it for so long, it is asked whether it is there, and knows this host.
+const SILENT_MS: u64 = 1_500;
+/// There is traffic until so long after a packet.
+const BUSY_MS: u64 = 6_000;
 /// Between two notices of a relay that are followed.
 const NOTICE_MS: u64 = 1_000;
 
@@ -34,6 +39,7 @@ struct Entry {
     /// Since when it forwards.
     registered: bool,
     heard_ms: u64,
+    busy_until_ms: u64,
     notice_ms: Option<u64>,
 }
 
@@ -75,6 +81,7 @@ impl Registrar {
                 next_ms: now_ms,
                 registered: false,
                 heard_ms: now_ms,
+                busy_until_ms: 0,
                 notice_ms: None,
             }));
         }
@@ -90,7 +97,7 @@ impl Registrar {
         let slot = self.slot;
         self.at(from).find_map(|entry| {
             let found = relay::unwrap(&entry.relay.secret, slot, datagram)?;
-            entry.heard_ms = now_ms;
+            (entry.heard_ms, entry.busy_until_ms) = (now_ms, now_ms + BUSY_MS);
             Some(found)
         })
     }
@@ -121,11 +128,19 @@ impl Registrar {
 
     /// A packet was sent through the relay that is used.
     pub fn sent(&mut self, now_ms: u64) {
-        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.registered)
-            && entry.unanswered == 0
-            && now_ms >= entry.heard_ms + SILENT_MS
-        {
-            entry.next_ms = entry.next_ms.min(now_ms);
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.registered) {
+            if now_ms >= entry.busy_until_ms {
+                // Nothing was to be heard before.
+                entry.heard_ms = now_ms;
+            }
+            entry.busy_until_ms = now_ms + BUSY_MS;
+        }
+    }
+
+    /// Registers with all relays as soon as it is asked: one of them may not know this host any more.
+    pub fn renew(&mut self, now_ms: u64) {
+        for entry in &mut self.entries {
+            (entry.next_ms, entry.unanswered) = (now_ms, 0);
         }
     }
 
@@ -133,7 +148,7 @@ impl Registrar {
     pub fn poll(&mut self, now_ms: u64) -> Option<Outgoing> {
         let slot = self.slot;
         for entry in &mut self.entries {
-            if now_ms >= entry.next_ms {
+            if now_ms >= entry.due_ms() {
                 if entry.unanswered >= TRIES {
                     entry.registered = false;
                 }
@@ -142,7 +157,12 @@ impl Registrar {
                 hasher.write_u64(self.numbers.1);
                 entry.number = (hasher.finish() as u32).max(1);
                 entry.unanswered = entry.unanswered.saturating_add(1);
-                entry.next_ms = now_ms + if entry.unanswered <= TRIES { RETRY_MS } else { KEEP_S * 1000 };
+                entry.next_ms = now_ms
+                    + match entry.unanswered {
+                        ..=TRIES => RETRY_MS,
+                        ..=LOST_TRIES => LOST_MS,
+                        _ => KEEP_S * 1000,
+                    };
                 let mut bytes = [0; REGISTER_LIMIT];
                 let to = entry.relay.address;
                 let length = relay::register(&entry.relay.secret, slot, entry.number, entry.cookie, to, &mut bytes);
@@ -158,12 +178,21 @@ impl Registrar {
     /// When to ask again, unless something happens before.
     pub fn next_ms(&self) -> Option<u64> {
         let wanted = self.entries.iter().position(|entry| entry.registered).map_or(self.entries.len(), |at| at + 1);
-        self.entries[..wanted].iter().map(|entry| entry.next_ms).min()
+        self.entries[..wanted].iter().map(Entry::due_ms).min()
     }
 
     fn at(&mut self, from: SocketAddr) -> impl Iterator<Item = &mut Entry> {
         let from = canonical(from);
         self.entries.iter_mut().filter(move |entry| canonical(entry.relay.address) == from)
+    }
+}
+
+impl Entry {
+    /// When it is registered with again.
+    fn due_ms(&self) -> u64 {
+        let silent_ms = self.heard_ms + SILENT_MS;
+        let asks = self.registered && self.unanswered == 0 && silent_ms < self.busy_until_ms;
+        if asks { silent_ms.min(self.next_ms) } else { self.next_ms }
     }
 }
 

@@ -2,19 +2,23 @@
 
 use super::Port;
 use crate::agents::harness::{Agent, by};
-use crate::fleet::HostChange;
+use crate::api::types::{EnableNetwork, PingNetwork};
+use crate::fleet::{HostChange, Refusal};
+use crate::network::relaying;
 use crate::store::StoreError;
-use futures_lite::future::block_on;
+use futures_lite::future::{self, block_on};
 use muster_dial::line::Said;
 use muster_dial::{Failure, Line, Opened, Settings, Status};
 use muster_protocol::id::{EngineId, HostId};
 use muster_protocol::limits;
 use muster_protocol::network::{
     MemberState, NetworkEcho, NetworkGone, NetworkHello, NetworkMember, NetworkName, NetworkPath, NetworkPeer,
-    NetworkPlan, NetworkProbe, NetworkSum, NoPlace, Prefix, sum,
+    NetworkPlan, NetworkProbe, NetworkRelay, NetworkSum, NoPlace, Prefix, relay, sum,
 };
 use muster_protocol::record::{Kind, Reader, Record, Writer};
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::thread;
 use std::time::Duration;
 
 /// So long nothing here should take.
@@ -160,6 +164,7 @@ fn key_of(record: &Record<'_>) -> (u8, HostId, String) {
     let (host, name) = match record.kind {
         Kind::NetworkPlan => (HostId([0; 8]), ""),
         Kind::NetworkPeer => (record.decode::<NetworkPeer<'_>>().expect("it decodes").host, ""),
+        Kind::NetworkRelay => (record.decode::<NetworkRelay<'_>>().expect("it decodes").host, ""),
         Kind::NetworkName => {
             let name: NetworkName<'_> = record.decode().expect("it decodes");
             (name.host, name.name)
@@ -436,4 +441,143 @@ fn a_restarted_server_has_the_same_plan_and_a_store_that_fails_gives_no_block_aw
             "agents that come again have it already"
         );
     }
+}
+
+/// Registers with a relay as an agent does, until it has shown that it hears.
+fn register(socket: &UdpSocket, relay: SocketAddr, slot: u32, secret: &[u8; 16]) -> SocketAddr {
+    let (mut cookie, mut buffer) = (0, [0; 64]);
+    for number in 1..=100 {
+        let mut datagram = [0; relay::REGISTER_LIMIT];
+        let length = relay::register(secret, slot, number, cookie, relay, &mut datagram);
+        socket.send_to(&datagram[..length], relay).expect("sent");
+        // The relay may not listen yet, or not know of the guest: then it says nothing.
+        let Ok((length, _)) = socket.recv_from(&mut buffer) else { continue };
+        let Some(answer) = relay::read_answer(secret, &buffer[..length]) else { continue };
+        if std::mem::replace(&mut cookie, answer.cookie) == answer.cookie {
+            return answer.observed;
+        }
+    }
+    panic!("the relay does not answer");
+}
+
+#[test]
+fn the_relay_is_there_while_the_network_is_and_tells_where_hosts_are() {
+    let port = Port::open();
+    let listens: SocketAddr = (Ipv4Addr::LOCALHOST, port.address.port()).into();
+    let fleet = port.bench.fleet.clone();
+    let (stop, stopped) = async_channel::bounded::<()>(1);
+    let keeping = thread::spawn(move || {
+        block_on(future::or(relaying::keep(fleet, listens), async {
+            let _ = stopped.recv().await;
+        }));
+    });
+    let mut one = Node::new(&port, "one", 1);
+    one.hello(ALL, &[]);
+    one.hear();
+    assert!(port.bench.fleet.network_view().relay_port.is_none());
+    enable(&port, |_| {});
+    port.bench.until(|fleet| fleet.network_view().relay_port == Some(listens.port()));
+    let secret = loop {
+        // Whether the place or the relay comes first is open.
+        one.hear();
+        let relays = one.plan.iter().find(|((kind, ..), _)| *kind == Kind::NetworkRelay as u8);
+        if let Some((_, payload)) = relays {
+            let relay: NetworkRelay<'_> = postcard::from_bytes(payload).expect("it decodes");
+            assert_eq!((relay.host, relay.endpoint), (HostId([0; 8]), &*format!(":{}", listens.port())));
+            break relay.secret;
+        }
+    };
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a limit");
+    let observed = register(&socket, listens, one.place().slot, &secret);
+    assert_eq!(observed, socket.local_addr().expect("bound"));
+    port.bench.until(|fleet| fleet.network_view().hosts[0].observed.as_deref() == Some("127.0.0.1"));
+    assert_eq!(port.bench.restarted().fleet.network_view().hosts[0].observed.as_deref(), Some("127.0.0.1"));
+    assert!(port.bench.fleet.network().relayed().is_some_and(|counters| counters.registrations > 0));
+
+    // What another program has is said.
+    let taken = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+    let number = taken.local_addr().expect("bound").port();
+    enable(&port, |settings| settings.relay_port = Some(number));
+    port.bench.until(|fleet| fleet.network_view().relay_problem.is_some_and(|why| why.contains("--relay-port")));
+    enable(&port, |settings| settings.relay_port = None);
+    port.bench.until(|fleet| fleet.network_view().relay_port == Some(listens.port()));
+    block_on(port.bench.fleet.disable_network(&by())).expect("disabled");
+    port.bench.until(|fleet| fleet.network_view().relay_port.is_none());
+    port.bench.until(|_| UdpSocket::bind(listens).is_ok());
+    drop(stop);
+    keeping.join().expect("it ends");
+}
+
+#[test]
+fn operators_are_told_what_another_range_means_and_what_a_ping_needs() {
+    let port = Port::open();
+    let wanted = |wanted: EnableNetwork| block_on(port.bench.fleet.enable_network(&by(), wanted));
+    assert_eq!(wanted(EnableNetwork::default()), Ok(()));
+    let [mut one, mut two] = [("one", 1), ("two", 2)].map(|(name, key)| Node::new(&port, name, key));
+    one.hello(ALL, &[(1, "bad", Err("network mode host"))]);
+    one.hear();
+    let other = EnableNetwork { cidr: Some("10.7.0.0/16".into()), ..EnableNetwork::default() };
+    let refused = wanted(other.clone());
+    assert!(matches!(&refused, Err(Refusal::Conflict(why)) if why.contains("1 hosts have") && why.contains("--force")));
+    assert!(matches!(wanted(EnableNetwork { mtu: Some(9), ..other.clone() }), Err(Refusal::Invalid(_))));
+    let kept = EnableNetwork { names: Some(true), mtu: Some(1400), ..EnableNetwork::default() };
+    assert_eq!(wanted(kept), Ok(()), "what is not the range needs no force");
+    assert_eq!(one.hear().1, [Kind::NetworkPlan]);
+    assert_eq!(wanted(EnableNetwork { force: true, ..other }), Ok(()));
+    one.hear();
+    assert_eq!((one.place().blocks[0].to_string().as_str(), one.place().mtu), ("10.7.0.0/26", 1400));
+    let view = port.bench.fleet.network_view();
+    assert_eq!((view.blocks_used, view.hosts[0].refused[0].reason.as_str()), (1, "network mode host"));
+
+    let ping = |from: &str, to: &str| {
+        block_on(port.bench.fleet.ping_network(&PingNetwork { from: from.into(), to: to.into() }))
+    };
+    let conflict = |from, to| match ping(from, to) {
+        Err(Refusal::Conflict(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(ping("one", "nobody"), Err(Refusal::NotFound(_))));
+    assert!(matches!(ping("one", "one"), Err(Refusal::Invalid(_))));
+    assert!(conflict("one", "two").contains("muster-agent network up"));
+    two.hello(ALL, &[]);
+    two.hear();
+    drop(two.line);
+    let gone = two.agent.cell(&port.bench).id;
+    port.bench.until(|fleet| !fleet.network().is_connected(gone));
+    assert!(conflict("two", "one").contains("not connected"));
+    let page = port.bench.fleet.network_paths(None, None, 1);
+    assert_eq!((page.len(), page[0].from.as_str(), page[0].way.as_str()), (2, "one", "none"));
+    let key = crate::network::path_key(&page[0]).map(str::to_owned);
+    assert_eq!(port.bench.fleet.network_paths(None, Some(&key), 9), page[1..]);
+}
+
+#[test]
+fn names_of_containers_stay_while_their_host_comes_back_and_go_if_they_do_not() {
+    let port = Port::open();
+    enable(&port, |settings| settings.names = true);
+    let [mut one, mut two] = [("one", 1), ("two", 2)].map(|(name, key)| Node::new(&port, name, key));
+    one.hello(ALL, &[]);
+    one.hear();
+    two.hello(ALL, &[(1, "web", Ok(0x0a2a_0042)), (2, "db", Ok(0x0a2a_0043))]);
+    two.hear();
+    let names = |node: &mut Node, wanted: &[(&str, u32)]| {
+        let wanted: Vec<(String, u32)> = wanted.iter().map(|(name, address)| (name.to_string(), *address)).collect();
+        let mut seen = Vec::new();
+        while node.names() != wanted {
+            node.hear();
+            seen.push(node.names().len());
+        }
+        seen
+    };
+    names(&mut one, &[("db.two", 0x0a2a_0043), ("web.two", 0x0a2a_0042)]);
+    two.line = open(&port, &two.agent.credential).expect("a line");
+    // As agents do: the hello alone, and then the containers.
+    two.hello(ALL, &[]);
+    let again = NetworkMember { container: EngineId([2; 32]), name: "db", state: 1, address: 0x0a2a_0043, reason: "" };
+    let again = message(|writer| writer.record(Kind::NetworkMember, &again).expect("room"));
+    two.line.send(&again, false, PATIENCE).expect("it takes it");
+    let seen = names(&mut one, &[("db.two", 0x0a2a_0043)]);
+    assert!(seen.iter().all(|names| *names >= 1), "the one that stays was gone for a while: {seen:?}");
+    assert_eq!(port.bench.restarted().fleet.network_view().hosts[1].containers, 1);
 }

@@ -7,6 +7,7 @@ use super::host::Host;
 use super::liveness::HostState;
 use super::look::is_among;
 use super::{Fleet, HostCell, Refusal, State};
+use crate::network::NetworkCounts;
 use crate::time::now_ms;
 use crate::vitals::History;
 use async_channel::{Receiver, Sender};
@@ -63,6 +64,7 @@ impl Fleet {
             watchers: self.feed().subscribers(),
             is_failing: self.problem().is_some(),
             uptime_ms: self.now().monotonic_ms,
+            network: self.network.counts(),
         }
     }
 }
@@ -108,6 +110,7 @@ struct Server {
     watchers: usize,
     is_failing: bool,
     uptime_ms: u64,
+    network: Option<NetworkCounts>,
 }
 
 impl Server {
@@ -154,7 +157,59 @@ impl Server {
             ),
             [(&[], vitals.lost() as f64)],
         );
+        if let Some(network) = &self.network {
+            write_network(pieces, network);
+        }
         pieces.hand_over_if_large()
+    }
+}
+
+/// The managed network, if it is enabled.
+fn write_network(pieces: &mut Pieces, network: &NetworkCounts) {
+    let gauge = |name, help| (name, Kind::Gauge, help);
+    let labels = [[("state", "joined")], [("state", "refused")]];
+    let hosts = network.hosts.map(|count| count as f64);
+    pieces.family(
+        gauge("muster_network_hosts", "Hosts of the managed network, and those that have no place in it."),
+        std::array::from_fn::<_, 2, _>(|at| (&labels[at][..], hosts[at])),
+    );
+    let containers = network.containers.map(|count| count as f64);
+    pieces.family(
+        gauge(
+            "muster_network_containers",
+            "Labelled containers in the managed network, and those that could not join.",
+        ),
+        std::array::from_fn::<_, 2, _>(|at| (&labels[at][..], containers[at])),
+    );
+    pieces.family(
+        gauge("muster_network_connected_hosts", "Hosts whose network process is connected to the server."),
+        [(&[], network.connected as f64)],
+    );
+    let states = [[("state", "used")], [("state", "free")]];
+    let blocks = network.blocks.map(f64::from);
+    pieces.family(
+        gauge("muster_network_blocks", "Blocks of addresses that hosts have, and that are left."),
+        std::array::from_fn::<_, 2, _>(|at| (&states[at][..], blocks[at])),
+    );
+    let ways = network.paths.map(|(way, _)| [("way", way)]);
+    pieces.family(
+        gauge("muster_network_paths", "Paths between hosts of the managed network by their way, as hosts say."),
+        std::array::from_fn::<_, 4, _>(|at| (&ways[at][..], network.paths[at].1 as f64)),
+    );
+    if let Some(relay) = &network.relayed {
+        pieces.family(
+            ("muster_network_relay_bytes_total", Kind::Counter, "Bytes that the server's relay has forwarded."),
+            [(&[], relay.forwarded_bytes as f64)],
+        );
+        pieces.family(
+            ("muster_network_relay_packets_total", Kind::Counter, "Packets that the server's relay has forwarded."),
+            [(&[], relay.forwarded as f64)],
+        );
+        let dropped = relay.strangers + relay.unregistered + relay.limited + relay.absent + relay.malformed;
+        pieces.family(
+            ("muster_network_relay_dropped_total", Kind::Counter, "Packets that the server's relay has dropped."),
+            [(&[], dropped as f64)],
+        );
     }
 }
 
