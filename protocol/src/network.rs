@@ -1,6 +1,6 @@
 //! The managed network, as host and server speak of it over a line of its own.
 //!
-//! The server's part is a *plan*: a set of records, each known by its kind and [key](Gone). What the host says is what it
+//! The server's part is a *plan*: a set of records, each known by its kind and [key](NetworkGone). What the host says is what it
 //! brings along ([`NetworkHello`]), which containers it has joined, and how its peers are reached. Private keys are never
 //! part of it.
 
@@ -100,7 +100,7 @@ pub struct NetworkHello<'a> {
     pub addresses: Vec<&'a str, { limits::NETWORK_ADDRESSES }>,
     /// How many blocks it needs for the containers that it has; at least 1.
     pub blocks: u8,
-    /// The [sum](sum) of the plan that it holds; 0 if it holds none.
+    /// The [`sum()`] of the plan that it holds; 0 if it holds none.
     pub sum: u64,
 }
 

@@ -43,6 +43,13 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Take a host's place away, as when it is to take part no more; its blocks go to others last. If its network process still
+    /// runs, it gets another place
+    Rm {
+        /// Id or name
+        #[arg(required = true)]
+        host: Vec<String>,
+    },
     /// Take the key that a host has come with for its own, in the place of the one that was seen first
     Accept {
         /// Id or name
@@ -127,6 +134,15 @@ pub fn run(flags: &NetworkFlags, server: &Server, out: &mut dyn Write) -> Result
             Ok(writeln!(out, "disabled")?)
         }
         Some(Command::Ping { from, to, format }) => ping(from, to, *format, server, out),
+        Some(Command::Rm { host }) => {
+            for host in host {
+                server
+                    .delete(&format!("{PATH}/hosts/{}", encode(host)))
+                    .map_err(|failure| failure.while_doing(format_args!("network rm {host}")))?;
+                writeln!(out, "{}", printable(host))?;
+            }
+            Ok(())
+        }
         Some(Command::Accept { host }) => {
             let path = format!("{PATH}/hosts/{}/accept", encode(host));
             let _: ManagedNetwork = server
@@ -203,7 +219,7 @@ fn print(network: &ManagedNetwork, out: &mut dyn Write) -> Result<(), Failure> {
         Table::new(&["HOST", "STATE", "BLOCKS", "CONTAINERS", "DIRECT", "LAN", "RELAYED", "NONE", "SEEN AT"]);
     for host in &network.hosts {
         let ways = host.ways;
-        let mut row = vec![host.name.clone(), state(host), host.blocks.join(","), containers(host)];
+        let mut row = vec![host.name.clone(), state(host), blocks(host), containers(host)];
         row.extend([ways.direct, ways.lan, ways.relayed, ways.none].map(|count| count.to_string()));
         row.push(host.observed.clone().unwrap_or_else(|| "-".into()));
         hosts.row(row);
@@ -234,6 +250,11 @@ fn state(host: &NetworkHost) -> String {
     if host.connected { host.state.clone() } else { format!("{} (away)", host.state) }
 }
 
+fn blocks(host: &NetworkHost) -> String {
+    let blocks = host.blocks.join(",");
+    if host.blocks_missing > 0 { format!("{blocks} (needs {} more)", host.blocks_missing) } else { blocks }
+}
+
 fn containers(host: &NetworkHost) -> String {
     match host.refused.len() {
         0 => host.containers.to_string(),
@@ -255,4 +276,95 @@ fn path_table(paths: &[NetworkPath]) -> Table {
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::types::{NetworkRefusal, NetworkWays};
+
+    fn host(name: &str, state: &str) -> NetworkHost {
+        NetworkHost {
+            id: "00000000000000a1".into(),
+            name: name.into(),
+            state: state.into(),
+            reason: None,
+            connected: true,
+            blocks: vec!["10.42.0.0/26".into()],
+            blocks_missing: 0,
+            accepted: Some("10.0.0.0/8".into()),
+            key: Some("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".into()),
+            new_key: None,
+            observed: Some("198.51.100.7".into()),
+            endpoint: None,
+            addresses: Vec::new(),
+            relays: false,
+            containers: 3,
+            refused: Vec::new(),
+            ways: NetworkWays { direct: 1, lan: 0, relayed: 2, none: 0 },
+        }
+    }
+
+    fn network(hosts: Vec<NetworkHost>) -> ManagedNetwork {
+        ManagedNetwork {
+            enabled: true,
+            cidr: "10.42.0.0/16".into(),
+            block: 26,
+            label: "net=1".into(),
+            names: true,
+            mtu: 1280,
+            relay_port: Some(7443),
+            relay_problem: None,
+            blocks: 1024,
+            blocks_used: 2,
+            hosts,
+        }
+    }
+
+    fn printed(network: &ManagedNetwork) -> String {
+        let mut out = Vec::new();
+        print(network, &mut out).expect("printed");
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn the_tables_say_who_is_in_and_what_is_wrong() {
+        let mut ill = host("pi2", "key_changed");
+        ill.reason = Some("its key is not the one".into());
+        ill.new_key = Some("AgIC".into());
+        (ill.connected, ill.observed, ill.blocks) = (false, None, Vec::new());
+        ill.refused =
+            vec![NetworkRefusal { id: "c1".into(), name: "we\x1bb".into(), reason: "its network mode is host".into() }];
+        let expected = "\
+10.42.0.0/16 in blocks of /26 (2 of 1024 used), label net=1, names on, MTU 1280, relay on UDP 7443
+
+HOST      STATE                BLOCKS         CONTAINERS   DIRECT    LAN       RELAYED   NONE      SEEN AT
+pi1       joined               10.42.0.0/26   3            1         0         2         0         198.51.100.7
+pi2       key_changed (away)                  3 (1 not)    1         0         2         0         -
+
+pi2: its key is not the one
+  its key was AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=, and is AgIC
+
+NOT JOINED   HOST      WHY
+we\u{fffd}b         pi2       its network mode is host
+";
+        assert_eq!(printed(&network(vec![host("pi1", "joined"), ill])), expected);
+    }
+
+    #[test]
+    fn a_network_that_is_not_there_says_what_to_do() {
+        let off = ManagedNetwork { enabled: false, relay_port: None, ..network(Vec::new()) };
+        assert_eq!(printed(&off), "the network is not enabled: see `muster network enable --help`\n");
+        let trouble = ManagedNetwork { relay_problem: Some("the port is taken".into()), ..network(Vec::new()) };
+        assert!(printed(&trouble).contains("no relay (the port is taken)"));
+        assert_eq!(blocks(&NetworkHost { blocks_missing: 2, ..host("a", "joined") }), "10.42.0.0/26 (needs 2 more)");
+    }
+
+    #[test]
+    fn ranges_and_blocks_are_read() {
+        assert_eq!(read_range("10.7.0.0/16").map(|range| range.to_string()).as_deref(), Ok("10.7.0.0/16"));
+        assert!(read_range("10.7.0.1/16").is_err());
+        assert_eq!((read_block("/26"), read_block("24")), (Ok(26), Ok(24)));
+        assert!(read_block("/33").is_err() && read_block("x").is_err());
+    }
 }

@@ -37,6 +37,8 @@ pub fn why(place: NoPlace) -> &'static str {
         }
         NoPlace::Full => "all blocks of the network are taken: remove hosts, or enable a larger range",
         NoPlace::KeyChanged => "its key is not the one that was seen first: `muster network accept` takes the new one",
-        NoPlace::KeyTaken => "another host has its key, as a copied card does: make it a new one there",
+        NoPlace::KeyTaken => {
+            "another host has its key: remove that host if this one has taken its place, else give this one a key of its own"
+        }
     }
 }
