@@ -66,14 +66,15 @@ export MUSTER_RELEASE_KEY
 for target in "${wanted[@]}"; do
     for program in "${programs[@]}"; do
         printf 'building %s for %s\n' "$program" "$target"
-        build_it=static_agent package=(-p muster-agent)
+        # The two for hosts are built alike, and share what both need.
+        build_it=static_agent folder=$build/muster-agent package=(-p muster-agent)
         case $program in
             muster-network) package+=(--bin muster-network --features network) ;;
-            muster) build_it=static_build package=(-p muster) ;;
+            muster) build_it=static_build folder=$build/muster package=(-p muster) ;;
         esac
-        $build_it "$target" "$build/$program" --quiet --profile dist --locked "${package[@]}"
+        $build_it "$target" "$folder" --quiet --profile dist --locked "${package[@]}"
         mkdir -p "dist/$target"
-        cp -f "$build/$program/$target/dist/$program" "dist/$target/$program"
+        cp -f "$folder/$target/dist/$program" "dist/$target/$program"
     done
     for program in muster-agent muster-network; do
         release_sign "$key" "$version" "$target" "dist/$target/$program"
