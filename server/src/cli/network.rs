@@ -256,3 +256,92 @@ fn path_table(paths: &[NetworkPath]) -> Table {
     }
     table
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::types::{NetworkRefusal, NetworkWays};
+
+    fn host(name: &str, state: &str) -> NetworkHost {
+        NetworkHost {
+            id: "00000000000000a1".into(),
+            name: name.into(),
+            state: state.into(),
+            reason: None,
+            connected: true,
+            blocks: vec!["10.42.0.0/26".into()],
+            accepted: Some("10.0.0.0/8".into()),
+            key: Some("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".into()),
+            new_key: None,
+            observed: Some("198.51.100.7".into()),
+            endpoint: None,
+            addresses: Vec::new(),
+            relays: false,
+            containers: 3,
+            refused: Vec::new(),
+            ways: NetworkWays { direct: 1, lan: 0, relayed: 2, none: 0 },
+        }
+    }
+
+    fn network(hosts: Vec<NetworkHost>) -> ManagedNetwork {
+        ManagedNetwork {
+            enabled: true,
+            cidr: "10.42.0.0/16".into(),
+            block: 26,
+            label: "net=1".into(),
+            names: true,
+            mtu: 1280,
+            relay_port: Some(7443),
+            relay_problem: None,
+            blocks: 1024,
+            blocks_used: 2,
+            hosts,
+        }
+    }
+
+    fn printed(network: &ManagedNetwork) -> String {
+        let mut out = Vec::new();
+        print(network, &mut out).expect("printed");
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn the_tables_say_who_is_in_and_what_is_wrong() {
+        let mut ill = host("pi2", "key_changed");
+        ill.reason = Some("its key is not the one".into());
+        ill.new_key = Some("AgIC".into());
+        (ill.connected, ill.observed, ill.blocks) = (false, None, Vec::new());
+        ill.refused =
+            vec![NetworkRefusal { id: "c1".into(), name: "we\x1bb".into(), reason: "its network mode is host".into() }];
+        let expected = "\
+10.42.0.0/16 in blocks of /26 (2 of 1024 used), label net=1, names on, MTU 1280, relay on UDP 7443
+
+HOST      STATE                BLOCKS         CONTAINERS   DIRECT    LAN       RELAYED   NONE      SEEN AT
+pi1       joined               10.42.0.0/26   3            1         0         2         0         198.51.100.7
+pi2       key_changed (away)                  3 (1 not)    1         0         2         0         -
+
+pi2: its key is not the one
+  its key was AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=, and is AgIC
+
+NOT JOINED   HOST      WHY
+we\u{fffd}b         pi2       its network mode is host
+";
+        assert_eq!(printed(&network(vec![host("pi1", "joined"), ill])), expected);
+    }
+
+    #[test]
+    fn a_network_that_is_not_there_says_what_to_do() {
+        let off = ManagedNetwork { enabled: false, relay_port: None, ..network(Vec::new()) };
+        assert_eq!(printed(&off), "the network is not enabled: see `muster network enable --help`\n");
+        let trouble = ManagedNetwork { relay_problem: Some("the port is taken".into()), ..network(Vec::new()) };
+        assert!(printed(&trouble).contains("no relay (the port is taken)"));
+    }
+
+    #[test]
+    fn ranges_and_blocks_are_read() {
+        assert_eq!(read_range("10.7.0.0/16").map(|range| range.to_string()).as_deref(), Ok("10.7.0.0/16"));
+        assert!(read_range("10.7.0.1/16").is_err());
+        assert_eq!((read_block("/26"), read_block("24")), (Ok(26), Ok(24)));
+        assert!(read_block("/33").is_err() && read_block("x").is_err());
+    }
+}

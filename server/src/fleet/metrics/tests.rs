@@ -189,3 +189,15 @@ fn names_are_those_of_now() {
     let families = parse(&read(&bench, &[], true));
     assert_eq!(value(&families, "muster_host_up", &[("host", "new")]), Some(1.0));
 }
+
+#[test]
+fn the_managed_network_is_told_while_there_is_one() {
+    let bench = Bench::new();
+    assert!(!parse(&read(&bench, &[], false)).contains_key("muster_network_hosts"));
+    block_on(bench.fleet.enable_network(&by(), Default::default())).expect("enabled");
+    let families = parse(&read(&bench, &[], false));
+    assert_eq!(value(&families, "muster_network_hosts", &[("state", "joined")]), Some(0.0));
+    assert_eq!(value(&families, "muster_network_blocks", &[("state", "free")]), Some(1024.0));
+    assert_eq!(value(&families, "muster_network_paths", &[("way", "relayed")]), Some(0.0));
+    assert!(!families.contains_key("muster_network_relay_bytes_total"), "no relay listens here");
+}
