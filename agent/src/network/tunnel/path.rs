@@ -238,7 +238,9 @@ impl Paths {
             match self.candidates[at].state {
                 State::New { at_ms } if now_ms >= at_ms => self.try_at(at, TRIES, now_ms),
                 State::Failed { until_ms } if now_ms >= until_ms && active => self.try_at(at, TRIES, now_ms),
-                State::Failed { until_ms } if now_ms >= until_ms && keep && self.current.is_none() => self.try_at(at, 1, now_ms),
+                State::Failed { until_ms } if now_ms >= until_ms && keep && self.current.is_none() => {
+                    self.try_at(at, 1, now_ms)
+                }
                 State::Proven { heard_ms, check: None } if used && active && now_ms >= heard_ms + SILENT_MS => {
                     self.check(at, now_ms);
                 }

@@ -113,7 +113,8 @@ impl World {
         while self.now_ms < end_ms {
             self.now_ms += 10;
             let now_ms = self.now_ms;
-            let (arrived, rest) = std::mem::take(&mut self.under_way).into_iter().partition(|(at_ms, ..)| *at_ms <= now_ms);
+            let (arrived, rest) =
+                std::mem::take(&mut self.under_way).into_iter().partition(|(at_ms, ..)| *at_ms <= now_ms);
             self.under_way = rest;
             let arrived: Vec<_> = arrived;
             for (_, from, to, what) in arrived {

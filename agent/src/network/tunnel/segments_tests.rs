@@ -46,8 +46,9 @@ fn numbered(mut packets: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
 fn what_was_joined_is_taken_apart_as_it_was() {
     let content: Vec<u8> = (0..5_001u32).map(|number| number as u8).collect();
     let parts = content.chunks(1240).enumerate();
-    let packets: Vec<_> =
-        parts.map(|(at, part)| segment((u32::MAX - 1000).wrapping_add(at as u32 * 1240), part, ACK | (at as u8 / 4) * PSH)).collect();
+    let packets: Vec<_> = parts
+        .map(|(at, part)| segment((u32::MAX - 1000).wrapping_add(at as u32 * 1240), part, ACK | (at as u8 / 4) * PSH))
+        .collect();
     let packets = numbered(packets);
     let written = joined(&packets);
     assert_eq!(written.len(), 1);
