@@ -62,10 +62,11 @@ fn built_packages_install_in_a_clean_debian_and_are_purged_without_a_trace() {
                   -o -name '*muster*' -print 2>/dev/null | sort; grep muster /etc/passwd /etc/group || true";
     let engine = Engine::start("quay");
     let server = Server::start();
-    let mut board = Board::debian("init-system-helpers,passwd").with_engine(&engine);
+    let mut board = Board::debian("init-system-helpers,passwd,iproute2,iptables").with_engine(&engine);
     let agent = format!("muster-agent_{VERSION}_");
     board.copy_in(&built(|debian| format!("{agent}{debian}.deb")), "root/agent.deb");
     board.copy_in(&built(|debian| format!("muster_{VERSION}_{debian}.deb")), "root/server.deb");
+    board.copy_in(&built(|debian| format!("muster-network_{VERSION}_{debian}.deb")), "root/network.deb");
     board.start();
     let before = board.run(traces).ok();
     let installed = board.run("dpkg -i /root/agent.deb /root/server.deb 2>&1").ok();
@@ -75,7 +76,16 @@ fn built_packages_install_in_a_clean_debian_and_are_purged_without_a_trace() {
     assert!(enabled.contains("muster-agent.service") && enabled.contains("muster.service"), "{enabled}");
     assert_eq!(board.run("muster --version").ok(), format!("muster {VERSION}"));
     let offered = board.run("ls /usr/share/muster/agents/*").ok();
-    assert!(offered.contains("muster-agent.sig"), "the server offers what was built: {offered}");
+    for file in ["muster-agent.sig", "muster-network.sig"] {
+        assert!(offered.contains(file), "the server offers what was built: {offered}");
+    }
+    // The managed network is installed, and off.
+    let installed = board.run("dpkg -i /root/network.deb 2>&1").ok();
+    assert!(installed.contains("is installed and not started"), "{installed}");
+    assert!(!board.run("ls /etc/systemd/system/multi-user.target.wants").ok().contains("muster-network"));
+    assert_eq!(board.run("muster-agent network --version").ok(), format!("muster-network {VERSION}"));
+    let unit = board.run("cat /usr/lib/systemd/system/muster-network.service").ok();
+    assert!(unit.contains("ExecStart=/usr/bin/muster-network up\n"), "{unit}");
 
     // As the message says.
     let join = server.join_string(&["--name", "quay"]);
@@ -86,6 +96,6 @@ fn built_packages_install_in_a_clean_debian_and_are_purged_without_a_trace() {
 
     board.run("dpkg -i /root/agent.deb 2>&1").ok();
     assert_ne!(board.run(&as_agent("status >/dev/null 2>&1; echo $?")).ok(), "1", "it is still joined");
-    board.run("dpkg --purge muster-agent muster 2>&1").ok();
+    board.run("dpkg --purge muster-network muster-agent muster 2>&1").ok();
     assert_eq!(board.run(traces).ok(), before, "what is left behind");
 }

@@ -101,6 +101,35 @@ fn a_newer_agent_that_reports_stays_and_the_host_is_who_it_was() {
 }
 
 #[test]
+fn the_program_of_the_managed_network_follows_where_it_is_installed() {
+    let world = World::new("lighthouse");
+    let (agents, board) = (&world.agents, &world.board);
+    let network = |version: &str| format!("#!/bin/sh\necho 'muster-network {version}'\n");
+    board.write("usr/local/bin/muster-network", &network("0.0.1"));
+    board.write("etc/systemd/system/muster-network.service", "");
+    board.run("chmod 755 /usr/local/bin/muster-network").ok();
+    let version = || board.run("/usr/local/bin/muster-network").ok();
+    agents.publish(NEWER, env!("CARGO_PKG_VERSION"));
+    let stays = world.upgrade("").ok();
+    assert!(stays.contains("is the newest") && stays.contains("muster-network stays as it is"), "{stays}");
+    // Signed by somebody else, or as something else.
+    let put = |by: &Agents, version: &str| by.put(&agents.network_file(), &network("99.0.0"), version, TARGET);
+    put(&Agents::none(), "99.0.0");
+    world.upgrade("").refuses(1);
+    put(agents, "98.0.0");
+    world.upgrade("").refuses(1);
+    assert_eq!(version(), "muster-network 0.0.1");
+    put(agents, "99.0.0");
+    let upgraded = world.upgrade("").ok();
+    assert!(upgraded.contains("muster-network 99.0.0 is in place; 0.0.1 is kept beside it"), "{upgraded}");
+    assert_eq!(version(), "muster-network 99.0.0");
+    assert_eq!(board.run("/usr/local/bin/muster-network.previous").ok(), "muster-network 0.0.1");
+    assert_eq!(board.run("tail -n 1 /run/systemctl.log").ok(), "try-restart muster-network");
+    // Again, there is nothing to do.
+    assert!(!world.upgrade("").ok().contains("muster-network"));
+}
+
+#[test]
 fn an_agent_that_cannot_report_goes_by_itself() {
     let world = World::new("pier");
     for (agent, why) in [(SILENT, "did not report"), (BROKEN, "did not report"), (UNSTEADY, "did not keep running")] {

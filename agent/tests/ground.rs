@@ -83,6 +83,7 @@ fn ground() -> Ground {
         gateway: 0x0a2a_0001,
         remote: vec![prefix("10.42.0.64/26")],
         mtu: 1420,
+        names: true,
     }
 }
 

@@ -37,8 +37,13 @@ impl Agents {
 
     /// Puts a program there as `muster-network`.
     pub fn offer_network(&self, content: &str) {
-        let path = format!("{}/{TARGET}/muster-network", self.directory());
+        let path = self.network_file();
         fs::write(&path, content).unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+
+    /// Where `muster-network` is.
+    pub fn network_file(&self) -> String {
+        format!("{}/{TARGET}/muster-network", self.directory())
     }
 
     /// For `--agents`.

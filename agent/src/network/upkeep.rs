@@ -72,6 +72,7 @@ pub fn ground_of(place: &Place, remote: Vec<muster_protocol::network::Prefix>) -
         gateway: place.gateway(),
         remote,
         mtu: place.mtu,
+        names: place.names,
     }
 }
 

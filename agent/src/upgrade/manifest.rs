@@ -42,8 +42,8 @@ pub enum Unfit {
     Malformed(&'static str),
     /// None of the release keys has signed it.
     Unsigned,
-    /// It is of another program.
-    Name(String),
+    /// It is of another program than the one that was asked for.
+    Name(String, &'static str),
 }
 
 impl fmt::Display for Unfit {
@@ -51,14 +51,14 @@ impl fmt::Display for Unfit {
         match self {
             Unfit::Malformed(why) => write!(f, "its signature file is malformed: {why}"),
             Unfit::Unsigned => f.write_str("the release key of this agent has not signed it"),
-            Unfit::Name(name) => write!(f, "it is {name}, and not {NAME}"),
+            Unfit::Name(name, asked) => write!(f, "it is {name}, and not {asked}"),
         }
     }
 }
 
 impl Manifest {
-    /// Reads a manifest that one of these keys has signed and that is of this program.
-    pub fn verified(text: &[u8], keys: &[ReleaseKey]) -> Result<Manifest, Unfit> {
+    /// Reads a manifest that one of these keys has signed and that is of the program with this name.
+    pub fn verified(text: &[u8], keys: &[ReleaseKey], asked: &'static str) -> Result<Manifest, Unfit> {
         let malformed = Unfit::Malformed;
         let text = std::str::from_utf8(text).map_err(|_| malformed("it is no text"))?;
         let at = text.rfind("signature: ").ok_or(malformed("there is no signature"))?;
@@ -83,8 +83,8 @@ impl Manifest {
         if lines.next().is_some() {
             return Err(malformed("there is more in it than belongs there"));
         }
-        if name != NAME {
-            return Err(Unfit::Name(crate::command::exit::one_line(name, 60)));
+        if name != asked {
+            return Err(Unfit::Name(crate::command::exit::one_line(name, 60), asked));
         }
         Ok(Manifest { version: version.parse().map_err(malformed)?, target: target.to_string(), sha256 })
     }
@@ -145,14 +145,14 @@ mod tests {
         let ((first, one), (second, two)) = (key(1), key(2));
         let keys = ReleaseKey::list(&format!("{one}, {two}")).unwrap();
         for pair in [&first, &second] {
-            let manifest = Manifest::verified(&sign(pair, &text()), &keys).unwrap();
+            let manifest = Manifest::verified(&sign(pair, &text()), &keys, NAME).unwrap();
             assert_eq!((manifest.version.to_string().as_str(), manifest.sha256), ("0.2.0", [10; 32]));
             assert_eq!(manifest.target, "x86_64-unknown-linux-musl");
         }
         let (_, three) = key(3);
         let others = ReleaseKey::list(&three).unwrap();
-        assert_eq!(Manifest::verified(&sign(&first, &text()), &others), Err(Unfit::Unsigned));
-        assert_eq!(Manifest::verified(&sign(&first, &text()), &[]), Err(Unfit::Unsigned));
+        assert_eq!(Manifest::verified(&sign(&first, &text()), &others, NAME), Err(Unfit::Unsigned));
+        assert_eq!(Manifest::verified(&sign(&first, &text()), &[], NAME), Err(Unfit::Unsigned));
     }
 
     #[test]
@@ -160,23 +160,23 @@ mod tests {
         let (pair, public) = key(1);
         let keys = ReleaseKey::list(&public).unwrap();
         let good = sign(&pair, &text());
-        assert!(Manifest::verified(&good, &keys).is_ok());
+        assert!(Manifest::verified(&good, &keys, NAME).is_ok());
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] ^= 1;
-            assert!(Manifest::verified(&bad, &keys).is_err(), "byte {at}");
-            assert!(Manifest::verified(&good[..at], &keys).is_err(), "{at} bytes");
+            assert!(Manifest::verified(&bad, &keys, NAME).is_err(), "byte {at}");
+            assert!(Manifest::verified(&good[..at], &keys, NAME).is_err(), "{at} bytes");
         }
         let more = [&good[..], b"x"].concat();
-        assert!(Manifest::verified(&more, &keys).is_err());
+        assert!(Manifest::verified(&more, &keys, NAME).is_err());
     }
 
     #[test]
     fn a_signature_on_something_else_is_none_on_an_agent() {
         let (pair, public) = key(1);
         let keys = ReleaseKey::list(&public).unwrap();
-        let of = |text: &str| Manifest::verified(&sign(&pair, text), &keys);
-        assert_eq!(of(&text().replace("muster-agent", "muster")), Err(Unfit::Name("muster".into())));
+        let of = |text: &str| Manifest::verified(&sign(&pair, text), &keys, NAME);
+        assert_eq!(of(&text().replace("muster-agent", "muster")), Err(Unfit::Name("muster".into(), NAME)));
         for wrong in [
             text().replace(FIRST, "muster release 2"),
             text().replace("version: 0.2.0", "version: new"),

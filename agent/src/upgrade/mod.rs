@@ -7,6 +7,7 @@
 
 mod beside;
 mod manifest;
+mod network;
 mod service;
 mod source;
 mod trial;
@@ -88,19 +89,44 @@ pub fn upgrade(upgrade: &Upgrade<'_>) -> Result<String, Trouble> {
         let advice = "restart the service muster-agent, which puts the agent from before back, and repeat the command";
         return Err(cannot("an upgrade was cut off before", advice));
     }
-    let signature = source.signature(&target())?;
-    let manifest = Manifest::verified(&signature, &keys)
-        .map_err(|why| cannot(format!("{}: {why}", source.name()), "nothing was changed"))?;
-    if let Some(said) = judge(&manifest, &source, upgrade.from.is_some())? {
-        return Ok(said);
+    let said = upgrade_agent(upgrade, &keys, &beside, &mut source, identity.is_some())?;
+    match network::follow(beside.program(), upgrade, &keys, &mut source) {
+        Ok(network) => Ok(said + &network.unwrap_or_default()),
+        Err(trouble) => {
+            // What the agent has become is true all the same.
+            eprint!("{said}");
+            Err(trouble)
+        }
     }
-    let fetched = fetch(&beside, &mut source, &manifest);
+}
+
+/// The agent itself.
+fn upgrade_agent(
+    upgrade: &Upgrade<'_>,
+    keys: &[ReleaseKey],
+    beside: &Beside,
+    source: &mut Source,
+    has_joined: bool,
+) -> Result<String, Trouble> {
+    let manifest = manifest_of(source, keys, NAME)?;
+    let own: Version = env!("CARGO_PKG_VERSION").parse().map_err(|why| cannot(why, "build the agent again"))?;
+    if !is_newer(&manifest, source, NAME, &own, upgrade.from.is_some())? {
+        return Ok(format!("{NAME} {own} is the newest that the server has\n"));
+    }
+    let fetched = fetch(beside, source, &manifest, NAME);
     let swapped = fetched.and_then(|()| {
         let manager = Manager::find(upgrade.root);
-        take_over(&beside, &manifest, upgrade, manager, identity.is_some())
+        take_over(beside, &manifest, upgrade, manager, has_joined)
     });
     beside.drop_new();
     swapped
+}
+
+/// What is said of the program with this name, if it is signed.
+fn manifest_of(source: &mut Source, keys: &[ReleaseKey], name: &'static str) -> Result<Manifest, Trouble> {
+    let signature = source.signature(name, &target())?;
+    Manifest::verified(&signature, keys, name)
+        .map_err(|why| cannot(format!("{}: {why}", source.name()), "nothing was changed"))
 }
 
 /// The file of this program, which is to be replaced.
@@ -117,31 +143,29 @@ fn own_program() -> Result<PathBuf, Trouble> {
     Ok(program)
 }
 
-/// Whether it is for this board and newer than this agent; what to say if there is nothing to do.
-fn judge(manifest: &Manifest, source: &Source, was_given: bool) -> Result<Option<String>, Trouble> {
-    let own: Version = env!("CARGO_PKG_VERSION").parse().map_err(|why| cannot(why, "build the agent again"))?;
+/// Whether it is for this board and newer than what there is, `own`. What is given by hand has to be.
+fn is_newer(manifest: &Manifest, source: &Source, name: &str, own: &Version, was_given: bool) -> Result<bool, Trouble> {
     let refuse = |why: String| Err(cannot(format!("{}: {why}", source.name()), "nothing was changed"));
+    let spoken = if name == NAME { "this agent" } else { name };
     if manifest.target != target() {
-        return refuse(format!("it is for {}, and this agent for {}", manifest.target, target()));
+        return refuse(format!("it is for {}, and {spoken} for {}", manifest.target, target()));
     }
     let offered = &manifest.version;
-    match offered.cmp(&own) {
-        std::cmp::Ordering::Greater => Ok(None),
-        std::cmp::Ordering::Equal if !was_given => {
-            Ok(Some(format!("{NAME} {own} is the newest that the server has\n")))
-        }
-        _ => refuse(format!("it is {offered}, no newer than this agent, which is {own}")),
+    match offered.cmp(own) {
+        std::cmp::Ordering::Greater => Ok(true),
+        std::cmp::Ordering::Equal if !was_given => Ok(false),
+        _ => refuse(format!("it is {offered}, no newer than {spoken}, which is {own}")),
     }
 }
 
-/// Writes the new agent beside this one, and sees that it is the one that was signed.
-fn fetch(beside: &Beside, source: &mut Source, manifest: &Manifest) -> Result<(), Trouble> {
+/// Writes the new program beside the one that there is, and sees that it is the one that was signed.
+fn fetch(beside: &Beside, source: &mut Source, manifest: &Manifest, name: &str) -> Result<(), Trouble> {
     let write = |error: io::Error| {
         let advice = "run this as root, with room on the disk";
         cannot(format!("{}: {error}", beside.path("new").display()), advice)
     };
     let mut file = beside.make_new().map_err(write)?;
-    let mut content = source.content(&target())?;
+    let mut content = source.content(name, &target())?;
     let mut context = Context::new(&SHA256);
     let (mut piece, mut all) = ([0; PIECE], 0);
     loop {
@@ -165,11 +189,12 @@ fn fetch(beside: &Beside, source: &mut Source, manifest: &Manifest) -> Result<()
     file.sync_all().map_err(write)?;
     drop(file);
     let said = service::version_of(&beside.path("new"));
-    let expected = format!("{NAME} {}", manifest.version);
+    let expected = format!("{name} {}", manifest.version);
+    let spoken = if name == NAME { "agent" } else { name };
     match said {
         Ok(said) if said == expected => Ok(()),
-        Ok(_) => Err(cannot(format!("the new agent does not call itself {expected}"), "nothing was changed")),
-        Err(error) => Err(cannot(format!("the new agent does not run here: {error}"), "nothing was changed")),
+        Ok(_) => Err(cannot(format!("the new {spoken} does not call itself {expected}"), "nothing was changed")),
+        Err(error) => Err(cannot(format!("the new {spoken} does not run here: {error}"), "nothing was changed")),
     }
 }
 

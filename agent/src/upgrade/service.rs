@@ -20,6 +20,8 @@ const OUTPUT: u64 = 4096;
 
 /// The service, whoever runs it.
 const SERVICE: &str = "muster-agent";
+/// That of the managed network, which not every host has.
+const NETWORK: &str = "muster-network";
 
 /// Who starts services here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,12 +35,21 @@ pub enum Manager {
 impl Manager {
     /// The one that runs on the system below this root (`/`) and has the service.
     pub fn find(root: &Path) -> Option<Manager> {
+        Manager::having(root, SERVICE)
+    }
+
+    /// The one that has the service of the managed network.
+    pub fn of_network(root: &Path) -> Option<Manager> {
+        Manager::having(root, NETWORK)
+    }
+
+    fn having(root: &Path, service: &str) -> Option<Manager> {
         let has = |path: &str| root.join(path).exists();
-        let units = ["etc", "usr/local/lib", "usr/lib", "lib"]
-            .map(|place| format!("{place}/systemd/system/muster-agent.service"));
+        let units =
+            ["etc", "usr/local/lib", "usr/lib", "lib"].map(|place| format!("{place}/systemd/system/{service}.service"));
         if has("run/systemd/system") && units.iter().any(|unit| has(unit)) {
             Some(Manager::Systemd)
-        } else if has("run/openrc") && has("etc/init.d/muster-agent") {
+        } else if has("run/openrc") && has(&format!("etc/init.d/{service}")) {
             Some(Manager::OpenRc)
         } else {
             None
@@ -47,15 +58,21 @@ impl Manager {
 
     /// Stops the service if it runs, and starts it.
     pub fn restart(self) -> io::Result<()> {
-        let mut command = match self {
-            Manager::Systemd => Command::new("systemctl"),
-            Manager::OpenRc => Command::new("rc-service"),
+        self.run(&["restart", SERVICE], &[SERVICE, "restart"])
+    }
+
+    /// The same for the managed network, but only if it runs: not every host that has it uses it.
+    pub fn restart_network(self) -> io::Result<()> {
+        self.run(&["try-restart", NETWORK], &["--ifstarted", NETWORK, "restart"])
+    }
+
+    fn run(self, systemd: &[&str], openrc: &[&str]) -> io::Result<()> {
+        let (program, arguments) = match self {
+            Manager::Systemd => ("systemctl", systemd),
+            Manager::OpenRc => ("rc-service", openrc),
         };
-        match self {
-            Manager::Systemd => command.args(["restart", SERVICE]),
-            Manager::OpenRc => command.args([SERVICE, "restart"]),
-        };
-        let status = ended(command.stdin(Stdio::null()).stdout(Stdio::null()), RESTART)?;
+        let mut command = Command::new(program);
+        let status = ended(command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()), RESTART)?;
         if status.success() {
             Ok(())
         } else {

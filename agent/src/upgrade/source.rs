@@ -53,11 +53,11 @@ impl Source {
         }
     }
 
-    /// What the maker of the agent for this target says of it: [`manifest::LIMIT`] bytes at most.
-    pub(super) fn signature(&mut self, target: &str) -> Result<Vec<u8>, Trouble> {
+    /// What the maker of a program says of it, as it is built for this target: [`manifest::LIMIT`] bytes at most.
+    pub(super) fn signature(&mut self, program: &str, target: &str) -> Result<Vec<u8>, Trouble> {
         match self {
             Source::File(path) => {
-                let mut beside = path.clone().into_os_string();
+                let mut beside = of(path, program).into_os_string();
                 beside.push(".sig");
                 let beside = PathBuf::from(beside);
                 let read = state_dir::read_bytes(&beside, manifest::LIMIT);
@@ -65,19 +65,20 @@ impl Source {
                 let unread = |why: &dyn std::fmt::Display| cannot(format!("{}: {why}", beside.display()), advice);
                 read.map_err(|error| unread(&error))?.ok_or_else(|| unread(&"there is no such file"))
             }
-            Source::Server(server) => server.signature(target),
+            Source::Server(server) => server.signature(program, target),
         }
     }
 
     /// Its content.
-    pub(super) fn content(&mut self, target: &str) -> Result<Box<dyn Read>, Trouble> {
+    pub(super) fn content(&mut self, program: &str, target: &str) -> Result<Box<dyn Read>, Trouble> {
         match self {
             Source::File(path) => {
+                let path = of(path, program);
                 let opened =
                     File::open(&path).map_err(|error| cannot(format!("{}: {error}", path.display()), "give a file"));
                 Ok(Box::new(opened?))
             }
-            Source::Server(server) => server.content(target),
+            Source::Server(server) => server.content(program, target),
         }
     }
 
@@ -92,9 +93,9 @@ impl Source {
 }
 
 impl Server {
-    fn signature(&mut self, target: &str) -> Result<Vec<u8>, Trouble> {
+    fn signature(&mut self, program: &str, target: &str) -> Result<Vec<u8>, Trouble> {
         let credential = self.identity.credential.hex();
-        let path = format!("/install/{target}/muster-agent.sig");
+        let path = format!("/install/{target}/{program}.sig");
         let mut failed: Option<Failure> = None;
         for address in self.identity.all_addresses() {
             let settings = self.identity.settings(address.clone());
@@ -120,9 +121,9 @@ impl Server {
         })
     }
 
-    fn content(&self, target: &str) -> Result<Box<dyn Read>, Trouble> {
+    fn content(&self, program: &str, target: &str) -> Result<Box<dyn Read>, Trouble> {
         let client = self.found.as_ref().ok_or_else(|| cannot("no server has answered", SEE_STATUS))?;
-        let path = format!("/install/{target}/muster-agent");
+        let path = format!("/install/{target}/{program}");
         let stream = client.stream(&path, &self.identity.credential.hex(), None, SILENCE);
         let mut stream = stream.map_err(|failure| unreachable(&failure))?;
         if stream.status().is_success() {
@@ -133,6 +134,11 @@ impl Server {
         let _ = (&mut stream).take(ANSWER as u64).read_to_end(&mut answer);
         Err(refused(status, &answer))
     }
+}
+
+/// The file of a program, given the agent's: whatever that is called, others lie beside it by their names.
+fn of(agent: &Path, program: &str) -> PathBuf {
+    if program == manifest::NAME { agent.to_path_buf() } else { agent.with_file_name(program) }
 }
 
 fn unreachable(failure: &Failure) -> Trouble {

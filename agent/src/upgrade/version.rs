@@ -9,7 +9,7 @@ const LIMIT: usize = 64;
 
 /// `MAJOR.MINOR.PATCH`, with `-PRE` for what comes before it. As Semantic Versioning has them; build metadata (`+...`) is
 /// none of ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Version {
     numbers: [u64; 3],
     /// Empty: none.

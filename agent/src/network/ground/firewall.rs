@@ -1,8 +1,11 @@
 //! The firewall's rules: what is wanted, what is there, and the commands between the two. Pure.
 //!
-//! There are two chains of our own. [`FORWARD`] is about packets that this host passes on, and is entered from the
+//! There are three chains of our own. [`FORWARD`] is about packets that this host passes on, and is entered from the
 //! engine's `DOCKER-USER`, or from `FORWARD` where that does not lead there. [`INPUT`] is about packets to this host.
-//! Both are entered first, so that nobody's rule lets in what has no business here.
+//! Both are entered first, so that nobody's rule lets in what has no business here. [`NAMES`] is entered from both with
+//! questions for names to anybody but this host's answerer: those for `muster.internal` do not get there. It is not for
+//! them to know, and musl's resolver, which asks everybody at once, would believe the first who says that there is no such
+//! name.
 
 use super::Ground;
 use std::collections::BTreeMap;
@@ -12,6 +15,8 @@ use std::net::Ipv4Addr;
 pub const FORWARD: &str = "MUSTER-FORWARD";
 /// Our chain for packets to this host.
 pub const INPUT: &str = "MUSTER-INPUT";
+/// Our chain for questions that others are asked.
+pub const NAMES: &str = "MUSTER-NAMES";
 /// Where the engine lets others have rules before its own.
 const ENGINES: &str = "DOCKER-USER";
 /// More rules than this in a chain of ours are nobody's work but a fault's: they are thrown away in one go.
@@ -24,6 +29,8 @@ pub struct Step {
     pub arguments: Vec<String>,
     /// What it is for, if that is worth telling.
     pub told: Option<String>,
+    /// Whether the rest is as good without it: not every kernel has what it asks for.
+    pub may_fail: bool,
 }
 
 /// The rules as they are, as `iptables -S` prints them.
@@ -57,9 +64,13 @@ impl<'a> Rules<'a> {
 }
 
 /// The commands that make the rules what they should be; none if they are. In this order nothing is let through, or
-/// held up, that would not be before and afterwards.
-pub fn lay(there: &Rules<'_>, ground: &Ground) -> Vec<Step> {
+/// held up, that would not be before and afterwards. `looks_inside`: whether questions for names are looked at.
+pub fn lay(there: &Rules<'_>, ground: &Ground, looks_inside: bool) -> Vec<Step> {
     let mut steps = Vec::new();
+    fill(there, NAMES, if looks_inside { &[NAMED] } else { &[] }, &mut steps);
+    for step in steps.iter_mut().filter(|step| step.arguments.iter().any(|argument| argument == "string")) {
+        step.may_fail = true;
+    }
     fill(there, FORWARD, &forward(ground), &mut steps);
     fill(there, INPUT, &input(ground), &mut steps);
     let place = if there.engines_is_entered() { ENGINES } else { "FORWARD" };
@@ -74,7 +85,7 @@ pub fn lay(there: &Rules<'_>, ground: &Ground) -> Vec<Step> {
 /// The commands after which nothing of ours is left.
 pub fn take_away(there: &Rules<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
-    for (chain, places) in [(FORWARD, &[ENGINES, "FORWARD"][..]), (INPUT, &["INPUT"])] {
+    for (chain, places) in [(FORWARD, &[ENGINES, "FORWARD"][..]), (INPUT, &["INPUT"]), (NAMES, &[])] {
         for place in places {
             leave(there, place, chain, &mut steps);
         }
@@ -85,6 +96,10 @@ pub fn take_away(there: &Rules<'_>) -> Vec<Step> {
     }
     steps
 }
+
+/// A question for a name that ends with `muster.internal`, as it is in a message, in whatever letters. Whoever asks is told
+/// at once that there is nobody.
+const NAMED: &str = "-m string --hex-string \"|066d757374657208696e7465726e616c00|\" --algo bm --icase -j REJECT --reject-with icmp-port-unreachable";
 
 /// What is passed on, word for word as `iptables -S` prints it.
 fn forward(ground: &Ground) -> Vec<String> {
@@ -98,6 +113,7 @@ fn forward(ground: &Ground) -> Vec<String> {
         format!("-i {device} -j DROP"),
         // What leaves for elsewhere would carry an address that nobody there can answer.
         format!("-i {bridge} -j DROP"),
+        format!("-p udp -m udp --dport 53 -j {NAMES}"),
     ]
 }
 
@@ -112,12 +128,14 @@ fn input(ground: &Ground) -> Vec<String> {
         format!("-i {device} -j DROP"),
         format!("-d {gateway}/32 -i {bridge} -p udp -m udp --dport 53 -j ACCEPT"),
         format!("-d {gateway}/32 ! -i lo -p udp -m udp --dport 53 -j DROP"),
+        format!("! -d {gateway}/32 -p udp -m udp --dport 53 -j {NAMES}"),
     ]
 }
 
 /// Makes a chain of ours hold exactly these rules: new ones go before old ones, which go then.
-fn fill(there: &Rules<'_>, chain: &str, wanted: &[String], steps: &mut Vec<Step>) {
+fn fill<S: AsRef<str>>(there: &Rules<'_>, chain: &str, wanted: &[S], steps: &mut Vec<Step>) {
     let found = there.chain(chain);
+    let wanted: Vec<&str> = wanted.iter().map(AsRef::as_ref).collect();
     if found.is_some_and(|found| found == wanted) {
         return;
     }
@@ -167,7 +185,9 @@ fn jump(chain: &str) -> String {
 }
 
 fn step(arguments: String, told: Option<String>) -> Step {
-    Step { arguments: arguments.split(' ').map(str::to_owned).collect(), told }
+    // Quotation marks are what a shell would want.
+    let arguments = arguments.split(' ').map(|argument| argument.trim_matches('"').to_owned());
+    Step { arguments: arguments.collect(), told, may_fail: false }
 }
 
 #[cfg(test)]

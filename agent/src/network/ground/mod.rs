@@ -14,6 +14,7 @@ use muster_protocol::network::Prefix;
 use program::Program;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The kernel's switches.
 const SWITCHES: &str = "/proc/sys/net";
@@ -23,6 +24,8 @@ const ROUTES: &str = "/proc/net/route";
 const ROUTES_LIMIT: u64 = 4 * 1024 * 1024;
 /// Bytes of a device's name, as the kernel limits them.
 const DEVICE_NAME: usize = 15;
+/// The kernel here has no part that looks into packets: it is not asked again.
+static CANNOT_LOOK_INSIDE: AtomicBool = AtomicBool::new(false);
 
 /// What the host's kernel is to do for the managed network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub struct Ground {
     pub remote: Vec<Prefix>,
     /// The largest packet inside the network, in bytes.
     pub mtu: u16,
+    /// Whether names are answered here: then nobody else is asked for them.
+    pub names: bool,
 }
 
 /// Makes everything so, or finds that it is; bridge and device have to be there. Returns a line for each thing that it
@@ -129,7 +134,8 @@ fn check_names(ground: &Ground) -> io::Result<()> {
 fn lay_firewall(ground: &Ground) -> io::Result<Vec<String>> {
     let iptables = iptables()?;
     let printed = iptables.run(&["-w", "5", "-S"], "")?;
-    run_steps(&iptables, &firewall::lay(&firewall::Rules::read(&printed), ground))
+    let looks_inside = ground.names && !CANNOT_LOOK_INSIDE.load(Ordering::Relaxed);
+    run_steps(&iptables, &firewall::lay(&firewall::Rules::read(&printed), ground, looks_inside))
 }
 
 fn run_steps(iptables: &Program, steps: &[firewall::Step]) -> io::Result<Vec<String>> {
@@ -137,8 +143,16 @@ fn run_steps(iptables: &Program, steps: &[firewall::Step]) -> io::Result<Vec<Str
     for step in steps {
         let wait = ["-w", "5"].into_iter();
         let arguments: Vec<&str> = wait.chain(step.arguments.iter().map(String::as_str)).collect();
-        iptables.run(&arguments, "")?;
-        told.extend(step.told.clone());
+        match iptables.run(&arguments, "") {
+            Ok(_) => told.extend(step.told.clone()),
+            Err(error) if step.may_fail => {
+                CANNOT_LOOK_INSIDE.store(true, Ordering::Relaxed);
+                told.push(format!(
+                    "firewall: others may deny names of muster.internal before they are answered, for {error}"
+                ));
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(told)
 }

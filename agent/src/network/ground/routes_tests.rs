@@ -13,6 +13,7 @@ fn ground(remote: &[&str]) -> Ground {
         gateway: 0x0a2a_0001,
         remote: remote.iter().map(|text| prefix(text)).collect(),
         mtu: 1420,
+        names: true,
     }
 }
 
