@@ -1,12 +1,13 @@
 //! The task that looks at containers and joins those that have the label.
 
-use super::bridge::{self, Wanted};
 use super::container::{self, Seen, Verdict};
 use super::engine::change;
-use super::engine::request::{NETWORK, Request};
+use super::engine::request::Request;
 use super::hub::Hub;
+use super::keeping::network;
 use super::plan::Place;
-use super::{names, talk};
+use super::resolving::see_to_names;
+use super::talk;
 use crate::command::exit::one_line;
 use crate::docker::engine::{Element, EngineError};
 use async_io::Timer;
@@ -15,10 +16,8 @@ use log::{debug, info, warn};
 use muster_protocol::id::EngineId;
 use muster_protocol::limits;
 use muster_protocol::network::MemberState;
-use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Between two looks at all containers, in case something was missed.
@@ -55,10 +54,8 @@ pub struct Members {
     tries: BTreeMap<EngineId, (u32, Instant)>,
     /// To be looked at once more: some engines tell of a change before their list has it.
     again: BTreeMap<EngineId, Instant>,
-    /// Started since their names were seen to.
-    started: BTreeSet<EngineId>,
-    /// Their files of name servers that list ours.
-    listed: BTreeMap<EngineId, PathBuf>,
+    /// Whether their files of name servers list ours; of who is not among them, that is not known.
+    listed: BTreeMap<EngineId, bool>,
     /// A container has found no address.
     is_full: bool,
 }
@@ -66,8 +63,17 @@ pub struct Members {
 impl Members {
     /// A container was started: its file of name servers is new.
     pub fn started(&mut self, id: EngineId) {
-        self.started.insert(id);
         self.listed.remove(&id);
+    }
+
+    /// Whether a container's file of name servers lists ours, if that is known.
+    pub fn lists_ours(&self, id: EngineId) -> Option<bool> {
+        self.listed.get(&id).copied()
+    }
+
+    /// Notes that it does, or does not.
+    pub fn note_listed(&mut self, id: EngineId, lists: bool) {
+        self.listed.insert(id, lists);
     }
 
     /// Wants a container looked at once more, a little later.
@@ -176,71 +182,8 @@ async fn look(hub: &Hub, place: &Place, looked: &mut Instant) -> Result<(), Engi
     }
 }
 
-/// The managed network, made or made anew if it has to be; `None` if it cannot be, which was said.
-async fn network(hub: &Hub, place: &Place) -> Result<Option<EngineId>, EngineError> {
-    if let Some(id) = hub.network.get() {
-        return Ok(Some(id));
-    }
-    let Some(wanted) = Wanted::of(place) else { return Ok(None) };
-    let (address, api) = (hub.engine.address(), hub.engine.api());
-    let found = bridge::find(address, api).await?;
-    let id = match found {
-        Some(found) if found.settings.as_deref() == Some(&wanted.settings()) => found.id,
-        Some(bridge::Found { settings: None, .. }) => {
-            let why = format!("there is a network {NETWORK} on the engine that is not ours; remove or rename it");
-            hub.note_engine(Some(why));
-            return Ok(None);
-        }
-        Some(found) => {
-            if !empty(hub, place).await? {
-                return Ok(None);
-            }
-            bridge::delete(address, api, found.id).await?;
-            info!("the network {NETWORK} is made anew: {}", wanted.settings());
-            bridge::create(address, api, &wanted).await?
-        }
-        None => {
-            info!("the network {NETWORK} is made: {} of {}", wanted.block, wanted.range);
-            match bridge::create(address, api, &wanted).await {
-                Err(EngineError::Refused { message, .. }) => {
-                    hub.note_engine(Some(format!("the engine does not make the network {NETWORK}: {message}")));
-                    return Ok(None);
-                }
-                created => created?,
-            }
-        }
-    };
-    hub.note_engine(None);
-    hub.network.set(Some(id));
-    hub.all_dirty.set(true);
-    hub.to_lay.ring();
-    Ok(Some(id))
-}
-
-/// Takes all labelled containers out of the network. False if others are in it, which was said.
-async fn empty(hub: &Hub, place: &Place) -> Result<bool, EngineError> {
-    let containers = list(hub, place).await?;
-    let others: Vec<&str> = containers
-        .iter()
-        .filter(|seen| seen.endpoint.is_some() && !seen.is_labelled)
-        .map(|seen| seen.name.as_str())
-        .collect();
-    if let Some(first) = others.first() {
-        let why = format!(
-            "the network {NETWORK} has other settings now and cannot be made anew: {first} is in it; \
-             `docker network disconnect {NETWORK} {first}`"
-        );
-        hub.note_engine(Some(why));
-        return Ok(false);
-    }
-    for seen in containers.iter().filter(|seen| seen.endpoint.is_some()) {
-        change(hub.engine.address(), hub.engine.api(), Request::Disconnect(seen.id)).await?;
-    }
-    Ok(true)
-}
-
 /// All containers, those that run first.
-async fn list(hub: &Hub, place: &Place) -> Result<Vec<Seen>, EngineError> {
+pub(super) async fn list(hub: &Hub, place: &Place) -> Result<Vec<Seen>, EngineError> {
     let mut containers = Vec::new();
     let mut list = hub.engine.list().await?;
     while let Some(element) = list.next().await? {
@@ -288,7 +231,6 @@ fn gone(hub: &Hub, id: EngineId) {
     }
     members.tries.remove(&id);
     members.again.remove(&id);
-    members.started.remove(&id);
     members.listed.remove(&id);
     if members.told.remove(&id).is_some() {
         // Who found no address may find one now.
@@ -434,44 +376,4 @@ fn failed(hub: &Hub, seen: &Seen, why: &str) {
     if tries >= TELL || hub.members.borrow().is_full {
         note(hub, seen, MemberState::Refused, 0, why);
     }
-}
-
-/// Lists our name server first in a container that runs, if names are answered.
-async fn see_to_names(hub: &Hub, place: &Place, seen: &Seen) {
-    let is_due = {
-        let members = hub.members.borrow();
-        place.names != members.listed.contains_key(&seen.id) || members.started.contains(&seen.id)
-    };
-    if !seen.runs || !is_due {
-        return;
-    }
-    hub.members.borrow_mut().started.remove(&seen.id);
-    let path = match hub.engine.inspected(seen.id).await {
-        Ok(Some(json)) => resolv_conf(&json),
-        Ok(None) => None,
-        Err(error) => {
-            debug!("{}: {error}", seen.name);
-            None
-        }
-    };
-    let Some(path) = path else { return };
-    let gateway = Ipv4Addr::from_bits(place.gateway());
-    let done = if place.names { names::list_first(&path, gateway) } else { names::unlist(&path, gateway) };
-    match done {
-        Ok(_) if place.names => drop(hub.members.borrow_mut().listed.insert(seen.id, path)),
-        Ok(_) => drop(hub.members.borrow_mut().listed.remove(&seen.id)),
-        Err(error) => warn!("{} gets no names of the managed network: {}: {error}", seen.name, path.display()),
-    }
-}
-
-/// Where a container's file of name servers is on the host.
-pub fn resolv_conf(json: &[u8]) -> Option<PathBuf> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Inspected {
-        resolv_conf_path: String,
-    }
-    let inspected: Inspected = serde_json::from_slice(json).ok()?;
-    let path = PathBuf::from(inspected.resolv_conf_path);
-    (path.is_absolute() && path.ends_with("resolv.conf")).then_some(path)
 }

@@ -1,8 +1,9 @@
 //! The managed network: containers with a label get addresses that cross hosts.
 //!
 //! A process of its own, `muster-network`, which runs as root. It asks the server over a line of its own which place the
-//! host has and who its peers are ([`session`], [`records`], [`plan`]), keeps one bridge network on the engine and the labelled containers in
-//! it, and carries their packets through a [`tunnel`]. Reporting does not know of it.
+//! host has and who its peers are ([`session`], [`records`], [`plan`]), keeps one bridge network on the engine
+//! ([`keeping`]) and the labelled containers in it ([`members`]), and carries their packets through a [`tunnel`].
+//! Reporting does not know of it.
 
 pub mod addresses;
 pub mod bridge;
@@ -13,12 +14,14 @@ pub mod down;
 pub mod engine;
 pub mod ground;
 pub mod hub;
+pub mod keeping;
 pub mod lan;
 pub mod members;
 pub mod names;
 pub mod options;
 pub mod plan;
 pub mod records;
+pub mod resolving;
 pub mod session;
 pub mod status;
 pub mod store;

@@ -131,8 +131,11 @@ impl Session {
     pub fn send(&self, line: u64, message: Vec<u8>) {
         let mut out = self.outbox.held();
         if out.line == line {
-            out.anew |= out.messages.len() >= WAITING;
-            out.messages.push_back(message);
+            if out.messages.len() < WAITING {
+                out.messages.push_back(message);
+            } else {
+                out.anew = true;
+            }
             drop(out);
             self.wake();
         }
