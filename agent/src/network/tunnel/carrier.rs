@@ -278,8 +278,7 @@ impl Carrier {
                 }
             }
             Some(&relay::REGISTERED) => {
-                self.outlet.registrar.answered(from, datagram, now_ms);
-                self.stirred = true;
+                self.stirred |= self.outlet.registrar.answered(from, datagram, now_ms);
             }
             Some(&relay::FORWARDED) => match self.outlet.registrar.unwrap(from, datagram, now_ms) {
                 Some((slot, packet)) => self.packet(Way::Relayed(slot), from, packet, now_ms),

@@ -233,6 +233,7 @@ impl Paths {
     pub fn poll(&mut self, now_ms: u64) -> Option<Outgoing> {
         let active = self.is_active(now_ms);
         let keep = self.keepalive_ms > 0 && now_ms >= self.kept_ms + self.keepalive_ms;
+        let used_before = self.current;
         for at in 0..self.candidates.len() {
             let used = self.current == Some(self.candidates[at].address);
             match self.candidates[at].state {
@@ -249,6 +250,10 @@ impl Paths {
             if let Some(outgoing) = self.go_on(at, now_ms) {
                 return Some(outgoing);
             }
+        }
+        if self.current != used_before {
+            // It has failed: what is tried instead may stand before it.
+            return self.poll(now_ms);
         }
         if keep {
             self.kept_ms = now_ms;

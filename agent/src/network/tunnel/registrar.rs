@@ -102,7 +102,7 @@ impl Registrar {
         })
     }
 
-    /// Takes in what may be a relay's answer. True: a relay has become usable.
+    /// Takes in what may be a relay's answer. True: it is one, and there may be something to send.
     pub fn answered(&mut self, from: SocketAddr, datagram: &[u8], now_ms: u64) -> bool {
         let found = self.at(from).find_map(|entry| Some((relay::read_answer(&entry.relay.secret, datagram)?, entry)));
         let Some((answer, entry)) = found else { return false };
@@ -111,7 +111,7 @@ impl Registrar {
                 entry.notice_ms = Some(now_ms);
                 entry.next_ms = now_ms;
             }
-            return false;
+            return true;
         }
         if answer.number != entry.number || entry.unanswered == 0 {
             return false;
@@ -120,10 +120,11 @@ impl Registrar {
         if answer.cookie != entry.cookie {
             // Shown at once, from where it came to.
             (entry.cookie, entry.next_ms) = (answer.cookie, now_ms);
-            return false;
+            return true;
         }
         entry.next_ms = now_ms + KEEP_S * 1000;
-        !std::mem::replace(&mut entry.registered, true)
+        entry.registered = true;
+        true
     }
 
     /// A packet was sent through the relay that is used.
