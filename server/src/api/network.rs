@@ -94,6 +94,22 @@ pub async fn ping(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
     Ok(ApiAnswer::json(200, &fleet.ping_network(&wanted).await?))
 }
 
+/// Take a host's place in the network away
+///
+/// Its blocks go to others last. If its network process still runs, it gets another place.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/network/hosts/{host}",
+    tag = "network",
+    params(("host" = String, Path, description = "Its id or name")),
+    responses((status = 200, description = "The network as it is now", body = ManagedNetwork)),
+)]
+pub async fn remove(fleet: &Fleet, request: &ApiRequest<'_>, host: &str) -> Handled {
+    Query::new(request.query, &[])?;
+    fleet.remove_from_network(request.by()?, host).await?;
+    Ok(ApiAnswer::json(200, &fleet.network_view()))
+}
+
 /// Accept a host's new key
 ///
 /// The one that it has come with last takes the place of the one that was seen first.

@@ -54,6 +54,7 @@ use utoipa::{Modify, OpenApi as _};
         network::paths,
         network::ping,
         network::accept,
+        network::remove,
         healthz::show,
         document,
     ),

@@ -62,6 +62,7 @@ enum Operation {
     ListNetworkPaths,
     PingNetwork,
     AcceptNetworkKey,
+    RemoveFromNetwork,
     ShowHealth,
     ShowDocument,
 }
@@ -74,7 +75,7 @@ const VIEWER: Option<Role> = Some(Role::Viewer);
 const ADMIN: Option<Role> = Some(Role::Admin);
 
 /// All routes.
-pub const ROUTES: [Route; 41] = [
+pub const ROUTES: [Route; 42] = [
     route("GET", "/api/v1/hosts", VIEWER, Operation::ListHosts),
     route("GET", "/api/v1/hosts/{host}", VIEWER, Operation::ShowHost),
     route("PATCH", "/api/v1/hosts/{host}", ADMIN, Operation::ChangeHost),
@@ -113,6 +114,7 @@ pub const ROUTES: [Route; 41] = [
     route("GET", "/api/v1/network/paths", VIEWER, Operation::ListNetworkPaths),
     route("POST", "/api/v1/network/ping", ADMIN, Operation::PingNetwork),
     route("POST", "/api/v1/network/hosts/{host}/accept", ADMIN, Operation::AcceptNetworkKey),
+    route("DELETE", "/api/v1/network/hosts/{host}", ADMIN, Operation::RemoveFromNetwork),
     route("GET", METRICS, VIEWER, Operation::Metrics),
     route("GET", "/healthz", None, Operation::ShowHealth),
     route("GET", "/api/v1/openapi.json", None, Operation::ShowDocument),
@@ -256,6 +258,7 @@ async fn run(fleet: &Fleet, request: &ApiRequest<'_>, operation: Operation, para
         (Operation::DisableNetwork, []) => network::disable(fleet, request).await,
         (Operation::ListNetworkPaths, []) => network::paths(fleet, request),
         (Operation::PingNetwork, []) => network::ping(fleet, request).await,
+        (Operation::RemoveFromNetwork, [host]) => network::remove(fleet, request, host).await,
         (Operation::AcceptNetworkKey, [host]) => network::accept(fleet, request, host).await,
         (Operation::Metrics, []) => metrics::show(fleet, request).await,
         (Operation::ShowHealth, []) => healthz::show(fleet),

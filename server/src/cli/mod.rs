@@ -274,6 +274,7 @@ mod tests {
             "network disable",
             "network ping a b",
             "network accept a",
+            "network rm a b",
         ] {
             let words = ["muster"].into_iter().chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");

@@ -43,6 +43,13 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Take a host's place away, as when it is to take part no more; its blocks go to others last. If its network process still
+    /// runs, it gets another place
+    Rm {
+        /// Id or name
+        #[arg(required = true)]
+        host: Vec<String>,
+    },
     /// Take the key that a host has come with for its own, in the place of the one that was seen first
     Accept {
         /// Id or name
@@ -127,6 +134,15 @@ pub fn run(flags: &NetworkFlags, server: &Server, out: &mut dyn Write) -> Result
             Ok(writeln!(out, "disabled")?)
         }
         Some(Command::Ping { from, to, format }) => ping(from, to, *format, server, out),
+        Some(Command::Rm { host }) => {
+            for host in host {
+                server
+                    .delete(&format!("{PATH}/hosts/{}", encode(host)))
+                    .map_err(|failure| failure.while_doing(format_args!("network rm {host}")))?;
+                writeln!(out, "{}", printable(host))?;
+            }
+            Ok(())
+        }
         Some(Command::Accept { host }) => {
             let path = format!("{PATH}/hosts/{}/accept", encode(host));
             let _: ManagedNetwork = server
@@ -203,7 +219,7 @@ fn print(network: &ManagedNetwork, out: &mut dyn Write) -> Result<(), Failure> {
         Table::new(&["HOST", "STATE", "BLOCKS", "CONTAINERS", "DIRECT", "LAN", "RELAYED", "NONE", "SEEN AT"]);
     for host in &network.hosts {
         let ways = host.ways;
-        let mut row = vec![host.name.clone(), state(host), host.blocks.join(","), containers(host)];
+        let mut row = vec![host.name.clone(), state(host), blocks(host), containers(host)];
         row.extend([ways.direct, ways.lan, ways.relayed, ways.none].map(|count| count.to_string()));
         row.push(host.observed.clone().unwrap_or_else(|| "-".into()));
         hosts.row(row);
@@ -232,6 +248,11 @@ fn print(network: &ManagedNetwork, out: &mut dyn Write) -> Result<(), Failure> {
 
 fn state(host: &NetworkHost) -> String {
     if host.connected { host.state.clone() } else { format!("{} (away)", host.state) }
+}
+
+fn blocks(host: &NetworkHost) -> String {
+    let blocks = host.blocks.join(",");
+    if host.blocks_missing > 0 { format!("{blocks} (needs {} more)", host.blocks_missing) } else { blocks }
 }
 
 fn containers(host: &NetworkHost) -> String {
@@ -270,6 +291,7 @@ mod tests {
             reason: None,
             connected: true,
             blocks: vec!["10.42.0.0/26".into()],
+            blocks_missing: 0,
             accepted: Some("10.0.0.0/8".into()),
             key: Some("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".into()),
             new_key: None,
@@ -335,6 +357,7 @@ we\u{fffd}b         pi2       its network mode is host
         assert_eq!(printed(&off), "the network is not enabled: see `muster network enable --help`\n");
         let trouble = ManagedNetwork { relay_problem: Some("the port is taken".into()), ..network(Vec::new()) };
         assert!(printed(&trouble).contains("no relay (the port is taken)"));
+        assert_eq!(blocks(&NetworkHost { blocks_missing: 2, ..host("a", "joined") }), "10.42.0.0/26 (needs 2 more)");
     }
 
     #[test]

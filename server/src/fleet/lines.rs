@@ -66,6 +66,11 @@ impl Lines {
     pub fn cut(&self) {
         let all = std::mem::take(&mut *self.open());
         all.iter().for_each(|line| line.handle.cut());
+        self.cut_network();
+    }
+
+    /// Cuts the line of the managed network.
+    pub fn cut_network(&self) {
         let network = self.network().take();
         network.iter().for_each(Handle::cut);
     }

@@ -183,13 +183,17 @@ impl Network {
             basis.settle();
             self.shared.publish(basis);
         }
+        self.forget(host);
+        locked(&self.logged).remove(&host);
+    }
+
+    /// What was said by a host, and of it, means nothing any more.
+    pub(super) fn forget(&self, host: HostId) {
         let mut paths = locked(&self.paths);
         paths.remove(&host);
         for of_another in paths.values_mut() {
             of_another.remove(&host);
         }
-        drop(paths);
-        locked(&self.logged).remove(&host);
     }
 
     /// A host is called otherwise.

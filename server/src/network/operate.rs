@@ -75,6 +75,23 @@ impl Fleet {
             .await
     }
 
+    /// Takes a host's place away. If its network process is there, it says hello again, and gets another.
+    pub async fn remove_from_network(&self, by: &By, host: &str) -> Result<(), Refusal> {
+        let (cell, name) = self.named(host)?;
+        self.network()
+            .change(|basis| {
+                if basis.member(cell.id).is_none() {
+                    return Err(Refusal::NotFound(format!("{name} is not in the network")));
+                }
+                basis.remove(cell.id);
+                Ok(((), vec![by.audit("network.rm", &name, [("id", cell.id.to_string())])]))
+            })
+            .await?;
+        self.network().forget(cell.id);
+        cell.lines.cut_network();
+        Ok(())
+    }
+
     /// Takes the key that a host has come with last for its own.
     pub async fn accept_network_key(&self, by: &By, host: &str) -> Result<(), Refusal> {
         let (cell, name) = self.named(host)?;

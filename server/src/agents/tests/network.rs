@@ -231,6 +231,27 @@ fn a_host_that_is_removed_is_gone_from_all_others_and_its_line_is_cut() {
 }
 
 #[test]
+fn a_host_whose_place_is_taken_away_gets_another_only_if_it_comes_again() {
+    let port = Port::open();
+    enable(&port, |_| {});
+    let [mut one, mut two] = [("one", 1), ("two", 2)].map(|(name, key)| Node::new(&port, name, key));
+    one.hello(ALL, &[]);
+    one.hear();
+    two.hello(ALL, &[]);
+    two.hear();
+    one.hear();
+    let remove = |host| block_on(port.bench.fleet.remove_from_network(&by(), host));
+    assert_eq!(remove("two"), Ok(()));
+    assert!(matches!(remove("two"), Err(Refusal::NotFound(_))));
+    assert_eq!(one.hear(), (false, vec![Kind::NetworkGone]));
+    two.until_it_ends();
+    two.line = open(&port, &two.agent.credential).expect("it is a host all the same");
+    two.hello(ALL, &[]);
+    two.hear();
+    assert_eq!((two.place().slot, two.place().blocks[0].to_string().as_str()), (3, "10.42.0.128/26"));
+}
+
+#[test]
 fn a_newer_line_replaces_the_older_one_and_no_line_for_reports() {
     let port = Port::open();
     enable(&port, |_| {});

@@ -45,6 +45,8 @@ pub struct NetworkHost {
     pub connected: bool,
     /// Its addresses.
     pub blocks: Vec<String>,
+    /// Blocks that it needs for its containers beyond these, and that are not left.
+    pub blocks_missing: u32,
     /// The range that its operator accepts; null if it never got so far.
     pub accepted: Option<String>,
     /// Its WireGuard public key, as it was seen first or accepted.
