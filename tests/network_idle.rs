@@ -9,8 +9,8 @@ use std::time::Duration;
 /// Long enough for several of everything that is sent from time to time.
 const LOOK: Duration = Duration::from_secs(120);
 
-/// What was said to find ways, and to end TCP, is over after this time.
-const SETTLED: Duration = Duration::from_secs(60);
+/// After this time all is quiet: a session with packets is begun anew once more, three minutes later.
+const SETTLED: Duration = Duration::from_secs(240);
 
 /// Bytes per second of IP packets, both directions together, that an idle host may cost.
 const AIM: u64 = 15;
