@@ -1,4 +1,5 @@
-//! Containers on different hosts reach each other by address, wherever their hosts are, and nobody else does.
+//! Containers on different hosts reach each other by address, wherever their hosts are, and nobody else does. Hosts that
+//! cannot reach each other use a relay: the server's, or a host's that offers it.
 
 use muster_tests::host::{BRIDGE, BULK, LABEL, NETWORK, TUNNEL};
 use muster_tests::internet::WAN;
@@ -150,6 +151,31 @@ fn without_the_label_there_is_no_way(managed: &Managed) {
     let address = alpha.address("again");
     alpha.engine.docker(&["network", "disconnect", NETWORK, &again]);
     eventually("it is joined again", || when(alpha.find_address("again").as_deref() == Some(&address), "not yet"));
+}
+
+#[test]
+fn a_host_relays_too() {
+    let mut managed = Managed::joined(&ALL);
+    managed.host_mut("alpha").flags.push("--relay".into());
+    let mut managed = managed.brought_up(&[]);
+    let flow = managed.flow("bravo", "charlie");
+    // Nobody is told that the server's relay does not hear any more; the server itself is there.
+    managed.server_cable.block_udp();
+    flow.wait_for_more(20);
+    managed.wait_for_all_pairs();
+    assert_eq!(managed.way("bravo", "charlie"), "relayed");
+    // It restarts: nobody else relays.
+    managed.host_mut("alpha").network_kill();
+    managed.host_mut("alpha").network_up();
+    flow.wait_for_more(10);
+    managed.server_cable.pass_udp();
+    // Without it, the server's again.
+    managed.host_mut("alpha").network_stop();
+    flow.wait_for_more(20);
+    eventually("the server relays", || {
+        let way = managed.way("bravo", "charlie");
+        when(way == "relayed", way)
+    });
 }
 
 /// An address as it is in a packet.

@@ -19,7 +19,11 @@ fn without_the_program_it_says_what_to_install() {
     std::fs::copy(muster_tests::process::program("muster-agent"), &alone).expect("a copy");
     let ran = host.node.try_run(&alone, &["network", "up"]);
     assert_eq!(ran.code, 6, "{}", ran.stderr);
-    assert!(ran.stderr.contains("muster-network is not installed") && ran.stderr.lines().count() == 1, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("muster-network is not installed") && ran.stderr.lines().count() == 1,
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
