@@ -100,7 +100,7 @@ pub struct NetworkHello<'a> {
     pub addresses: Vec<&'a str, { limits::NETWORK_ADDRESSES }>,
     /// How many blocks it needs for the containers that it has; at least 1.
     pub blocks: u8,
-    /// The [`sum`] of the plan that it holds; 0 if it holds none.
+    /// The [`sum()`] of the plan that it holds; 0 if it holds none.
     pub sum: u64,
 }
 

@@ -124,24 +124,29 @@ impl View {
             let Ok(peer) = record.decode::<NetworkPeer<'_>>() else { continue };
             let shown = crate::command::exit::one_line(peer.name, limits::HOST_NAME);
             let mut refuse = |why: &str| self.refused.push(format!("peer {shown} ({}): {why}", peer.host));
+            let mut key = peer.key;
             match judge.remembered.get(&peer.host) {
-                Some(key) if *key != peer.key => {
+                // It stays reachable by the one that is known; whoever has the other one gets nothing.
+                Some(known) if *known != peer.key => {
                     self.changed_keys.insert(peer.host);
                     refuse(
-                        "its key is not the one that was seen first; if that is right, `muster-agent network accept`",
+                        "its key is not the one that was seen first, which stays; `muster-agent network accept` takes the new one",
                     );
-                    continue;
+                    key = *known;
                 }
-                _ if peer.key == [0; 32] => {
+                Some(_) => {}
+                None if peer.key == [0; 32] => {
                     refuse("it has no key");
                     continue;
                 }
-                _ if !keys.insert(peer.key) => {
-                    refuse("another host has the same key");
-                    continue;
-                }
-                Some(_) => {}
-                None => drop(self.first_seen.insert(peer.host, peer.key)),
+                None => {}
+            }
+            if !keys.insert(key) {
+                refuse("another host has the same key");
+                continue;
+            }
+            if !judge.remembered.contains_key(&peer.host) {
+                self.first_seen.insert(peer.host, key);
             }
             let mut blocks = Vec::new();
             for block in &peer.blocks {
@@ -158,7 +163,7 @@ impl View {
             let endpoints = peer.endpoints.iter().filter_map(usable).collect();
             self.remote.extend(&blocks);
             self.peers.insert(peer.host, shown);
-            let NetworkPeer { host, key, slot, keepalive_s, .. } = peer;
+            let NetworkPeer { host, slot, keepalive_s, .. } = peer;
             self.table.peers.push(Peer { host, key, slot, keepalive_s, blocks, endpoints });
         }
         self.remote.sort_unstable();
@@ -204,6 +209,9 @@ fn place(plan: &NetworkPlan<'_>, accepted: Prefix) -> Result<Place, String> {
         number if number == NoPlace::KeyChanged as u8 => {
             Some("this host's key is not the one that the server saw first; an operator has to accept it there".into())
         }
+        number if number == NoPlace::KeyTaken as u8 => Some(
+            "another host has this host's key; if this is a copy, remove network/key in its state directory".into(),
+        ),
         number => Some(format!("the server gives it no place (reason {number})")),
     };
     if let Some(why) = why {

@@ -262,8 +262,11 @@ pub fn tell_paths(hub: &Hub) {
     let paths = hub.carrier.borrow().paths();
     told.paths.retain(|host, _| paths.iter().any(|path| path.host == *host));
     for path in paths {
-        let is_due =
-            told.paths.get(&path.host).is_none_or(|(before, at)| is_worth_telling(before, &path, at.elapsed()));
+        // Of whom nothing was told, nobody thinks that it is reached.
+        let is_due = match told.paths.get(&path.host) {
+            None => path.way != Way::None,
+            Some((before, at)) => is_worth_telling(before, &path, at.elapsed()),
+        };
         if is_due {
             let endpoint = path.endpoint.as_ref().map(SocketAddr::to_string).unwrap_or_default();
             batch.add(
