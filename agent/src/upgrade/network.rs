@@ -50,9 +50,9 @@ fn take_over(beside: &Beside, root: &Path) -> Result<(), Trouble> {
     let swap = |error: io::Error| cannot(format!("{}: {error}", beside.program().display()), "run this as root");
     beside.swap(false).map_err(swap)?;
     let Some(manager) = Manager::of_network(root) else { return Ok(()) };
-    manager.restart_network().or_else(|error| {
+    manager.restart_network().map_err(|error| {
         let back = beside.go_back().and_then(|()| manager.restart_network());
         let then = if back.is_ok() { "the one from before is back in its place" } else { "see its log" };
-        Err(cannot(format!("the new {NAME} could not be started ({error})"), then))
+        cannot(format!("the new {NAME} could not be started ({error})"), then)
     })
 }

@@ -109,7 +109,7 @@ fn the_program_of_the_managed_network_is_given_beside_the_agent() {
     put(dir.path(), ARM, AGENT, b"abc");
     assert_eq!(offers.all(Program::Network), []);
     let given = |signature| block_on(Offers::give(&offers, ARM, Program::Network, signature));
-    let missing = given(false).err().expect("none");
+    let Err(missing) = given(false) else { panic!("there is none") };
     assert_eq!(missing.status, 404);
     assert!(missing.why.contains("no network program") && missing.why.contains("./dist.sh armv7"), "{missing:?}");
     put(dir.path(), ARM, "muster-network", b"def");

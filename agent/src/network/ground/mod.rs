@@ -204,7 +204,8 @@ fn run_lines(lines: &[String], verb: &str) -> io::Result<Vec<String>> {
             });
             let count = fits.count();
             let (now, later) = rest.split_at(count.max(1));
-            ip.run(&["-4", "-batch", "-"], &(now.join("\n") + "\n"))?;
+            // One that cannot be laid does not keep the others from it.
+            ip.run(&["-4", "-force", "-batch", "-"], &(now.join("\n") + "\n"))?;
             rest = later;
         }
     }

@@ -170,7 +170,7 @@ fn took_too_long() -> io::Error {
 fn last_word(complaint: &str, status: ExitStatus) -> String {
     let lines = complaint.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let helpful = |line: &&str| !line.starts_with("Try `") && !line.starts_with("Perhaps ");
-    let line = lines.clone().filter(helpful).next_back().or_else(|| lines.clone().next_back());
+    let line = lines.clone().rfind(helpful).or_else(|| lines.clone().next_back());
     line.map_or_else(|| status.to_string(), |line| line.chars().take(COMPLAINT).collect())
 }
 
