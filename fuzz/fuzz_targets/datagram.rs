@@ -85,7 +85,7 @@ fn paths(events: &[u8]) {
 fn packets(bytes: &[u8]) {
     let mut buffer = bytes.to_vec();
     split(&mut buffer, &mut [0; 1280], |packet| assert!(packet.len() <= bytes.len().max(1280)));
-    let mut joiner = Joiner::new();
+    let mut joiner = Joiner::default();
     for packet in bytes.chunks(usize::from(bytes.first().copied().unwrap_or(0)) + 41) {
         joiner.push(packet, |whole| assert!(whole.len() <= HEADER + LONGEST));
     }

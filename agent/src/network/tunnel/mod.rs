@@ -1,14 +1,15 @@
 //! Packets to other hosts: a TUN device, WireGuard for each peer, one UDP socket. One thread of its own.
 
 //!
-//! The device hands over what the kernel routes to it; the [`carrier`] finds the peer by the packet's address, the
-//! [`peer`]'s session encrypts it, and its [`path`] says where to send it: to an address that has been proven, or through a
-//! relay, with which the [`registrar`] keeps in touch.
+//! The device hands over what the kernel routes to it; the `carrier` finds the peer by the packet's address, the
+//! `peer`'s session encrypts it, and its [`path`] says where to send it: to an address that has been proven, or through a
+//! relay, with which the `registrar` keeps in touch.
 
 mod carrier;
 mod checksum;
 mod device;
 mod echo;
+mod keys;
 mod outlet;
 pub mod path;
 mod peer;

@@ -1,18 +1,16 @@
 //! One peer: its session, and the paths to it.
 
+use super::keys::Keys;
 use super::outlet::{Outlet, Way};
 use super::path::Paths;
 use boringtun::noise::errors::WireGuardError;
-use boringtun::noise::rate_limiter::RateLimiter;
 use boringtun::noise::{Tunn, TunnResult};
-use boringtun::x25519::{PublicKey, StaticSecret};
+use boringtun::x25519::PublicKey;
 use muster_protocol::id::HostId;
 use muster_protocol::network::Prefix;
 use muster_protocol::network::probe::{Kind, Probe};
 use muster_protocol::network::relay::Secret;
-use ring::hmac;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 
 /// Packets that wait for a session: what a connection's beginning is.
 const WAITING: u8 = 16;
@@ -21,6 +19,8 @@ const BUSY_TICK_MS: u64 = 500;
 const IDLE_TICK_MS: u64 = 60_000;
 /// So long after the last packet the session may have something to say: a keepalive behind 10 s, a handshake behind 15 s.
 const BUSY_MS: u64 = 20_000;
+/// Behind which a session is forgotten: its keys are not valid any more, and it takes 11 KiB.
+const FORGET_MS: u64 = 200_000;
 /// Handshakes that are sent without traffic.
 const GREETINGS: u32 = 3;
 /// The longest time between them, in seconds, with traffic.
@@ -36,18 +36,6 @@ const CALL_MS: u64 = 10_000;
 /// First bytes of what a session sends.
 const RESPONSE: u8 = 2;
 const DATA: u8 = 4;
-
-/// What this host proves itself with.
-pub struct Keys {
-    /// Its private key.
-    pub secret: StaticSecret,
-    /// Its public one.
-    pub public: PublicKey,
-    /// Of handshakes from all peers together.
-    pub limiter: Arc<RateLimiter>,
-    /// Where the numbers of sessions begin: random, so that packets of an earlier life find none.
-    pub first_number: u32,
-}
 
 /// Another host.
 pub struct Peer {
@@ -130,19 +118,12 @@ impl Peer {
         if let Some(direct) = self.paths.current() {
             return Some(Way::Direct(direct.to));
         }
-        let relayed = outlet.registrar.usable().map(|_| Way::Relayed(self.slot));
-        relayed.or_else(|| self.paths.guess().map(Way::Direct))
+        outlet.registrar.usable().map(|_| Way::Relayed(self.slot)).or_else(|| self.paths.guess().map(Way::Direct))
     }
 
     /// The key of probes, known to both hosts and nobody else.
     pub fn path_key(&mut self, keys: &Keys) -> Secret {
-        *self.path_key.get_or_insert_with(|| {
-            let shared = keys.secret.diffie_hellman(&PublicKey::from(self.key));
-            let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, shared.as_bytes()), b"muster path 1");
-            let mut key = [0; 16];
-            key.copy_from_slice(&tag.as_ref()[..16]);
-            key
-        })
+        *self.path_key.get_or_insert_with(|| keys.of_paths_to(self.key))
     }
 
     /// Sends it a packet. True: timers have to be looked at.
@@ -168,8 +149,7 @@ impl Peer {
         now_ms: u64,
     ) -> Option<(usize, Ipv4Addr)> {
         let (way, from) = origin;
-        let is_data = datagram.first() == Some(&DATA);
-        let is_response = datagram.first() == Some(&RESPONSE);
+        let (is_data, is_response) = (datagram.first() == Some(&DATA), datagram.first() == Some(&RESPONSE));
         if self.session.is_none() && (is_data || is_response) || scratch.len() < datagram.len() {
             return None;
         }
@@ -231,6 +211,9 @@ impl Peer {
             let probe = Probe { kind: Kind::Probe, slot: outlet.registrar.slot(), token: now_ms };
             let bytes = probe.encode(&self.path_key(keys));
             outlet.send_bytes(Way::Relayed(self.slot), now_ms, &bytes);
+        }
+        if now_ms >= self.used_ms + FORGET_MS && self.greeting.is_none() {
+            (self.session, self.waiting) = (None, 0);
         }
         if self.session.is_some() && now_ms >= self.ticked_ms + self.tick_ms(now_ms) {
             self.run_timers(outlet, keys, now_ms);

@@ -160,8 +160,8 @@ impl Registrar {
                 entry.unanswered = entry.unanswered.saturating_add(1);
                 entry.next_ms = now_ms
                     + match entry.unanswered {
-                        ..=TRIES => RETRY_MS,
-                        ..=LOST_TRIES => LOST_MS,
+                        tries if tries <= TRIES => RETRY_MS,
+                        tries if tries <= LOST_TRIES => LOST_MS,
                         _ => KEEP_S * 1000,
                     };
                 let mut bytes = [0; REGISTER_LIMIT];

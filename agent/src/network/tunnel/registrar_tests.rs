@@ -4,9 +4,12 @@ use muster_protocol::network::relay::{Action, Forwarder, Guest, Rate};
 
 const OWN: &str = "198.51.100.1:1000";
 
+/// A relay since it last started.
+type Life = (Forwarder, Vec<Guest>);
+
 struct World {
     registrar: Registrar,
-    relays: Vec<(SocketAddr, Option<(Forwarder, Vec<Guest>)>)>,
+    relays: Vec<(SocketAddr, Option<Life>)>,
     now_ms: u64,
     sent: usize,
 }

@@ -113,13 +113,15 @@ pub struct Joiner {
     closed: bool,
 }
 
-impl Joiner {
-    /// Empty.
-    pub fn new() -> Joiner {
+impl Default for Joiner {
+    /// Empty, with room for the longest packet.
+    fn default() -> Joiner {
         let buffer = Vec::with_capacity(HEADER + LONGEST);
         Joiner { buffer, head: 0, size: 0, count: 0, next_sequence: 0, closed: true }
     }
+}
 
+impl Joiner {
     /// Takes a packet. `write` gets what is complete by that, header in front.
     pub fn push(&mut self, packet: &[u8], mut write: impl FnMut(&[u8])) {
         let Some((head, content)) = joinable(packet) else {

@@ -17,7 +17,7 @@ fn segment(sequence: u32, content: &[u8], flags: u8) -> Vec<u8> {
 }
 
 fn joined(packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let (mut joiner, mut written) = (Joiner::new(), Vec::new());
+    let (mut joiner, mut written) = (Joiner::default(), Vec::new());
     for packet in packets {
         joiner.push(packet, |bytes| written.push(bytes.to_vec()));
     }
@@ -47,7 +47,7 @@ fn what_was_joined_is_taken_apart_as_it_was() {
     let content: Vec<u8> = (0..5_001u32).map(|number| number as u8).collect();
     let parts = content.chunks(1240).enumerate();
     let packets: Vec<_> = parts
-        .map(|(at, part)| segment((u32::MAX - 1000).wrapping_add(at as u32 * 1240), part, ACK | (at as u8 / 4) * PSH))
+        .map(|(at, part)| segment((u32::MAX - 1000).wrapping_add(at as u32 * 1240), part, ACK | ((at as u8 / 4) * PSH)))
         .collect();
     let packets = numbered(packets);
     let written = joined(&packets);
@@ -117,7 +117,7 @@ fn noise_is_survived() {
         (state >> 33) as usize
     };
     let whole = joined(&[segment(0, &[1; 100], ACK), segment(100, &[2; 100], ACK)]).remove(0);
-    let mut joiner = Joiner::new();
+    let mut joiner = Joiner::default();
     for _ in 0..20_000 {
         let mut changed = whole.clone();
         for _ in 0..1 + random() % 3 {
