@@ -9,6 +9,9 @@ use std::time::Duration;
 /// A line that is dead is given up when an answer is overdue, and ways are told twice a minute.
 const REORIENTED: Duration = Duration::from_secs(180);
 
+/// A removed host loses its place on all others within this time.
+const REMOVED: Duration = Duration::from_secs(10);
+
 #[test]
 fn an_endpoint_that_moves_is_followed() {
     let mut managed = Managed::up(&["alpha", "bravo", "charlie"]);
@@ -24,12 +27,22 @@ fn an_endpoint_that_moves_is_followed() {
     eprintln!("{} pings lost while alpha moved", direct.lost());
     drop((direct, relayed));
     managed.wait_for_all_pairs();
+    // A router that was restarted has forgotten all; a firewall that lets no UDP through is mended.
+    let flow = managed.flow("alpha", "bravo");
+    managed.homes[0].cable.renumber("203.0.113.66");
+    flow.wait_for_more(5);
+    managed.homes[0].cable.block_udp();
+    assert!(!managed.host("bravo").pings("box-bravo", &managed.address("charlie")));
+    managed.homes[0].cable.pass_udp();
+    flow.wait_for_more(5);
+    managed.wait_for_all_pairs();
     eventually("alpha is direct again", || {
         when(managed.way("bravo", "alpha") == "direct", managed.way("bravo", "alpha"))
     });
 }
 
 #[test]
+#[ignore = "takes more than a minute: run by ./test.sh --all"]
 fn a_host_that_comes_home_uses_the_lan() {
     let managed = Managed::up(&["bravo", "charlie"]);
     assert_eq!(managed.way("bravo", "charlie"), "relayed");
@@ -47,7 +60,7 @@ fn a_removed_host_loses_its_place() {
     let flow = managed.flow("alpha", "bravo");
     let address = managed.address("bravo");
     managed.server.muster(&["hosts", "rm", "bravo"]).ok();
-    eventually("the others do not know it any more", || {
+    eventually_within(REMOVED, "the others do not know it any more", || {
         let routes = ["alpha", "charlie"].map(|name| managed.host(name).node.run("ip", &["route"]));
         let count = routes.iter().map(|routes| routes.matches(TUNNEL).count()).sum::<usize>();
         when(count == 2, routes)

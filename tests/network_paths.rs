@@ -1,4 +1,5 @@
-//! Containers on different hosts reach each other by address, wherever their hosts are, and nobody else does.
+//! Containers on different hosts reach each other by address, wherever their hosts are, and nobody else does. Hosts that
+//! cannot reach each other use a relay: the server's, or a host's that offers it.
 
 use muster_tests::host::{BRIDGE, BULK, LABEL, NETWORK, TUNNEL};
 use muster_tests::internet::WAN;
@@ -10,10 +11,12 @@ use muster_tests::{Capture, Managed, eventually};
 #[test]
 fn all_reach_all_and_nobody_else_does() {
     let managed = Managed::up(&ALL);
-    paths_are_as_short_as_they_can_be(&managed);
     full_packets_pass(&managed);
     nobody_reads_along(&managed);
     without_the_label_there_is_no_way(&managed);
+    // Ways are told twice a minute: last, there is nothing to wait for.
+    paths_are_as_short_as_they_can_be(&managed);
+    operators_try_and_see_it(&managed);
 }
 
 fn paths_are_as_short_as_they_can_be(managed: &Managed) {
@@ -29,6 +32,27 @@ fn paths_are_as_short_as_they_can_be(managed: &Managed) {
                 when(way == wanted(from, to), way)
             });
         }
+    }
+}
+
+fn operators_try_and_see_it(managed: &Managed) {
+    for (from, to) in [("alpha", "bravo"), ("bravo", "charlie"), ("delta", "charlie")] {
+        let ping = managed.server.json(&["network", "ping", from, to]).remove(0);
+        assert_eq!(ping["answered"], true, "{ping}");
+        assert!(ping["milliseconds"].as_f64().is_some_and(|took| took > 0.0), "{ping}");
+    }
+    let table = managed.server.muster(&["network"]).ok();
+    assert!(ALL.iter().all(|host| table.contains(host)), "{table}");
+    for host in managed.network()["hosts"].as_array().expect("hosts") {
+        // `again` is there as well.
+        let wanted = if host["name"] == "alpha" { 2 } else { 1 };
+        assert_eq!((&host["connected"], &host["containers"]), (&true.into(), &wanted.into()), "{host}");
+        let blocks = host["blocks"].as_array().expect("blocks");
+        assert!(blocks.len() == 1 && blocks[0].as_str().is_some_and(|block| block.ends_with("/26")), "{host}");
+    }
+    for path in managed.server.json(&["network", "paths"]) {
+        // Amounts alone are told seldom.
+        assert!(path["handshake"].is_u64() && path["received"].is_u64() && path["endpoint"].is_string(), "{path}");
     }
 }
 
@@ -127,6 +151,33 @@ fn without_the_label_there_is_no_way(managed: &Managed) {
     let address = alpha.address("again");
     alpha.engine.docker(&["network", "disconnect", NETWORK, &again]);
     eventually("it is joined again", || when(alpha.find_address("again").as_deref() == Some(&address), "not yet"));
+}
+
+#[test]
+fn a_host_relays_too() {
+    let mut managed = Managed::joined(&ALL);
+    managed.host_mut("alpha").flags.push("--relay".into());
+    let mut managed = managed.brought_up(&[]);
+    let flow = managed.flow("bravo", "charlie");
+    // Nobody is told that the server's relay does not hear any more; the server itself is there.
+    managed.server_cable.block_udp();
+    flow.wait_for_more(20);
+    managed.wait_for_all_pairs();
+    let is_relayed = || {
+        let way = managed.way("bravo", "charlie");
+        when(way == "relayed", way)
+    };
+    eventually("they are relayed", is_relayed);
+    // It restarts: nobody else relays.
+    managed.host_mut("alpha").network_kill();
+    managed.host_mut("alpha").network_up();
+    flow.wait_for_more(10);
+    managed.server_cable.pass_udp();
+    // Without it, the server's again.
+    managed.host_mut("alpha").network_stop();
+    flow.wait_for_more(20);
+    let way = managed.way("bravo", "charlie");
+    assert_eq!(way, "relayed");
 }
 
 /// An address as it is in a packet.

@@ -20,7 +20,7 @@ impl Capture {
     pub fn start(node: &Node, interface: &str) -> Capture {
         let place = Place::new();
         let mut command = node.command("python3");
-        command.args([SCRIPT, interface, &place.join("packets")]);
+        command.args([SCRIPT, interface, &place.join("packets"), &place.join("list")]);
         let mut process = Process::start_read("capture", clean(&mut command), &place.join("capture.log"));
         let ready = process.line(Duration::from_secs(20));
         assert_eq!(ready.as_deref(), Some("ready"), "nothing is captured: {}", process.log());
@@ -35,6 +35,12 @@ impl Capture {
     /// All that has passed so far.
     pub fn packets(&self) -> Vec<u8> {
         std::fs::read(self.place.join("packets")).expect("reading what was captured")
+    }
+
+    /// A line for each packet so far: seconds, bytes without Ethernet's, protocol, from, to, and the first byte that it
+    /// carries.
+    pub fn list(&self) -> String {
+        std::fs::read_to_string(self.place.join("list")).expect("reading what was captured")
     }
 
     /// Waits until these bytes have passed: what was sent before them has been looked at.

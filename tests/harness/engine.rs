@@ -369,7 +369,9 @@ impl Drop for Engine {
 pub fn require() {
     let root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
     assert!(root, "these tests start Docker engines and need root: run `sudo ./test.sh`");
-    for tool in ["dockerd", "docker", "busybox", "unshare", "nsenter", "ip", "tar", "curl", "python3", "timeout"] {
+    for tool in
+        ["dockerd", "docker", "busybox", "unshare", "nsenter", "ip", "iptables", "tar", "curl", "python3", "timeout"]
+    {
         let found = Ran::of("sh", &["-c", &format!("command -v {tool}")], &[], 10).code == 0;
         assert!(found, "these tests need `{tool}`: `./test.sh` installs it");
     }

@@ -192,7 +192,7 @@ impl Host {
             "for command in iptables-save ip6tables-save; do $command | grep -v '^#' | sed 's/\\[.*//'; done
              ip -4 route; ip -4 rule; ip -o link | sed 's/^[0-9]*: //; s/@if[0-9]*//; s/ qlen.*//; s/ state .*//'
              ip -4 -o address | sed 's/^[0-9]*: //'
-             sysctl net.ipv4.ip_forward net.ipv4.conf.all 2>/dev/null",
+             grep . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/all/*",
         )
     }
 }
