@@ -138,6 +138,7 @@ install_needs() {
     need dpkg-deb dpkg
     need strip binutils
     need systemd-analyze systemd
+    need musl-gcc musl-tools
     [ -z "$all" ] || need debootstrap debootstrap
     static_busybox || missing+=(busybox-static)
     [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
@@ -203,7 +204,7 @@ python3 tests/licences.py Cargo.toml
 heading 'scripts'
 {
     find . -name '*.sh' -not -path '*/target/*' -not -path './.try/*' -print0
-    printf '%s\0' .ci/run bench/agents bench/bytes bench/hosts bench/soak fuzz/run packaging/deb/*/* packaging/openrc/muster-agent
+    printf '%s\0' .ci/run bench/agents bench/bytes bench/hosts bench/soak fuzz/run packaging/deb/*/* packaging/openrc/*
 } | xargs -0 shellcheck --external-sources --source-path=SCRIPTDIR --severity=warning
 
 # What boards get, and what fuzzing needs, is built beside the tests, which mostly wait.

@@ -132,7 +132,7 @@ fn the_managed_network_is_installed_if_asked_for_and_taken_back_first() {
     assert!(unit.contains("\nDOCKER_HOST=unix:///var/run/docker.sock"), "{unit}");
 
     // It knows what it has made, and that goes before it. What it cannot take away now is not forgotten.
-    board.run("mkdir -p /var/lib/muster-agent/network; touch /root/refuse").ok();
+    board.run("mkdir -p /var/lib/muster-agent-network; touch /root/refuse").ok();
     let refused = board.run("muster-agent-uninstall --purge");
     refused.refuses(1);
     assert!(refused.stderr.contains("start the engine"), "{refused:?}");

@@ -79,7 +79,7 @@ fn the_range_that_was_accepted_is_the_limit() {
 #[test]
 fn a_peers_new_key_is_refused_until_it_is_accepted() {
     let mut managed = Managed::up(&["alpha", "bravo"]);
-    let keys = format!("{}/network/key", managed.host("bravo").agent.state_dir());
+    let keys = format!("{}-network/key", managed.host("bravo").agent.state_dir());
     managed.host_mut("bravo").network_stop();
     std::fs::remove_file(&keys).expect("a key");
     managed.host_mut("bravo").network_up();

@@ -49,7 +49,7 @@ fn another_key_is_shown_and_not_followed() {
     let first = text(&shown(&managed, "bravo"), "key").to_owned();
     let bravo = managed.host_mut("bravo");
     bravo.network_stop();
-    let key = format!("{}/network/key", bravo.agent.state_dir());
+    let key = format!("{}-network/key", bravo.agent.state_dir());
     let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&key).expect("the host's key"));
     assert_eq!(mode & 0o777, 0o600);
     std::fs::remove_file(&key).expect("removing the key");

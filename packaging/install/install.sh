@@ -322,8 +322,6 @@ put_settings() {
     fi
     [ ! -s "$work/conf" ] || put "$work/conf" 600 /var/lib/muster-agent/agent.conf
     chown -R "${user:-muster-agent:muster-agent}" "$root/var/lib/muster-agent"
-    # But for the private key of the managed network, which is root's alone.
-    [ ! -d "$root/var/lib/muster-agent/network" ] || chown -R 0:0 "$root/var/lib/muster-agent/network"
     chmod 700 "$root/var/lib/muster-agent"
 }
 

@@ -66,7 +66,7 @@ for program in "$network" "$bin"; do
 done
 
 # The bridge network, routes, rules of the firewall: only this program knows what is its own.
-if [ -x "$network" ] && [ -d "$state/network" ]; then
+if [ -x "$network" ] && [ -d "$state-network" ]; then
     if [ -r /etc/default/muster-network ]; then
         set -a
         # shellcheck disable=SC1091 # it is not there before
@@ -88,7 +88,7 @@ rm -f "$bin" "$bin.previous" "$bin.new" "$bin.trial" /etc/default/muster-agent /
 rm -f "$network" "$network.new" "$network.previous" /etc/default/muster-network /var/log/muster-network.log
 rm -rf /usr/local/lib/muster-agent
 if [ -n "$purge" ]; then
-    rm -rf "$state"
+    rm -rf "$state" "$state-network"
     say "removed, with the host's identity; \`muster hosts rm\` takes it off the server's list"
 elif [ -d "$state" ]; then
     # Its user is gone, and its number may become somebody else's.

@@ -48,6 +48,13 @@ impl Carrier {
         }
     }
 
+    /// Registers with the relays at once: the server's may have started anew with it, and knows nobody then.
+    pub fn register(&self) {
+        if let Some(running) = &self.running {
+            running.tunnel.register();
+        }
+    }
+
     /// How its peers are reached.
     pub fn paths(&self) -> Vec<Path> {
         self.running.as_ref().map_or_else(Vec::new, |running| running.tunnel.paths())

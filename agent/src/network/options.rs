@@ -23,7 +23,7 @@ Gives the labelled containers of this host addresses that cross hosts. Runs as r
   muster-agent network help
 
 Settings, as flag or in the environment; the first of them counts:
-  --state-dir DIR      MUSTER_STATE_DIR         the agent's; it keeps its own below it, in network/ (/var/lib/muster-agent)
+  --state-dir DIR      MUSTER_STATE_DIR         the agent's (/var/lib/muster-agent); its own is beside it, DIR-network
   --runtime-dir DIR    MUSTER_NETWORK_RUNTIME_DIR
                                                 where `status` finds it (/run/muster-network)
   --docker-host URL    DOCKER_HOST              where the engine listens: unix:///path (the socket that is found)

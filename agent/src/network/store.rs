@@ -1,4 +1,4 @@
-//! What the network process keeps: the directory `network` in the agent's state directory. Its key never leaves it.
+//! What the network process keeps: a directory of its own beside the agent's state directory. Its key never leaves it.
 
 use super::records::{PLAN_BYTES, Records};
 use crate::command::exit::{Exit, Trouble};
@@ -14,8 +14,9 @@ use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// The directory's name in the state directory.
-pub const DIRECTORY: &str = "network";
+/// Stands behind the name of the agent's state directory. In that itself the reporting process, which is no root, could put
+/// something else in the place of what root reads and writes.
+const BEHIND: &str = "-network";
 const KEY: &str = "key";
 const PLAN: &str = "plan";
 const PEERS: &str = "peers";
@@ -52,13 +53,14 @@ impl std::fmt::Debug for KeyPair {
 }
 
 impl Store {
-    /// In this state directory of the agent.
+    /// Beside this state directory of the agent.
     pub fn new(state_dir: &Path) -> Store {
-        Store { directory: state_dir.join(DIRECTORY) }
+        let mut directory = state_dir.components().as_path().as_os_str().to_os_string();
+        directory.push(BEHIND);
+        Store { directory: directory.into() }
     }
 
-    /// Makes the directory if it is not there, and sees that it belongs to this user alone: the one above it is the
-    /// reporting process's, which has no more rights than it needs.
+    /// Makes the directory if it is not there, and sees that it belongs to this user alone.
     pub fn open(&self) -> Result<(), Trouble> {
         let wrong = |why: &dyn std::fmt::Display, advice: &str| {
             Trouble::new(Exit::Failed, format!("cannot use {}", self.directory.display()), why, advice)
@@ -193,11 +195,12 @@ mod tests {
     #[test]
     fn what_is_kept_is_read_again() {
         let directory = TestDir::new();
-        let store = Store::new(directory.path());
+        let store = Store::new(&directory.path().join("agent/"));
         store.open().expect("a directory");
+        assert!(directory.path().join("agent-network").is_dir(), "beside it");
         let key = store.key().expect("a key");
         assert_eq!(store.key().expect("the same").public, key.public);
-        let mode = |name| std::fs::metadata(directory.path().join("network").join(name)).expect("a file").mode();
+        let mode = |name| std::fs::metadata(store.directory.join(name)).expect("a file").mode();
         assert_eq!(mode("key") & 0o777, 0o600);
         let peers = BTreeMap::from([(HostId([1; 8]), [2; 32])]);
         store.keep_peers(&peers).expect("saved");
@@ -205,14 +208,14 @@ mod tests {
         store.keep_server("10.0.0.1".parse().expect("an address")).expect("saved");
         assert_eq!(store.server(), "10.0.0.1".parse().ok());
         assert_eq!(store.plan(), Records::default());
-        std::fs::write(directory.path().join("network/plan"), b"rubbish").expect("written");
+        std::fs::write(store.directory.join("plan"), b"rubbish").expect("written");
         assert_eq!(store.plan(), Records::default(), "a damaged plan is none");
     }
 
     #[test]
     fn two_processes_do_not_hold_it_at_once() {
         let directory = TestDir::new();
-        let store = Store::new(directory.path());
+        let store = Store::new(&directory.path().join("agent"));
         store.open().expect("a directory");
         let first = store.lock().expect("no error").expect("it is free");
         assert!(store.lock().expect("no error").is_none());
@@ -223,7 +226,7 @@ mod tests {
     #[test]
     fn a_link_in_its_place_is_refused() {
         let directory = TestDir::new();
-        std::os::unix::fs::symlink("/tmp", directory.path().join("network")).expect("a link");
-        assert!(Store::new(directory.path()).open().is_err());
+        std::os::unix::fs::symlink("/tmp", directory.path().join("agent-network")).expect("a link");
+        assert!(Store::new(&directory.path().join("agent")).open().is_err());
     }
 }

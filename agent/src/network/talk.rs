@@ -71,6 +71,7 @@ pub async fn talk(hub: &Hub) {
                 }
                 hub.line.set(line);
                 hub.line_state.replace(LineState::Open);
+                hub.carrier.borrow().register();
                 greet(hub, hub.records.borrow().sum());
             }
             Some(Heard::Said { line, message }) if line == hub.line.get() => {
