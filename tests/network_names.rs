@@ -2,7 +2,7 @@
 
 use muster_tests::host::LABEL;
 use muster_tests::internet::SERVER;
-use muster_tests::managed::box_of;
+use muster_tests::managed::{ALL, box_of};
 use muster_tests::resolvers::{Library, OUTSIDE, OUTSIDE_ADDRESS, OutsideNames};
 use muster_tests::wait::when;
 use muster_tests::{Host, Managed, eventually};
@@ -16,6 +16,27 @@ fn names_with_glibc() {
 #[ignore = "downloads a package: run by ./test.sh --all"]
 fn names_with_musl() {
     names_with(Library::Musl);
+}
+
+#[test]
+#[ignore = "the others show what names are; this is all pairs of four hosts: run by ./test.sh --all"]
+fn all_reach_all_by_name() {
+    let managed = Managed::joined(&ALL).brought_up(&["--names"]);
+    for host in &managed.hosts {
+        Library::Glibc.import(&host.engine);
+        host.engine.docker(&["run", "-d", "--name", "asker", "-l", LABEL, Library::Glibc.image(), "live"]);
+    }
+    for from in &managed.hosts {
+        for to in managed.hosts.iter().filter(|to| to.name() != from.name()) {
+            let name = format!("{}.muster.internal", box_of(to));
+            finds(from, "asker", &name, &managed.address(to.name()));
+            eventually(&format!("{} reaches {name}", from.name()), || {
+                let address = resolve(from, "asker", &name).concat();
+                let answer = from.asks("asker", &address);
+                when(answer == box_of(to) && from.pings("asker", &address), answer)
+            });
+        }
+    }
 }
 
 /// A container's resolver: the addresses, sorted.

@@ -119,7 +119,7 @@ pub struct NetworkMember<'a> {
     pub reason: &'a str,
 }
 
-/// Agent to server: how a peer is reached. Each that has changed, at most twice a minute, and all when they are asked for.
+/// Agent to server: how a peer is reached. Each that has changed, at most twice a minute; amounts alone seldom.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkPath<'a> {
     /// The peer.

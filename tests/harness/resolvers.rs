@@ -88,7 +88,7 @@ impl Library {
                  done
              fi
              cp \"$(command -v busybox)\" '{program}.d/bin/busybox'
-             for tool in sh sleep cat grep; do ln -s busybox '{program}.d/bin/'$tool; done
+             for tool in sh sleep cat grep nc; do ln -s busybox '{program}.d/bin/'$tool; done
              printf '%s\\n' '#!/bin/sh' 'trap \"exit 0\" TERM INT' 'while :; do sleep 3600 & wait $!; done' > '{program}.d/bin/live'
              chmod 755 '{program}.d/bin/live'
              tar -C '{program}.d' -cf '{program}.tar' ."

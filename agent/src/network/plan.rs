@@ -210,7 +210,8 @@ fn place(plan: &NetworkPlan<'_>, accepted: Prefix) -> Result<Place, String> {
             Some("this host's key is not the one that the server saw first; an operator has to accept it there".into())
         }
         number if number == NoPlace::KeyTaken as u8 => Some(
-            "another host has this host's key; if this is a copy, remove network/key in its state directory".into(),
+            "another host has this host's key; if this is a copy, remove `key` in its own directory, STATE_DIR-network"
+                .into(),
         ),
         number => Some(format!("the server gives it no place (reason {number})")),
     };
