@@ -11,7 +11,7 @@ targets=(aarch64-unknown-linux-musl armv7-unknown-linux-musleabihf arm-unknown-l
 
 usage() {
     cat <<TEXT
-usage: ./dist.sh [--agent] [TARGET...]
+usage: ./dist.sh [--agent | --hosts] [TARGET...]
 
 Builds muster, muster-agent and muster-network, static and stripped, into dist/TARGET/
 and prints their sizes; with the latter two their signatures, with the agent a container
@@ -19,7 +19,8 @@ image (for \`docker load\`), and Debian packages where dpkg-deb is there. Withou
 all four. Needs Debian's Rust and Python's venv, and installs them when it runs as root;
 zig comes from PyPI.
 
-  --agent   without the server
+  --agent   muster-agent only
+  --hosts   muster-agent and muster-network only
 
 Agents upgrade only to what the key in \$MUSTER_RELEASE_FILE (release.key) signed: it is
 made when it is missing. Keep it safe, and off the server.
@@ -41,7 +42,8 @@ full() {
 wanted=() programs=(muster-agent muster-network muster)
 for argument in "$@"; do
     case $argument in
-        --agent) programs=(muster-agent muster-network) ;;
+        --agent) programs=(muster-agent) ;;
+        --hosts) programs=(muster-agent muster-network) ;;
         -h | --help) usage; exit 0 ;;
         -*) printf 'dist.sh: unknown option: %s\nTry ./dist.sh --help\n' "$argument" >&2; exit 2 ;;
         *)
@@ -76,15 +78,15 @@ for target in "${wanted[@]}"; do
         mkdir -p "dist/$target"
         cp -f "$folder/$target/dist/$program" "dist/$target/$program"
     done
-    for program in muster-agent muster-network; do
-        release_sign "$key" "$version" "$target" "dist/$target/$program"
+    for program in "${programs[@]}"; do
+        [ "$program" = muster ] || release_sign "$key" "$version" "$target" "dist/$target/$program"
     done
     image_agent "$target" "$version"
 done
 if command -v dpkg-deb >/dev/null; then
     for target in "${wanted[@]}"; do
         deb_agent "$target" "$version"
-        deb_network "$target" "$version"
+        case " ${programs[*]} " in *' muster-network '*) deb_network "$target" "$version" ;; esac
         # The server's has all agents that were built.
         case " ${programs[*]} " in *' muster '*) deb_server "$target" "$version" ;; esac
     done

@@ -225,6 +225,7 @@ beside=$!
 heading 'unit tests and simulation'
 [ -z "$all" ] || export MUSTER_HISTORIES=20000
 cargo test --workspace --exclude muster-tests --features $network --locked
+[ -z "$all" ] || cargo test -p muster-agent --features $network --test ground --test names --locked -- --ignored
 
 wait_for_builds() {
     [ -n "$beside" ] || return 0

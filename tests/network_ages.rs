@@ -9,6 +9,7 @@ use muster_tests::{Managed, eventually};
 use std::sync::Arc;
 
 #[test]
+#[ignore = "the rules are tested by themselves; run by ./test.sh --all"]
 fn the_older_firewall() {
     works_with(Options { legacy_firewall: true, ..Options::default() });
 }
@@ -69,7 +70,8 @@ fn works_with(options: Options) -> String {
         host.network_stop();
         host.network_command(&["down"]).ok();
         let left = host.ground();
-        assert!(!left.contains("muster"), "{left}");
+        // Chains are in capitals.
+        assert!(!left.to_lowercase().contains("muster"), "{left}");
     }
     managed.hosts[0].engine.docker(&["version", "--format", "{{.Server.Version}}"])
 }

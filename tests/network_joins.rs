@@ -76,6 +76,23 @@ fn a_label_joins_and_changes_nothing_else() {
 }
 
 #[test]
+fn a_network_that_is_disabled_lets_containers_go_and_takes_them_back() {
+    let managed = one_host(&[], |_| {});
+    let host = &managed.hosts[0];
+    host.run_box("box");
+    host.address("box");
+    managed.server.muster(&["network", "disable"]).ok();
+    eventually("the container has left", || {
+        let address = host.find_address("box");
+        when(address.is_none(), format!("{address:?}"))
+    });
+    host.run_box("meanwhile");
+    managed.enable(&[]);
+    host.address("box");
+    host.address("meanwhile");
+}
+
+#[test]
 fn other_network_modes_join_alone_or_cannot() {
     let managed = one_host(&[], |_| {});
     let host = &managed.hosts[0];

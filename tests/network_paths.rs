@@ -6,6 +6,7 @@ use muster_tests::internet::WAN;
 use muster_tests::managed::{ALL, box_of};
 use muster_tests::wait::when;
 use muster_tests::{Capture, Managed, eventually};
+use serde_json::Value;
 
 /// All of it on one network: what takes long is to make it.
 #[test]
@@ -43,13 +44,26 @@ fn operators_try_and_see_it(managed: &Managed) {
     }
     let table = managed.server.muster(&["network"]).ok();
     assert!(ALL.iter().all(|host| table.contains(host)), "{table}");
+    eventually("the server is told of all hosts and containers", || {
+        let network = managed.network();
+        let is_known = |host: &Value| {
+            // `again` is there as well.
+            let wanted = if host["name"] == "alpha" { 2 } else { 1 };
+            host["connected"] == true && host["containers"] == wanted
+        };
+        when(network["hosts"].as_array().expect("hosts").iter().all(is_known), network)
+    });
     for host in managed.network()["hosts"].as_array().expect("hosts") {
-        // `again` is there as well.
-        let wanted = if host["name"] == "alpha" { 2 } else { 1 };
-        assert_eq!((&host["connected"], &host["containers"]), (&true.into(), &wanted.into()), "{host}");
         let blocks = host["blocks"].as_array().expect("blocks");
         assert!(blocks.len() == 1 && blocks[0].as_str().is_some_and(|block| block.ends_with("/26")), "{host}");
     }
+    // These two have moved some megabytes.
+    eventually("amounts are told", || {
+        let paths = managed.server.json(&["network", "paths", "alpha"]);
+        let path = paths.iter().find(|path| path["to"] == "bravo");
+        let has_moved = |what: &str| path.is_some_and(|path| path[what].as_u64() > Some(0));
+        when(has_moved("received") && has_moved("sent"), &paths)
+    });
     for path in managed.server.json(&["network", "paths"]) {
         // Amounts alone are told seldom.
         assert!(path["handshake"].is_u64() && path["received"].is_u64() && path["endpoint"].is_string(), "{path}");
@@ -176,8 +190,10 @@ fn a_host_relays_too() {
     // Without it, the server's again.
     managed.host_mut("alpha").network_stop();
     flow.wait_for_more(20);
-    let way = managed.way("bravo", "charlie");
-    assert_eq!(way, "relayed");
+    eventually("they are relayed by the server", || {
+        let way = managed.way("bravo", "charlie");
+        when(way == "relayed", way)
+    });
 }
 
 /// An address as it is in a packet.

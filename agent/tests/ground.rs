@@ -10,6 +10,8 @@ use muster_protocol::network::Prefix;
 use namespaces::{inside, must, script, shell};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Runs `body` on a host with this `iptables`; that and `ip` note each call.
 #[track_caller]
@@ -93,6 +95,19 @@ fn reaches(place: &str, address: &str) -> bool {
     shell(&format!("{enter}busybox ping -c 1 -W 1 {address}")).0
 }
 
+/// Looks again for a while: a loaded machine may take longer than one look, and a device that came up settles first. For
+/// what has to be so; of what must not be, one look tells.
+fn soon(look: impl Fn() -> bool) -> bool {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !look() {
+        if Instant::now() > until {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    true
+}
+
 /// Whether a TCP connection to the host is refused, which says that its kernel was asked.
 fn is_asked(place: &str, address: &str) -> bool {
     let (_, said) = shell(&format!("ip netns exec {place} busybox nc -w 1 {address} 2222 </dev/null"));
@@ -102,12 +117,12 @@ fn is_asked(place: &str, address: &str) -> bool {
 /// What has to be so when all is laid.
 fn assert_paths() {
     for (from, to) in [("container", "10.42.0.65"), ("other", "10.42.0.2"), ("", "10.42.0.2"), ("", "10.42.0.65")] {
-        assert!(reaches(from, to), "{from} to {to}\n{}", must("iptables -S; ip route"));
+        assert!(soon(|| reaches(from, to)), "{from} to {to}\n{}", must("iptables -S; ip route"));
     }
     // An echo by the tunnel to the host itself is answered, and nothing else is.
-    assert!(reaches("other", "10.42.0.1"));
+    assert!(soon(|| reaches("other", "10.42.0.1")));
     assert!(!is_asked("other", "10.42.0.1"));
-    assert!(is_asked("container", "10.42.0.1"));
+    assert!(soon(|| is_asked("container", "10.42.0.1")));
     for (from, to) in
         [("outside", "10.42.0.2"), ("outside", "10.42.0.65"), ("other", "192.0.2.2"), ("container", "192.0.2.2")]
     {
@@ -165,14 +180,14 @@ fn whole_life(host: &Host, engines: bool) {
     must("ip route del 10.42.7.0/26; ip route del 198.51.100.0/24");
 
     // All of it goes, and nothing else: what was there before is there again, but for the device.
-    let told = ground::take_away(&ground()).unwrap();
+    let told = ground::take_away("muster0", "muster-wg0").unwrap();
     assert!(told.iter().any(|line| line == "device: removed muster-wg0"), "{told:?}");
     let without_device = |state: &str| {
         let lines = state.lines().filter(|line| !line.contains("muster-wg0"));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(without_device(&host.state()), without_device(&before));
-    assert_eq!(ground::take_away(&ground()).unwrap(), Vec::<String>::new());
+    assert_eq!(ground::take_away("muster0", "muster-wg0").unwrap(), Vec::<String>::new());
 }
 
 #[test]
@@ -181,11 +196,13 @@ fn with_nft_and_an_engine() {
 }
 
 #[test]
+#[ignore = "as with an engine, and takes as long: run by ./test.sh --all"]
 fn with_nft_alone() {
     on_a_host("with_nft_alone", "iptables-nft", |host| whole_life(host, false));
 }
 
 #[test]
+#[ignore = "as with nft, and takes as long: run by ./test.sh --all"]
 fn with_legacy_and_an_engine() {
     on_a_host("with_legacy_and_an_engine", "iptables-legacy", |host| whole_life(host, true));
 }

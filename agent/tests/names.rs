@@ -197,6 +197,7 @@ fn minds_no_other_server(program: &'static str, test: &'static str) {
 }
 
 #[test]
+#[ignore = "takes long, and it is musl that minds: run by ./test.sh --all"]
 fn glibc_does_not_mind_a_server_that_denies_at_once() {
     minds_no_other_server("glibc", "glibc_does_not_mind_a_server_that_denies_at_once");
 }

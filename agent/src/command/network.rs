@@ -30,7 +30,8 @@ pub fn hand_over(arguments: Vec<OsString>) -> Trouble {
         }
         _ => (Exit::Failed, format!("{}: {error}", program.display())),
     };
-    let advice = "install the package muster-network, or put the program beside muster-agent";
+    let advice =
+        "install the package muster-network, or run the line of `muster join-command --install --network` here";
     Trouble::new(exit, "network", why, advice)
 }
 

@@ -21,7 +21,7 @@ pub const ANEW: &str = "identity.anew";
 /// The name of the file that keeps the epoch.
 pub const EPOCH_FILE: &str = "epoch";
 /// Four addresses and pins of the longest kind, with room for what later versions add.
-const FILE_LIMIT: usize = 16 * 1024;
+pub(crate) const FILE_LIMIT: usize = 16 * 1024;
 const EPOCH_LIMIT: usize = 64;
 /// What this code writes, and the newest that it reads.
 const VERSION: u32 = 1;
@@ -141,8 +141,13 @@ impl Identity {
         })?;
         let Some(text) = text else { return Ok(None) };
         close(&path);
-        Identity::from_text(&text).map(Some).map_err(|Unreadable { line, why }| {
-            let what = format!("{}:{line}", path.display());
+        Identity::of_file(directory, file, &text).map(Some)
+    }
+
+    /// From what this file of the state directory has.
+    pub(crate) fn of_file(directory: &Path, file: &str, text: &str) -> Result<Identity, Trouble> {
+        Identity::from_text(text).map_err(|Unreadable { line, why }| {
+            let what = format!("{}:{line}", directory.join(file).display());
             let advice = format!("put the file back from a copy, or remove {} and join again", directory.display());
             Trouble::new(Exit::Failed, what, why, advice)
         })

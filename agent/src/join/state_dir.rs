@@ -44,6 +44,51 @@ pub fn read_bytes(path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
+/// As [`read`], for a file of somebody else's directory who is not to be trusted: what is read is the file of this name
+/// itself, never what a link leads to, and it is left as it is.
+///
+/// What is no plain file, has a second name, or belongs neither to root nor to the directory's owner is an error of kind
+/// `InvalidData`, too.
+#[cfg(feature = "network")]
+pub fn read_of_another(directory: &Path, name: &str, limit: usize) -> io::Result<Option<String>> {
+    use rustix::fs::{Mode, OFlags, open, openat};
+    use rustix::io::Errno;
+    use std::os::unix::fs::MetadataExt;
+
+    let directory = match open(directory, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        other => File::from(other?),
+    };
+    // Opening a named pipe would wait without the third one.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match openat(&directory, name, flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP) => return Err(unfit("it is a symbolic link")),
+        // A socket.
+        Err(Errno::NXIO) => return Err(unfit("it is no plain file")),
+        other => File::from(other?),
+    };
+    // Of what was opened: under its name there may be something else by now.
+    let there = file.metadata()?;
+    if !there.is_file() {
+        return Err(unfit("it is no plain file"));
+    }
+    if there.nlink() != 1 {
+        return Err(unfit("it has a second name, a hard link"));
+    }
+    if there.uid() != 0 && there.uid() != directory.metadata()?.uid() {
+        return Err(unfit("it belongs neither to root nor to the owner of its directory"));
+    }
+    let mut bytes = Vec::new();
+    if there.len() <= limit as u64 {
+        file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    }
+    if there.len().max(bytes.len() as u64) > limit as u64 {
+        return Err(unfit(&format!("it is larger than {limit} bytes")));
+    }
+    String::from_utf8(bytes).map(Some).map_err(|_| unfit("it is no UTF-8 text"))
+}
+
 fn unfit(why: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, why)
 }

@@ -8,37 +8,44 @@ use super::options::UpSettings;
 use super::plan::{Judge, Place, View};
 use super::resolving::resolv_conf;
 use super::store::Store;
-use super::{ground, names, up, upkeep};
+use super::{BRIDGE, DEVICE, ground, names};
 use crate::command::exit::{Exit, Trouble};
 use crate::docker::engine::{Element, Engine, EngineError};
 use muster_protocol::network::Prefix;
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::fs::File;
 use std::net::Ipv4Addr;
 
 /// Takes it away; a line for each thing that was done.
 pub fn down(settings: &UpSettings) -> Result<String, Trouble> {
     let store = Store::new(&settings.state_dir);
     // Who never brought it up has nothing to lock.
-    let _lock = if store.exists() { Some(up::hold(&store)?) } else { None };
+    let was_up = store.exists();
+    let _lock = if was_up { Some(hold(&store)?) } else { None };
     let judge = Judge { accepted: Prefix::default(), own_key: [0; 32], server: None, remembered: &BTreeMap::new() };
     let view = View::of(&store.plan(), &judge);
     let mut said = Vec::new();
     let engine = Engine::new(settings.docker_host.clone());
-    let left = async_io::block_on(leave(&engine, view.place.clone(), &mut said));
-    let (place, others, absent) = match left {
-        Ok((place, others)) => (place, others, None),
+    let left = async_io::block_on(leave(&engine, view.place, &mut said));
+    let (others, absent) = match left {
+        Ok(others) => (others, None),
         // Rules and routes can go without it.
-        Err(error) if error.is_absence() => (view.place, None, Some(error)),
+        Err(error) if error.is_absence() => (None, Some(error)),
         Err(error) => {
             let advice = "repeat the command when the engine answers; nothing of the host was changed yet";
             return Err(Trouble::new(Exit::Unavailable, "cannot take the managed network away", error, advice));
         }
     };
-    if let Some(place) = &place {
-        let taken = ground::take_away(&upkeep::ground_of(place, view.remote)).map_err(|error| {
-            Trouble::new(Exit::Failed, "cannot take everything away", error, "repeat the command as root")
-        })?;
-        said.extend(taken);
+    // Also when nothing says any more that there was a network.
+    match ground::take_away(BRIDGE, DEVICE) {
+        Ok(taken) => said.extend(taken),
+        // Who never brought it up need not be root.
+        Err(_) if !was_up && said.is_empty() => {}
+        Err(error) => {
+            let advice = "repeat the command as root";
+            return Err(Trouble::new(Exit::Failed, "cannot take everything away", error, advice));
+        }
     }
     if let Some(error) = absent {
         let advice = "repeat the command when the engine runs";
@@ -60,17 +67,23 @@ pub fn down(settings: &UpSettings) -> Result<String, Trouble> {
     Ok(said.iter().map(|line| format!("{line}\n")).collect())
 }
 
-/// Takes containers out of the network, and removes it. The place that it was made for, and the name of a container that
-/// keeps it from being removed.
-async fn leave(
-    engine: &Engine,
-    place: Option<Place>,
-    said: &mut Vec<String>,
-) -> Result<(Option<Place>, Option<String>), EngineError> {
+/// Holds the state, so that nobody makes anew what is taken away.
+fn hold(store: &Store) -> Result<File, Trouble> {
+    let cannot = |why: &dyn Display, advice| Trouble::new(Exit::Failed, "cannot take it away", why, advice);
+    let held = store.lock().map_err(|error| cannot(&error, "repeat the command as root"))?;
+    held.ok_or_else(|| {
+        let advice =
+            "end it first: `systemctl disable --now muster-network`, or `network up` if that was started by hand";
+        cannot(&"the network process runs", advice)
+    })
+}
+
+/// Takes containers out of the network, and removes it. The name of a container that keeps it from being removed.
+async fn leave(engine: &Engine, place: Option<Place>, said: &mut Vec<String>) -> Result<Option<String>, EngineError> {
     engine.negotiate().await?;
     let (address, api) = (engine.address(), engine.api());
     let Some(Found { id, settings: Some(settings) }) = bridge::find(address, api).await? else {
-        return Ok((place, None));
+        return Ok(None);
     };
     // The label says what was made, also when the plan is lost.
     let place = place.or_else(|| place_of(&settings));
@@ -106,7 +119,7 @@ async fn leave(
         bridge::delete(address, api, id).await?;
         said.push(format!("the network {NETWORK} is removed"));
     }
-    Ok((place, others))
+    Ok(others)
 }
 
 /// What [`Wanted::settings`](bridge::Wanted::settings) says.

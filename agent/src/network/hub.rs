@@ -107,12 +107,14 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// With what was kept.
-    pub fn new(settings: UpSettings, store: Store, key: KeyPair, session: Session) -> Hub {
-        let remembered = store.peers().unwrap_or_else(|error| {
-            warn!("cannot read which keys peers had: {error}");
-            BTreeMap::new()
-        });
+    /// With what was kept, and the keys of peers among it.
+    pub fn new(
+        settings: UpSettings,
+        store: Store,
+        key: KeyPair,
+        remembered: BTreeMap<HostId, [u8; 32]>,
+        session: Session,
+    ) -> Hub {
         Hub {
             engine: Engine::new(settings.docker_host.clone()),
             records: RefCell::new(store.plan()),
@@ -185,7 +187,10 @@ impl Hub {
             self.look_at_all();
         }
         self.names_changed.set(true);
-        self.view.replace(view);
+        let has_place = view.place.is_some();
+        if self.view.replace(view).place.is_some() != has_place {
+            self.look_at_all();
+        }
         self.carry();
         self.to_lay.ring();
         self.to_greet.ring();

@@ -6,9 +6,12 @@ use super::engine::request::{NETWORK, Request};
 use super::hub::Hub;
 use super::members::list;
 use super::plan::Place;
+use super::resolving::see_to_names;
 use crate::docker::engine::EngineError;
 use log::info;
 use muster_protocol::id::EngineId;
+use muster_protocol::network::{NetworkPlan, NoPlace};
+use muster_protocol::record::Kind;
 
 /// The managed network, made or made anew if it has to be; `None` if it cannot be, which was said.
 pub async fn network(hub: &Hub, place: &Place) -> Result<Option<EngineId>, EngineError> {
@@ -69,6 +72,29 @@ async fn empty(hub: &Hub, place: &Place) -> Result<bool, EngineError> {
     }
     for seen in containers.iter().filter(|seen| seen.endpoint.is_some()) {
         change(hub.engine.address(), hub.engine.api(), Request::Disconnect(seen.id)).await?;
+    }
+    Ok(true)
+}
+
+/// Takes all labelled containers out if the network was disabled: what else takes a host's place away is about the host, and
+/// its containers stay in what they have of it. Without a place in this run there is nobody to take out. Whether
+/// that was so.
+pub async fn leave(hub: &Hub) -> Result<bool, EngineError> {
+    let is_disabled =
+        hub.records.borrow().of_kind(Kind::NetworkPlan).any(|record| {
+            record.decode::<NetworkPlan<'_>>().is_ok_and(|plan| plan.refused == NoPlace::NotEnabled as u8)
+        });
+    let place = hub.place.borrow().clone().filter(|_| is_disabled);
+    let Some(place) = place else { return Ok(false) };
+    let without_names = Place { names: false, ..place.clone() };
+    for seen in list(hub, &place).await? {
+        if seen.endpoint.is_none() || !seen.is_labelled {
+            continue;
+        }
+        see_to_names(hub, &without_names, &seen).await;
+        change(hub.engine.address(), hub.engine.api(), Request::Disconnect(seen.id)).await?;
+        info!("{} has left the managed network, which was disabled", seen.name);
+        hub.members.borrow_mut().left(seen.id);
     }
     Ok(true)
 }

@@ -4,7 +4,7 @@ use super::container::{self, Seen, Verdict};
 use super::engine::change;
 use super::engine::request::Request;
 use super::hub::Hub;
-use super::keeping::network;
+use super::keeping::{leave, network};
 use super::plan::Place;
 use super::resolving::see_to_names;
 use super::talk;
@@ -90,6 +90,16 @@ impl Members {
     pub fn place_changed(&mut self) {
         self.is_full = false;
         self.tries.clear();
+        // Files list the address that the host had.
+        self.listed.clear();
+    }
+
+    /// A container has left the network.
+    pub fn left(&mut self, id: EngineId) {
+        self.told.remove(&id);
+        self.holders.remove(&id);
+        self.tries.remove(&id);
+        self.listed.remove(&id);
     }
 
     fn taken(&self) -> BTreeSet<u32> {
@@ -108,13 +118,18 @@ impl Members {
 /// Looks at containers for ever.
 pub async fn keep(hub: &Hub) {
     let mut looked = Instant::now();
+    let mut have_left = false;
     loop {
-        let due = (looked + LOOK_AGAIN).min(hub.members.borrow().next_try().unwrap_or(looked + LOOK_AGAIN));
+        let has_place = hub.view.borrow().place.is_some() && hub.is_negotiated.get();
+        let due = due(has_place, looked, hub.members.borrow().next_try());
         let woken = async {
             hub.to_look.wait().await;
         };
         future::or(woken, async {
-            Timer::at(due).await;
+            match due {
+                Some(due) => drop(Timer::at(due).await),
+                None => future::pending().await,
+            }
         })
         .await;
         if looked.elapsed() >= LOOK_AGAIN {
@@ -124,9 +139,15 @@ pub async fn keep(hub: &Hub) {
         if !hub.is_negotiated.get() {
             continue;
         }
-        let Some(place) = hub.view.borrow().place.clone() else { continue };
-        match look(hub, &place, &mut looked).await {
-            Ok(()) => {}
+        let place = hub.view.borrow().place.clone();
+        let done = match &place {
+            Some(place) => look(hub, place, &mut looked).await.map(|()| false),
+            None if have_left => continue,
+            None => leave(hub).await,
+        };
+        have_left = done == Ok(true);
+        match done {
+            Ok(_) => {}
             Err(error) => {
                 hub.note_engine(Some(error.to_string()));
                 hub.network.set(None);
@@ -137,6 +158,13 @@ pub async fn keep(hub: &Hub) {
         }
         talk::tell_members(hub);
     }
+}
+
+/// When to look without being asked. A host that has no place, or no engine yet, has nothing to look at, and is asked when
+/// it has: a time that is over would come again and again at once.
+fn due(has_place: bool, looked: Instant, next_try: Option<Instant>) -> Option<Instant> {
+    let again = looked + LOOK_AGAIN;
+    has_place.then(|| next_try.map_or(again, |next| next.min(again)))
 }
 
 async fn look(hub: &Hub, place: &Place, looked: &mut Instant) -> Result<(), EngineError> {
@@ -375,5 +403,19 @@ fn failed(hub: &Hub, seen: &Seen, why: &str) {
     }
     if tries >= TELL || hub.members.borrow().is_full {
         note(hub, seen, MemberState::Refused, 0, why);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_without_a_place_does_not_wait_for_a_time_that_is_over() {
+        let looked = Instant::now();
+        assert_eq!(due(false, looked, None), None);
+        assert_eq!(due(false, looked, Some(looked)), None);
+        assert_eq!(due(true, looked, None), Some(looked + LOOK_AGAIN));
+        assert_eq!(due(true, looked, Some(looked + FIRST_TRY)), Some(looked + FIRST_TRY));
     }
 }

@@ -19,7 +19,7 @@ Gives the labelled containers of this host addresses that cross hosts. Runs as r
   muster-agent network up            takes part until it is ended; what was made stays, so that a restart is hardly felt
   muster-agent network down          takes away what was made, and nothing else; not while `up` runs
   muster-agent network status        what there is now
-  muster-agent network accept HOST   takes the peer's new key: forgets the one that was seen first
+  muster-agent network accept ID     takes the peer's new key: forgets the one that was seen first
   muster-agent network help
 
 Settings, as flag or in the environment; the first of them counts:
@@ -245,14 +245,8 @@ fn understand(words: &[String], format: Option<&str>) -> Result<Command, Trouble
         ["down"] => Command::Down,
         ["status"] => return Ok(Command::Status { json }),
         ["accept", host] => {
-            let why = || {
-                Trouble::new(
-                    Exit::Usage,
-                    "accept",
-                    "that is no host's id",
-                    "`network status` shows whose key has changed",
-                )
-            };
+            let why =
+                || Trouble::new(Exit::Usage, "accept", "that is no host's id", "give the id that `muster hosts` shows");
             Command::Accept(HostId::parse(host).ok_or_else(why)?)
         }
         ["help", ..] => Command::Help,

@@ -3,6 +3,7 @@
 
 use super::names::Name;
 use super::records::Records;
+use super::store::PEERS_KEPT;
 use super::tunnel::{Guest, Peer, Relay, Table};
 use muster_protocol::id::HostId;
 use muster_protocol::limits;
@@ -137,6 +138,13 @@ impl View {
                 Some(_) => {}
                 None if peer.key == [0; 32] => {
                     refuse("it has no key");
+                    continue;
+                }
+                // It could have another key each time.
+                None if judge.remembered.len() + self.first_seen.len() >= PEERS_KEPT => {
+                    refuse(
+                        "too many hosts were seen before; remove those that are gone from `peers` in STATE_DIR-network",
+                    );
                     continue;
                 }
                 None => {}
@@ -289,3 +297,66 @@ fn is_label(text: &str) -> bool {
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod remembered_tests {
+    use super::*;
+    use crate::network::records::{Pending, Taken};
+    use muster_protocol::network::{NetworkSum, sum};
+    use muster_protocol::record::{Reader, Writer};
+
+    fn host(number: usize) -> HostId {
+        HostId((number as u64).to_be_bytes())
+    }
+
+    /// A plan with two peers, of which nothing matters but who they are.
+    fn two_peers(first: usize, second: usize) -> Records {
+        let prefix = |text| Prefix::parse(text).expect("a prefix");
+        let blocks = [prefix("10.42.0.0/26")].into_iter().collect();
+        let range = prefix("10.42.0.0/16");
+        let plan = NetworkPlan { range, label: "net=on", names: true, mtu: 1380, slot: 7, refused: 0, blocks };
+        let mut buffer = vec![0; 4096];
+        let mut writer = Writer::message(&mut buffer).expect("room");
+        writer.record(Kind::NetworkPlan, &plan).expect("room");
+        for (number, key) in [(first, 1), (second, 2)] {
+            let (blocks, endpoints) = ([].into_iter().collect(), [].into_iter().collect());
+            let host = host(number);
+            let peer = NetworkPeer { host, name: "pi", key: [key; 32], slot: 1, keepalive_s: 25, blocks, endpoints };
+            writer.record(Kind::NetworkPeer, &peer).expect("room");
+        }
+        let said = writer.as_bytes().to_vec();
+        let (mut records, mut pending, mut all) = (Records::default(), Pending::default(), 0u64);
+        let mut reader = Reader::message(&said).expect("a message");
+        while let Some(record) = reader.next_record().expect("records") {
+            all = all.wrapping_add(sum(record.kind as u8, record.payload));
+            records.take(&mut pending, record).expect("a record");
+        }
+        let mut end = [0; 64];
+        let mut writer = Writer::records(&mut end);
+        writer.record(Kind::NetworkSum, &NetworkSum { whole: true, sum: all }).expect("room");
+        let record = Reader::records(writer.as_bytes()).next_record().expect("a record").expect("one");
+        assert_eq!(records.take(&mut pending, record), Ok(Taken::Changed));
+        records
+    }
+
+    #[test]
+    fn a_peer_that_cannot_be_remembered_is_refused_and_those_that_are_stay() {
+        let records = two_peers(0, PEERS_KEPT);
+        let mut remembered: BTreeMap<_, _> = (0..PEERS_KEPT).map(|number| (host(number), [1; 32])).collect();
+        let accepted = Prefix::parse("10.0.0.0/8").expect("a prefix");
+        let view = |remembered: &BTreeMap<_, _>| {
+            View::of(&records, &Judge { accepted, own_key: [0xee; 32], server: None, remembered })
+        };
+        let full = view(&remembered);
+        assert!(full.first_seen.is_empty());
+        assert_eq!(full.table.peers.iter().map(|peer| peer.host).collect::<Vec<_>>(), [host(0)]);
+        assert!(full.refused.len() == 1 && full.refused[0].contains("too many hosts were seen before"));
+        remembered.remove(&host(1));
+        let room = view(&remembered);
+        assert_eq!((room.first_seen.len(), room.table.peers.len(), room.refused.len()), (1, 2, 0));
+        // Room for one of two.
+        remembered.insert(host(1), [1; 32]);
+        remembered.remove(&host(0));
+        assert_eq!(view(&remembered).first_seen.len(), 1);
+    }
+}

@@ -28,7 +28,7 @@ pub enum Taken {
     Changed,
     /// It was the sum: the records are what the server has, and were before.
     Same,
-    /// It was the sum, and it is another: the server has to say everything.
+    /// It was the sum, and it is another, or of more than a plan may have: the server has to say everything.
     Differs,
 }
 
@@ -73,6 +73,9 @@ impl Records {
             }
             Kind::NetworkGone => {
                 let gone: NetworkGone<'_> = record.decode()?;
+                if gone.name.len() > limits::DNS_LABEL {
+                    return Err(Malformed::Payload(record.kind));
+                }
                 pending.put((gone.kind, gone.host, gone.name.into()), None, record)
             }
             _ => match key_of(record)? {
@@ -87,16 +90,24 @@ impl Records {
             return if said.sum == self.sum { Taken::Same } else { Taken::Differs };
         }
         // Worked out before anything is taken over.
-        let mut sum = if said.whole { 0 } else { self.sum };
+        let (mut sum, mut bytes, mut count) = match said.whole {
+            true => (0, 0, 0),
+            false => (self.sum, self.held.values().map(|payload| payload.len()).sum::<usize>(), self.held.len()),
+        };
         for (key, payload) in &pending.changes {
             if let Some(old) = self.held.get(key).filter(|_| !said.whole) {
                 sum = sum.wrapping_sub(sum_of(key.0, old));
+                bytes -= old.len();
+                count -= 1;
             }
             if let Some(new) = payload {
                 sum = sum.wrapping_add(sum_of(key.0, new));
+                bytes += new.len();
+                count += 1;
             }
         }
-        if sum != said.sum {
+        // One change after the other could add up to any size.
+        if sum != said.sum || bytes > PLAN_BYTES || count > PLAN_RECORDS {
             return Taken::Differs;
         }
         let before = std::mem::take(self);
@@ -148,7 +159,8 @@ impl Records {
 
 impl Pending {
     fn put(&mut self, key: Key, payload: Option<Box<[u8]>>, record: Record<'_>) -> Result<Taken, Malformed> {
-        self.bytes += payload.as_ref().map_or(0, |payload| payload.len());
+        // What is gone has no payload, but may have a name.
+        self.bytes += payload.as_ref().map_or(key.2.len(), |payload| payload.len());
         self.changes.insert(key, payload);
         if self.bytes > PLAN_BYTES || self.changes.len() > PLAN_RECORDS {
             return Err(Malformed::Payload(record.kind));
@@ -196,3 +208,75 @@ fn key_of(record: Record<'_>) -> Result<Option<Key>, Malformed> {
 #[cfg(test)]
 #[path = "records_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod bounds_tests {
+    use super::*;
+
+    /// A record of any size; its payload is not looked at any more.
+    fn payload(length: usize) -> Option<Box<[u8]>> {
+        Some(vec![1; length].into())
+    }
+
+    fn key(number: usize) -> Key {
+        (Kind::NetworkGuest as u8, HostId((number as u64).to_be_bytes()), "".into())
+    }
+
+    const RECORD: Record<'static> = Record { kind: Kind::NetworkGuest, payload: &[] };
+
+    /// Adds these to what is held, and says the right sum.
+    fn add(records: &mut Records, numbers: std::ops::Range<usize>, length: usize) -> Taken {
+        let mut pending = Pending::default();
+        let mut sum = records.sum;
+        for number in numbers {
+            let payload = payload(length);
+            sum = sum.wrapping_add(sum_of(Kind::NetworkGuest as u8, payload.as_deref().unwrap_or_default()));
+            pending.put(key(number), payload, RECORD).expect("within the limits of one change");
+        }
+        records.close(pending, NetworkSum { whole: false, sum })
+    }
+
+    #[test]
+    fn changes_do_not_add_up_to_more_bytes_than_a_plan_may_have() {
+        let mut records = Records::default();
+        let half = PLAN_BYTES / 2;
+        assert_eq!(add(&mut records, 0..1, half), Taken::Changed);
+        assert_eq!(add(&mut records, 1..2, half), Taken::Changed, "as many as there may be");
+        let before = records.clone();
+        assert_eq!(add(&mut records, 2..3, 1), Taken::Differs);
+        assert_eq!(records, before);
+        // What goes makes room.
+        let mut pending = Pending::default();
+        pending.put(key(0), None, RECORD).expect("room");
+        pending.put(key(2), payload(half), RECORD).expect("room");
+        assert_eq!(records.close(pending, NetworkSum { whole: false, sum: before.sum }), Taken::Changed);
+    }
+
+    #[test]
+    fn changes_do_not_add_up_to_more_records_than_a_plan_may_have() {
+        let mut records = Records::default();
+        assert_eq!(add(&mut records, 0..PLAN_RECORDS, 1), Taken::Changed);
+        assert_eq!(add(&mut records, PLAN_RECORDS..PLAN_RECORDS + 1, 1), Taken::Differs);
+        assert_eq!(records.held.len(), PLAN_RECORDS);
+    }
+
+    #[test]
+    fn names_of_what_is_gone_have_limits_and_are_counted() {
+        let mut records = Records::default();
+        let mut say = |pending: &mut Pending, name: &str| {
+            let gone = NetworkGone { kind: Kind::NetworkName as u8, host: HostId::default(), name };
+            let mut buffer = [0; 256];
+            let mut writer = Writer::records(&mut buffer);
+            writer.record(Kind::NetworkGone, &gone).expect("room");
+            let record = Reader::records(writer.as_bytes()).next_record().expect("a record").expect("one");
+            records.take(pending, record)
+        };
+        let mut pending = Pending::default();
+        let longest = "x".repeat(limits::DNS_LABEL);
+        assert!(say(&mut pending, &format!("{longest}x")).is_err());
+        assert_eq!(say(&mut pending, &longest), Ok(Taken::Waits));
+        assert_eq!(pending.bytes, limits::DNS_LABEL);
+        pending.put(key(0), payload(PLAN_BYTES - limits::DNS_LABEL), RECORD).expect("all that there may be");
+        assert!(say(&mut pending, "x").is_err());
+    }
+}

@@ -25,8 +25,10 @@ const SERVER: &str = "server";
 const LOCK: &str = "lock";
 /// A key's digits, and what people put around them.
 const KEY_LIMIT: usize = 256;
-/// A line for each peer that was ever seen.
-const PEERS_LIMIT: usize = 4 * limits::NETWORK_PEERS * 96;
+/// Peers whose keys are remembered, of all that were ever seen.
+pub const PEERS_KEPT: usize = 4 * limits::NETWORK_PEERS;
+/// A line for each of them, with room for what people add.
+const PEERS_LIMIT: usize = PEERS_KEPT * 96;
 const FREED_LIMIT: usize = 32 * 1024;
 const SERVER_LIMIT: usize = 256;
 const PLAN_LIMIT: usize = 2 * PLAN_BYTES;
@@ -154,6 +156,15 @@ impl Store {
         Ok(text.lines().filter_map(read).collect())
     }
 
+    /// As [`Store::peers`], for the start: without them every key would be taken as new, and what is there be lost.
+    pub fn remembered(&self) -> Result<BTreeMap<HostId, [u8; 32]>, Trouble> {
+        self.peers().map_err(|error| {
+            let what = format!("cannot read which keys peers had, in {}", self.directory.join(PEERS).display());
+            let advice = "put it back from a copy, or remove it: then the keys that are seen next are taken";
+            Trouble::new(Exit::Failed, what, error, advice)
+        })
+    }
+
     /// Saves them.
     pub fn keep_peers(&self, peers: &BTreeMap<HostId, [u8; 32]>) -> io::Result<()> {
         let text: String = peers.iter().map(|(host, key)| format!("{host} {}\n", EngineId(*key))).collect();
@@ -210,6 +221,32 @@ mod tests {
         assert_eq!(store.plan(), Records::default());
         std::fs::write(store.directory.join("plan"), b"rubbish").expect("written");
         assert_eq!(store.plan(), Records::default(), "a damaged plan is none");
+    }
+
+    #[test]
+    fn keys_that_cannot_be_read_are_trouble_and_not_forgotten() {
+        let directory = TestDir::new();
+        let store = Store::new(&directory.path().join("agent"));
+        store.open().expect("a directory");
+        assert_eq!(store.remembered(), Ok(BTreeMap::new()));
+        let path = store.directory.join(PEERS);
+        for bytes in [vec![0xff], vec![b'x'; PEERS_LIMIT + 1]] {
+            std::fs::write(&path, &bytes).expect("written");
+            let trouble = store.remembered().expect_err("unreadable");
+            assert!(trouble.what.contains("agent-network/peers") && trouble.advice.contains("a copy"), "{trouble}");
+            assert_eq!(std::fs::read(&path).expect("still there"), bytes);
+        }
+    }
+
+    #[test]
+    fn as_many_keys_as_are_kept_are_read_again() {
+        let directory = TestDir::new();
+        let store = Store::new(&directory.path().join("agent"));
+        store.open().expect("a directory");
+        let host = |number: usize| HostId((number as u64).to_be_bytes());
+        let peers: BTreeMap<_, _> = (0..PEERS_KEPT).map(|number| (host(number), [0xff; 32])).collect();
+        store.keep_peers(&peers).expect("saved");
+        assert_eq!(store.remembered(), Ok(peers));
     }
 
     #[test]

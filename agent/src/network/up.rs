@@ -21,10 +21,11 @@ pub fn up(settings: UpSettings) -> Result<ExitCode, Trouble> {
     store.open()?;
     let _lock = hold(&store)?;
     let key = store.key()?;
+    let remembered = store.remembered()?;
     let listener = control::listen(&settings.runtime_dir)?;
     let session = Session::start(settings.state_dir.clone()).map_err(|error| cannot(&error))?;
     info!("the managed network accepts {} on UDP port {}", settings.accept, settings.port);
-    let hub = Hub::new(settings, store, key, session);
+    let hub = Hub::new(settings, store, key, remembered, session);
     // From what was saved, before the server is asked.
     hub.plan_changed();
     let executor = smol::LocalExecutor::new();

@@ -59,6 +59,11 @@ impl Keys {
         Keys { data_dir: data_dir.into(), state }
     }
 
+    /// A secret for a purpose, the same one for as long as the server has this key.
+    pub fn derived(&self, purpose: &str) -> [u8; 32] {
+        self.state().current.derived(purpose)
+    }
+
     /// What the server is recognised by.
     pub fn pin(&self) -> Pin {
         self.state().current.pin()

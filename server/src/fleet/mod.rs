@@ -46,6 +46,7 @@ use crate::access::secret::Secret;
 use crate::access::tokens::{ApiTokens, JoinTokens};
 use crate::api::types::Change;
 use crate::network::Network;
+use crate::network::secrets::Secrets;
 use crate::store::committer::{Committer, Pending};
 use crate::store::{EventRow, FleetRow, Store, StoreError, Write};
 use crate::time::now_ms;
@@ -173,9 +174,10 @@ impl Fleet {
             move || state.feed.interrupt()
         };
         let committer = Committer::start(store.clone(), recovered)?;
+        let secrets = Secrets::of(&keys.derived(Secrets::PURPOSE));
         Ok(Fleet {
             state,
-            network: Network::open(committer.clone(), all.network, all.network_members, &names)?,
+            network: Network::open(committer.clone(), secrets, all.network, all.network_members, &names),
             committer,
             history: Events(store),
             registry: Arc::default(),

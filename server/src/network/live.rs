@@ -100,19 +100,16 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Network {
     /// The network as it was stored. `names` are those of all hosts that are neither removed nor shut out: others have
     /// lost their place.
-    ///
-    /// # Errors
-    /// There is no randomness now.
     pub fn open(
         committer: Committer,
+        secrets: Secrets,
         row: Option<NetworkRow>,
         members: Vec<NetworkMemberRow>,
         names: &HashMap<HostId, String>,
-    ) -> Result<Network, StoreError> {
-        let secrets = Secrets::new().map_err(|error| StoreError { message: error.message })?;
+    ) -> Network {
         let stale = members.iter().any(|row| !names.contains_key(&row.host));
         let basis = stored::restored(secrets, row, members, names);
-        Ok(Network {
+        Network {
             shared: Arc::new(Shared {
                 basis: Mutex::new(Arc::new(basis)),
                 lines: Mutex::default(),
@@ -128,7 +125,7 @@ impl Network {
             lines: AtomicU64::new(1),
             relay: Mutex::default(),
             relay_trouble: Mutex::default(),
-        })
+        }
     }
 
     /// What is known now.

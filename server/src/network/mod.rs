@@ -33,7 +33,7 @@ pub fn why(place: NoPlace) -> &'static str {
         NoPlace::HasOne => "it is in the network",
         NoPlace::NotEnabled => "the network is not enabled: see `muster network enable`",
         NoPlace::NotAccepted => {
-            "its operator does not accept the network's range: run `muster-agent network up` there with it"
+            "its operator does not accept the network's range: set MUSTER_NETWORK_ACCEPT in /etc/default/muster-network there"
         }
         NoPlace::Full => "all blocks of the network are taken: remove hosts, or enable a larger range",
         NoPlace::KeyChanged => "its key is not the one that was seen first: `muster network accept` takes the new one",

@@ -1,8 +1,6 @@
-//! What hosts prove themselves to relays by. Derived from a number that lives as long as the server's process: after a
-//! restart agents come again, and are told others.
+//! What hosts prove themselves to relays by. Derived from the fleet key: after a restart of the server its relay knows its
+//! guests before their lines have come back.
 
-use crate::access::AccessError;
-use crate::access::secret::random;
 use muster_protocol::id::HostId;
 use ring::hmac;
 use std::fmt;
@@ -15,13 +13,8 @@ pub const SERVER: HostId = HostId([0; 8]);
 pub struct Secrets(hmac::Key);
 
 impl Secrets {
-    /// New ones.
-    ///
-    /// # Errors
-    /// There is no randomness now.
-    pub fn new() -> Result<Secrets, AccessError> {
-        Ok(Secrets::of(&random()?))
-    }
+    /// For what a fleet key derives them from.
+    pub const PURPOSE: &str = "relays of the managed network";
 
     /// Those that follow from these bytes.
     pub fn of(seed: &[u8; 32]) -> Secrets {

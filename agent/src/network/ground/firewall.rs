@@ -1,7 +1,7 @@
 //! The firewall's rules: what is wanted, what is there, and the commands between the two. Pure.
 //!
 //! There are three chains of our own. [`FORWARD`] is about packets that this host passes on, and is entered from the
-//! engine's `DOCKER-USER`, or from `FORWARD` where that does not lead there. [`INPUT`] is about packets to this host.
+//! engine's `DOCKER-USER`, or from `FORWARD` where that does not begin with it. [`INPUT`] is about packets to this host.
 //! Both are entered first, so that nobody's rule lets in what has no business here. [`NAMES`] is entered from both with
 //! questions for names to anybody but this host's answerer: those for `muster.internal` do not get there. It is not for
 //! them to know, and musl's resolver, which asks everybody at once, would believe the first who says that there is no such
@@ -56,10 +56,10 @@ impl<'a> Rules<'a> {
         self.0.get(name).map(Vec::as_slice)
     }
 
-    /// Whether the engine's chain is there and is entered: a reload of the firewall may have left it without a way in.
-    fn engines_is_entered(&self) -> bool {
-        let entry = jump(ENGINES);
-        self.chain(ENGINES).is_some() && self.chain("FORWARD").unwrap_or_default().contains(&entry.as_str())
+    /// Whether the engine's chain is there and is entered first: a reload of the firewall may have left it without a way
+    /// in, or somebody's rules before it.
+    fn engines_is_first(&self) -> bool {
+        self.chain(ENGINES).is_some() && self.chain("FORWARD").unwrap_or_default().first() == Some(&&*jump(ENGINES))
     }
 }
 
@@ -73,7 +73,7 @@ pub fn lay(there: &Rules<'_>, ground: &Ground, looks_inside: bool) -> Vec<Step> 
     }
     fill(there, FORWARD, &forward(ground), &mut steps);
     fill(there, INPUT, &input(ground), &mut steps);
-    let place = if there.engines_is_entered() { ENGINES } else { "FORWARD" };
+    let place = if there.engines_is_first() { ENGINES } else { "FORWARD" };
     enter(there, place, FORWARD, &mut steps);
     for other in [ENGINES, "FORWARD"].into_iter().filter(|other| *other != place) {
         leave(there, other, FORWARD, &mut steps);

@@ -113,6 +113,19 @@ fn the_engines_chain_is_used_if_it_is_entered() {
 }
 
 #[test]
+fn an_engines_chain_that_is_not_entered_first_does_not_keep_us_behind_others() {
+    let behind = ENGINE.replace("-A FORWARD -j DOCKER-USER", "-A FORWARD -j ACCEPT\n-A FORWARD -j DOCKER-USER");
+    // Also if we were there already.
+    for before in [behind.clone(), behind.clone() + "-N MUSTER-FORWARD\n-A DOCKER-USER -j MUSTER-FORWARD\n"] {
+        let printed = laid(&before);
+        assert_eq!(rules(&printed, "FORWARD")[..2], ["-j MUSTER-FORWARD", "-j ACCEPT"]);
+        assert_eq!(rules(&printed, "DOCKER-USER"), ["-j RETURN"]);
+        assert_eq!(lay(&Rules::read(&printed), &ground(), true), []);
+        assert_eq!(after(&printed, &take_away(&Rules::read(&printed))), behind);
+    }
+}
+
+#[test]
 fn our_chain_is_entered_first_and_once() {
     let printed = laid(ENGINE).replace(
         "-A DOCKER-USER -j MUSTER-FORWARD\n",

@@ -54,7 +54,7 @@ pub struct Ground {
 /// # Errors
 /// What could not be done, in one line; what does not depend on it has been done.
 pub fn lay(ground: &Ground) -> io::Result<Vec<String>> {
-    check_names(ground)?;
+    check_names([&ground.bridge, &ground.device])?;
     let mut work = Work::default();
     // First what keeps others out.
     work.note(lay_firewall(ground));
@@ -65,22 +65,19 @@ pub fn lay(ground: &Ground) -> io::Result<Vec<String>> {
     work.end()
 }
 
-/// Takes away what [`lay`] did, the tunnel's device included, and nothing else; the bridge is the engine's and stays.
+/// Takes away what [`lay`] did with this bridge and this tunnel's device, that device included, and nothing else; the bridge is the engine's and stays.
 /// What is gone already is no error. Returns a line for each thing that it had to do.
 ///
 /// # Errors
 /// What could not be taken away, in one line; all else has been.
-pub fn take_away(ground: &Ground) -> io::Result<Vec<String>> {
-    check_names(ground)?;
+pub fn take_away(bridge: &str, device: &str) -> io::Result<Vec<String>> {
+    check_names([bridge, device])?;
     let mut work = Work::default();
     // Its routes go along.
-    work.note(device::take_away(ip, &ground.device));
-    work.note(switches::put_back(Path::new(SWITCHES), &ground.bridge));
+    work.note(device::take_away(ip, device));
+    work.note(switches::put_back(Path::new(SWITCHES), bridge));
     // Last what keeps others out.
-    work.note(iptables().and_then(|iptables| {
-        let printed = iptables.run(&["-w", "5", "-S"], "")?;
-        run_steps(&iptables, &firewall::take_away(&firewall::Rules::read(&printed)))
-    }));
+    work.note(take_firewall_away());
     work.end()
 }
 
@@ -120,12 +117,12 @@ fn iptables() -> io::Result<Program> {
 }
 
 /// Names become paths and arguments.
-fn check_names(ground: &Ground) -> io::Result<()> {
+fn check_names(names: [&str; 2]) -> io::Result<()> {
     let is_name = |name: &str| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         (1..=DEVICE_NAME).contains(&name.len()) && name.bytes().all(plain) && !name.starts_with('-')
     };
-    match [&ground.bridge, &ground.device].into_iter().find(|name| !is_name(name)) {
+    match names.into_iter().find(|name| !is_name(name)) {
         Some(name) => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} is no name for a device"))),
         None => Ok(()),
     }
@@ -136,6 +133,16 @@ fn lay_firewall(ground: &Ground) -> io::Result<Vec<String>> {
     let printed = iptables.run(&["-w", "5", "-S"], "")?;
     let looks_inside = ground.names && !CANNOT_LOOK_INSIDE.load(Ordering::Relaxed);
     run_steps(&iptables, &firewall::lay(&firewall::Rules::read(&printed), ground, looks_inside))
+}
+
+fn take_firewall_away() -> io::Result<Vec<String>> {
+    let iptables = match iptables() {
+        // Who has none has made no rules by it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        found => found?,
+    };
+    let printed = iptables.run(&["-w", "5", "-S"], "")?;
+    run_steps(&iptables, &firewall::take_away(&firewall::Rules::read(&printed)))
 }
 
 fn run_steps(iptables: &Program, steps: &[firewall::Step]) -> io::Result<Vec<String>> {

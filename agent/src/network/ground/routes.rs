@@ -11,6 +11,9 @@ use std::net::Ipv4Addr;
 /// Marks our routes, so that they are told from others': see `/etc/iproute2/rt_protos`, which does not name it.
 pub const PROTOCOL: &str = "77";
 
+/// A route this short, in bits, is a default route: others' tunnels lay it in two halves.
+const HALF: u8 = 1;
+
 /// What is to be done.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -27,7 +30,6 @@ pub struct Plan {
 struct Route<'a> {
     device: &'a str,
     prefix: Prefix,
-    metric: u32,
 }
 
 /// Compares what is wanted with the kernel's table.
@@ -36,7 +38,7 @@ pub fn plan(table: &str, ground: &Ground) -> Plan {
     for route in table.lines().skip(1).filter_map(read) {
         if route.device == ground.device {
             ours.insert(route.prefix);
-        } else if route.metric == 0 {
+        } else if route.device != ground.bridge && route.prefix.length > HALF {
             others.push(route);
         }
     }
@@ -53,7 +55,8 @@ pub fn plan(table: &str, ground: &Ground) -> Plan {
     plan
 }
 
-/// A route that somebody else has laid is not replaced, and what is not another host's is not routed to it.
+/// What somebody else has a route to is not taken from them, nor a part of it, whatever its metric: ours would win. And
+/// what is not another host's is not routed to it.
 fn refuse(prefix: Prefix, ground: &Ground, others: &[Route<'_>]) -> Option<String> {
     if !prefix.is_valid() || !ground.range.covers(prefix) {
         return Some(format!("{prefix} is not routed to another host: it is outside of {}", ground.range));
@@ -61,7 +64,7 @@ fn refuse(prefix: Prefix, ground: &Ground, others: &[Route<'_>]) -> Option<Strin
     if let Some(own) = ground.own.iter().find(|own| own.overlaps(prefix)) {
         return Some(format!("{prefix} is not routed to another host: this host has {own}"));
     }
-    let taken = others.iter().find(|route| route.prefix == prefix && route.device != ground.bridge)?;
+    let taken = others.iter().find(|route| route.prefix.overlaps(prefix))?;
     Some(format!(
         "{prefix} is not routed to another host: this host has a route of its own to it, by {}; remove that, or enable the network with another range",
         taken.device
@@ -97,16 +100,11 @@ fn read(line: &str) -> Option<Route<'_>> {
     let device = fields.next()?;
     let first = address(fields.next()?)?;
     let flags = u32::from_str_radix(fields.nth(1)?, 16).ok()?;
-    let metric = fields.nth(2)?.parse().ok()?;
-    let mask = address(fields.next()?)?;
+    let mask = address(fields.nth(3)?)?;
     let length = u8::try_from(mask.leading_ones()).ok()?;
     // Flag 1: it is in use.
     let prefix = Prefix { first, length };
-    (flags & 1 == 1 && mask.count_ones() == u32::from(length) && prefix.is_valid()).then_some(Route {
-        device,
-        prefix,
-        metric,
-    })
+    (flags & 1 == 1 && mask.count_ones() == u32::from(length) && prefix.is_valid()).then_some(Route { device, prefix })
 }
 
 fn address(text: &str) -> Option<u32> {

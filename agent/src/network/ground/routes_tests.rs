@@ -52,10 +52,43 @@ fn missing_routes_are_laid_and_surplus_ones_found() {
 
 #[test]
 fn somebody_elses_route_is_not_replaced() {
-    let there = table(&[("eth1", "10.42.0.64/26", 0), ("eth1", "10.42.0.128/26", 100)]);
+    let there = table(&[("eth1", "10.42.0.64/26", 0)]);
     let plan = plan(&there, &ground(&["10.42.0.64/26", "10.42.0.128/26"]));
     assert_eq!(plan.missing, [prefix("10.42.0.128/26")]);
     assert!(plan.refused[0].contains("by eth1"), "{:?}", plan.refused);
+}
+
+#[test]
+fn a_wider_or_narrower_route_of_somebody_else_is_not_shadowed() {
+    let there = table(&[("cni0", "10.42.0.0/24", 0), ("veth9", "10.42.7.70/32", 0)]);
+    let plan = plan(&there, &ground(&["10.42.0.64/26", "10.42.7.64/26", "10.42.9.0/26"]));
+    assert_eq!(plan.missing, [prefix("10.42.9.0/26")]);
+    assert_eq!(plan.refused.len(), 2);
+    assert!(plan.refused[0].starts_with("10.42.0.64/26 ") && plan.refused[0].contains("by cni0"), "{:?}", plan.refused);
+    assert!(plan.refused[1].contains("by veth9"), "{:?}", plan.refused);
+}
+
+#[test]
+fn a_route_with_a_metric_is_somebody_elses_as_well() {
+    let there = table(&[("ens5", "10.42.0.0/24", 100), ("eth1", "10.42.1.0/26", 100)]);
+    let plan = plan(&there, &ground(&["10.42.0.64/26", "10.42.1.0/26"]));
+    assert_eq!(plan.missing, []);
+    assert!(plan.refused[0].contains("by ens5") && plan.refused[1].contains("by eth1"), "{:?}", plan.refused);
+}
+
+#[test]
+fn default_routes_and_those_of_bridge_and_tunnel_are_in_nobodys_way() {
+    let there = table(&[
+        ("eth0", "0.0.0.0/0", 0),
+        ("wlan0", "0.0.0.0/0", 600),
+        // How others' tunnels say "all".
+        ("tun0", "0.0.0.0/1", 0),
+        ("muster0", "10.42.0.0/16", 0),
+        ("muster-wg0", "10.42.0.0/24", 0),
+    ]);
+    let plan = plan(&there, &ground(&["10.42.0.64/26"]));
+    assert_eq!(plan.missing, [prefix("10.42.0.64/26")]);
+    assert_eq!(plan.refused, Vec::<String>::new());
 }
 
 #[test]
