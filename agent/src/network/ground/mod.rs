@@ -65,7 +65,8 @@ pub fn lay(ground: &Ground) -> io::Result<Vec<String>> {
     work.end()
 }
 
-/// Takes away what [`lay`] did with this bridge and this tunnel's device, that device included, and nothing else; the bridge is the engine's and stays.
+/// Takes away what [`lay`] did with this bridge and this tunnel's device, that device included, and nothing else; the bridge is
+/// the engine's and stays.
 /// What is gone already is no error. Returns a line for each thing that it had to do.
 ///
 /// # Errors
