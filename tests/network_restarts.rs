@@ -8,8 +8,8 @@ use muster_tests::{Flow, Managed, eventually};
 /// Pings in three seconds: the longest interruption that is promised.
 const INTERRUPTION: usize = (3000 / FLOW_PAUSE_MS) as usize;
 
-/// The same for a relay: its server has to start, and hosts ask again each few seconds.
-const NEW_RELAY: usize = 5 * INTERRUPTION;
+/// The same for a relay, whose server has to start, and which hosts have to find out about: three times as long.
+const NEW_RELAY: usize = 3 * INTERRUPTION;
 
 /// Pings go on, and no more than these are lost.
 #[track_caller]
