@@ -14,6 +14,7 @@ pub mod down;
 pub mod engine;
 pub mod ground;
 pub mod hub;
+pub mod identity;
 pub mod keeping;
 pub mod lan;
 pub mod members;

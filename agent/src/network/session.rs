@@ -1,10 +1,8 @@
 //! The line to the server, in a thread of its own: it opens one again and again, hands over what comes, sends what is
 //! given to it, and finds out when the line is dead. What is said is for others to understand.
 
-use crate::command::exit::{Exit, Trouble};
 use crate::join::identity::{self, Credential, Identity};
 use crate::join::renewal::Spare;
-use crate::join::state_dir;
 use crate::uplink::backoff::Backoff;
 use log::{debug, info, warn};
 use muster_dial::pinned::Kept;
@@ -16,7 +14,7 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -255,7 +253,7 @@ impl Caller {
 
     fn open(&mut self) -> Result<Line, NoLine> {
         let not_joined = |why: String| NoLine::Unlikely(why, REFUSED);
-        let identity = load(&self.state_dir).map_err(|trouble| not_joined(trouble.to_string()))?;
+        let identity = super::identity::load(&self.state_dir).map_err(|trouble| not_joined(trouble.to_string()))?;
         let identity = identity.filter(|identity| identity.host.is_some());
         let identity = identity.ok_or_else(|| not_joined(crate::join::not_joined(&self.state_dir).to_string()))?;
         let count = identity.all_addresses().count().max(1);
@@ -372,20 +370,6 @@ impl Caller {
     }
 }
 
-/// Reads the agent's identity as [`Identity::load`] does. But this process is root and the agent is not: what the agent
-/// puts there in its place is not followed, not waited for, and not changed.
-fn load(directory: &Path) -> Result<Option<Identity>, Trouble> {
-    let text = state_dir::read_of_another(directory, identity::FILE, identity::FILE_LIMIT).map_err(|error| {
-        let what = format!("cannot read {}", directory.join(identity::FILE).display());
-        let advice = match error.kind() {
-            io::ErrorKind::InvalidData => "put the file itself back from a copy, as the agent's user, or join again",
-            _ => state_dir::BE_THE_OWNER,
-        };
-        Trouble::new(Exit::Failed, what, error, advice)
-    })?;
-    text.map(|text| Identity::of_file(directory, identity::FILE, &text)).transpose()
-}
-
 /// The address of the server itself: of its name, the one that was reached if that is among them, for a proxy may have
 /// been on the way.
 fn server_of(line: &Line) -> Option<IpAddr> {
@@ -402,82 +386,4 @@ fn server_of(line: &Line) -> Option<IpAddr> {
 fn random() -> u64 {
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_or(u64::MAX, |()| u64::from_le_bytes(random))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::join::state_dir::TestDir;
-    use rustix::fs::{CWD, FileType, Mode, mknodat};
-    use std::fs;
-    use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::sync::mpsc;
-
-    fn text() -> String {
-        let (secret, pin) = ("01".repeat(32), "a".repeat(64));
-        let head = "version = 1\nhost = 0123456789abcdef\nname = pi-7\n";
-        format!("{head}credential = {secret}\naddress = fleet.example:7443\npin = sha256:{pin}\n")
-    }
-
-    /// Somebody else's file, which others may read.
-    fn other(directory: &TestDir) -> PathBuf {
-        let path = directory.path().join("other");
-        fs::write(&path, text()).expect("written");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("opened");
-        path
-    }
-
-    fn mode(path: &Path) -> u32 {
-        fs::metadata(path).expect("a file").mode() & 0o777
-    }
-
-    #[test]
-    fn an_identity_is_read_and_left_as_it_is() {
-        let directory = TestDir::new();
-        assert_eq!(load(directory.path()), Ok(None));
-        assert_eq!(load(&directory.path().join("nowhere")), Ok(None));
-        let path = other(&directory);
-        fs::rename(&path, directory.path().join(identity::FILE)).expect("renamed");
-        let read = load(directory.path()).expect("no trouble").expect("an identity");
-        assert_eq!(read.name, "pi-7");
-        assert_eq!(mode(&directory.path().join(identity::FILE)), 0o644);
-        fs::write(directory.path().join(identity::FILE), "version = x\n").expect("written");
-        assert!(load(directory.path()).expect_err("rubbish").what.ends_with("/identity:1"));
-        fs::write(directory.path().join(identity::FILE), vec![b'#'; identity::FILE_LIMIT + 1]).expect("written");
-        assert!(load(directory.path()).expect_err("too long").why.contains("larger than"));
-    }
-
-    #[test]
-    fn a_link_to_another_file_is_not_followed_and_that_file_keeps_its_mode() {
-        let directory = TestDir::new();
-        let path = other(&directory);
-        symlink(&path, directory.path().join(identity::FILE)).expect("a link");
-        let trouble = load(directory.path()).expect_err("refused");
-        assert!(trouble.why.contains("symbolic link") && !trouble.to_string().contains('\n'), "{trouble}");
-        assert_eq!(mode(&path), 0o644);
-    }
-
-    #[test]
-    fn a_second_name_of_another_file_is_refused() {
-        let directory = TestDir::new();
-        let path = other(&directory);
-        fs::hard_link(&path, directory.path().join(identity::FILE)).expect("a link");
-        assert!(load(directory.path()).expect_err("refused").why.contains("hard link"));
-        assert_eq!(mode(&path), 0o644);
-    }
-
-    #[test]
-    fn a_named_pipe_in_place_of_the_identity_is_refused_and_not_waited_for() {
-        let directory = TestDir::new();
-        let path = directory.path().join(identity::FILE);
-        mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("a pipe");
-        let (to, loaded) = mpsc::channel();
-        let place = directory.path().to_owned();
-        std::thread::spawn(move || drop(to.send(load(&place))));
-        let loaded = loaded.recv_timeout(Duration::from_secs(10)).expect("it does not hang");
-        assert!(loaded.expect_err("refused").why.contains("no plain file"));
-        std::fs::remove_file(&path).expect("removed");
-        fs::create_dir(&path).expect("a directory");
-        assert!(load(directory.path()).expect_err("refused").why.contains("no plain file"));
-    }
 }
