@@ -96,6 +96,7 @@ pub fn status(hub: &Hub) -> Value {
                 Way::Direct => "direct",
                 Way::Lan => "lan",
                 Way::Relayed => "relayed",
+                Way::Refused => "refused",
             };
             json!({
                 "id": peer.host.to_string(),
@@ -136,6 +137,7 @@ pub fn status(hub: &Hub) -> Value {
         },
         "containers": containers,
         "peers": peers,
+        "refused_peers": view.refused_peers.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "changed_keys": view.changed_keys.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "refused": view.refused,
         "uptime_seconds": hub.began.elapsed().as_secs(),

@@ -260,7 +260,7 @@ pub fn tell_paths(hub: &Hub) {
         return;
     }
     let mut batch = Batch::new();
-    let paths = hub.carrier.borrow().paths();
+    let paths = paths(hub);
     told.paths.retain(|host, _| paths.iter().any(|path| path.host == *host));
     for path in paths {
         // Of whom nothing was told, nobody thinks that it is reached.
@@ -287,6 +287,21 @@ pub fn tell_paths(hub: &Hub) {
         }
     }
     batch.send(hub);
+}
+
+/// How peers are reached, those among them that are refused.
+fn paths(hub: &Hub) -> Vec<Path> {
+    let refused = hub.view.borrow().refused_peers.clone();
+    let mut paths = hub.carrier.borrow().paths();
+    for host in refused {
+        match paths.iter_mut().find(|path| path.host == host) {
+            Some(path) => path.way = Way::Refused,
+            None => {
+                paths.push(Path { host, way: Way::Refused, endpoint: None, handshake_s: None, received: 0, sent: 0 })
+            }
+        }
+    }
+    paths
 }
 
 fn is_worth_telling(before: &Path, now: &Path, since: Duration) -> bool {

@@ -22,6 +22,8 @@ pub fn up(settings: UpSettings) -> Result<ExitCode, Trouble> {
     let _lock = hold(&store)?;
     let key = store.key()?;
     let remembered = store.remembered()?;
+    let label = settings.label.as_ref().map(|(key, value)| format!("{key}={value}"));
+    store.keep_label(label.as_deref()).map_err(|error| cannot(&error))?;
     let listener = control::listen(&settings.runtime_dir)?;
     let session = Session::start(settings.state_dir.clone()).map_err(|error| cannot(&error))?;
     info!("the managed network accepts {} on UDP port {}", settings.accept, settings.port);

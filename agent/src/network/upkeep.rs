@@ -29,7 +29,7 @@ pub async fn keep(hub: &Hub) {
             Timer::after(wait).await;
         })
         .await;
-        hub.look_at_keys();
+        hub.look_at_peers();
         let Some(place) = hub.place.borrow().clone() else { continue };
         hub.carry();
         let laid = lay(hub, &place).await;

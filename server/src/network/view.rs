@@ -80,6 +80,7 @@ pub fn way_word(way: Way) -> &'static str {
         Way::Direct => "direct",
         Way::Lan => "lan",
         Way::Relayed => "relayed",
+        Way::Refused => "refused",
     }
 }
 
@@ -170,7 +171,7 @@ fn member(network: &Network, basis: &Basis, member: &Member) -> types::NetworkHo
             Way::Direct => &mut ways.direct,
             Way::Lan => &mut ways.lan,
             Way::Relayed => &mut ways.relayed,
-            Way::None => &mut ways.none,
+            Way::None | Way::Refused => &mut ways.none,
         };
         *count += 1;
     }
