@@ -105,6 +105,31 @@ fn a_firewall_that_is_reloaded_is_repaired() {
 }
 
 #[test]
+fn a_bridge_without_a_place_stays_closed_after_a_restart() {
+    let mut managed = Managed::joined(&["alpha"]);
+    managed.enable(&[]);
+    let alpha = managed.host_mut("alpha");
+    alpha.network_up();
+    alpha.run_box(&box_of(alpha));
+    let address = managed.address("alpha");
+    let alpha = managed.host_mut("alpha");
+    alpha.network_stop();
+    // The plan is gone, and the firewall was made anew meanwhile.
+    std::fs::remove_file(format!("{}-network/plan", alpha.agent.state_dir())).expect("removing the plan");
+    alpha.node.script("iptables-save | grep -v MUSTER- | iptables-restore -w");
+    managed.server.muster(&["network", "disable"]).ok();
+    let alpha = managed.host_mut("alpha");
+    alpha.network_up();
+    let alpha = managed.host("alpha");
+    eventually("the bridge is closed", || {
+        let rules = alpha.node.run("iptables", &["-w", "-S"]);
+        when(rules.contains(&format!("-A MUSTER-FORWARD -o {BRIDGE} -j DROP")), rules)
+    });
+    assert!(alpha.node.run("iptables", &["-w", "-S", "DOCKER-USER"]).contains("-j MUSTER-FORWARD"));
+    assert!(address.starts_with("10."), "{address}");
+}
+
+#[test]
 fn down_leaves_what_was_there() {
     let mut managed = Managed::joined(&["alpha", "bravo"]);
     // The engine's own is made with the first container.

@@ -136,6 +136,7 @@ pub fn status(hub: &Hub) -> Value {
             "detail": *hub.ground_trouble.borrow(),
         },
         "containers": containers,
+        "containers_beyond": members.beyond(),
         "peers": peers,
         "refused_peers": view.refused_peers.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "changed_keys": view.changed_keys.iter().map(ToString::to_string).collect::<Vec<_>>(),

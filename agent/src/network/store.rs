@@ -32,7 +32,7 @@ const KEY_LIMIT: usize = 256;
 pub const PEERS_KEPT: usize = 4 * limits::NETWORK_PEERS;
 /// Between two tries to get a lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
-const FREED_LIMIT: usize = 32 * 1024;
+const FREED_LIMIT: usize = 64 * 1024;
 const SERVER_LIMIT: usize = 256;
 const LABEL_LIMIT: usize = limits::NETWORK_LABEL + 1;
 const PLAN_LIMIT: usize = 2 * PLAN_BYTES;

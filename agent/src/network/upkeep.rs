@@ -54,6 +54,11 @@ pub fn save(hub: &Hub) {
     if hub.is_unsaved.get() {
         hub.save_plan();
     }
+    save_freed(hub);
+}
+
+/// Saves which addresses were given, and in which order they became free, if that has changed.
+pub fn save_freed(hub: &Hub) {
     let text = {
         let mut freed = hub.freed.borrow_mut();
         if !freed.take_changed() {
@@ -62,6 +67,8 @@ pub fn save(hub: &Hub) {
         freed.to_text()
     };
     if let Err(error) = hub.store.keep_freed(&text) {
+        hub.freed.borrow_mut().not_saved();
+        // They are only given sooner again.
         warn!("cannot save which addresses became free: {error}");
     }
 }

@@ -72,7 +72,7 @@ fn golden_bytes() {
     assert_eq!(hex(&datagram), format!("620100000002000000{}616263", GOLDEN_TAGS[2]));
 }
 
-const GOLDEN_TAGS: [&str; 3] = ["0bb74da4f0da4e33", "17d3900cc8dddf08", "b04fd0ec32bfdfac"];
+const GOLDEN_TAGS: [&str; 3] = ["0bb74da4f0da4e33", "9c8ac240a1ab1abe", "b04fd0ec32bfdfac"];
 
 #[test]
 fn a_packet_goes_from_guest_to_guest() {
@@ -109,6 +109,38 @@ fn a_replayed_registration_moves_nobody() {
     let (notice, to) = sent(action, &datagram);
     assert_eq!((read_answer(&ONE, notice).unwrap().number, to), (0, thief));
     assert_eq!(forwarder.counters().unregistered, 1);
+}
+
+#[test]
+fn a_registration_that_was_recorded_moves_no_guest_back() {
+    let (mut forwarder, mut guests) = relay(Rate::default());
+    let (here, there, other) = (at("192.0.2.1:1000"), at("192.0.2.1:1001"), at("192.0.2.2:2000"));
+    register_at(&mut forwarder, &mut guests, &TWO, 2, other);
+    let answer = register_at(&mut forwarder, &mut guests, &ONE, 1, here);
+    let mut recorded = [0; REGISTER_LIMIT];
+    let length = register(&ONE, 1, 9, answer.cookie, here, &mut recorded);
+    let replay = |forwarder: &mut Forwarder, guests: &mut [Guest]| {
+        let mut again = recorded;
+        let action = forwarder.handle(guests, 3, here, &mut again[..length]);
+        assert!(matches!(action, Action::Send { moved: None, .. }));
+        let mut datagram = wrapped(&TWO, 2, 1, b"packet");
+        match forwarder.handle(guests, 3, other, &mut datagram) {
+            Action::Send { to, .. } => Some(to),
+            Action::Drop => None,
+        }
+    };
+    assert_eq!(replay(&mut forwarder, &mut guests), Some(here), "it is still there");
+    register_at(&mut forwarder, &mut guests, &ONE, 1, there);
+    assert_eq!(replay(&mut forwarder, &mut guests), Some(there));
+    // The guest itself may come back, and goes on with what it is told.
+    let back = register_at(&mut forwarder, &mut guests, &ONE, 1, here);
+    let mut out = [0; REGISTER_LIMIT];
+    let length_again = register(&ONE, 1, 7, back.cookie, here, &mut out);
+    let action = forwarder.handle(&mut guests, 4, here, &mut out[..length_again]);
+    assert_eq!(read_answer(&ONE, sent(action, &out).0).unwrap().cookie, back.cookie);
+    // One that was forgotten and is known again, by the same secret.
+    guests[0] = Guest::new(1, ONE);
+    assert_eq!(replay(&mut forwarder, &mut guests), None);
 }
 
 #[test]
