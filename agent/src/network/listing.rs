@@ -69,6 +69,7 @@ impl Listing {
     }
 
     /// Of these.
+    #[cfg(test)]
     pub(super) fn of(all: impl IntoIterator<Item = Seen>) -> Listing {
         let mut listing = Listing::default();
         all.into_iter().for_each(|seen| listing.add(seen));

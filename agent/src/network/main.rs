@@ -42,16 +42,19 @@ fn obey(options: Options) -> Result<ExitCode, Trouble> {
 }
 
 /// Forgets what a peer was first seen with. The running process notices by itself.
-fn accept(settings: &UpSettings, host: HostId) -> Result<ExitCode, Trouble> {
+fn accept(settings: &UpSettings, host: Option<HostId>) -> Result<ExitCode, Trouble> {
     let store = Store::new(&settings.state_dir);
+    let name = host.map_or_else(|| "all peers".to_owned(), |host| host.to_string());
     let trouble = |exit, why: &dyn std::fmt::Display, advice| {
-        Trouble::new(exit, format!("cannot accept another key of {host}"), why, advice)
+        Trouble::new(exit, format!("cannot accept what {name} comes with"), why, advice)
     };
     if !store.exists() {
         return Err(trouble(Exit::NotFound, &"no peer was ever seen here", "name the agent's --state-dir"));
     }
     match store.accept(host, PATIENCE) {
-        Ok(true) => Ok(say(&format!("what {host} comes with next will be remembered: key, addresses and names\n"))),
+        Ok(true) => {
+            Ok(say(&format!("accepted: what comes next of {name} will be remembered: key, addresses and names\n")))
+        }
         Ok(false) => {
             Err(trouble(Exit::NotFound, &"it was never seen", "`muster-agent network status` shows the peers"))
         }

@@ -21,6 +21,7 @@ Gives the labelled containers of this host addresses that cross hosts. Runs as r
   muster-agent network down          takes away what was made, and nothing else; not while `up` runs
   muster-agent network status        what there is now
   muster-agent network accept ID     takes what the peer comes with next, key, addresses and names: forgets what was seen first
+                                     (`all` for ID: of all peers)
   muster-agent network help
 
 Settings, as flag or in the environment; the first of them counts:
@@ -66,8 +67,8 @@ pub enum Command {
         /// As JSON, not as lines for people.
         json: bool,
     },
-    /// To forget the key that a peer was first seen with.
-    Accept(HostId),
+    /// To forget what a peer was first seen with; `None`: what all were.
+    Accept(Option<HostId>),
     /// To print what it can be asked.
     Help,
     /// To print its version.
@@ -253,10 +254,17 @@ fn understand(words: &[String], format: Option<&str>) -> Result<Command, Trouble
         ["up"] => Command::Up,
         ["down"] => Command::Down,
         ["status"] => return Ok(Command::Status { json }),
+        ["accept", "all"] => Command::Accept(None),
         ["accept", host] => {
-            let why =
-                || Trouble::new(Exit::Usage, "accept", "that is no host's id", "give the id that `muster hosts` shows");
-            Command::Accept(HostId::parse(host).ok_or_else(why)?)
+            let why = || {
+                Trouble::new(
+                    Exit::Usage,
+                    "accept",
+                    "that is no host's id",
+                    "give the id that `muster hosts` shows, or all",
+                )
+            };
+            Command::Accept(Some(HostId::parse(host).ok_or_else(why)?))
         }
         ["help", ..] => Command::Help,
         [] => return Err(Trouble::new(Exit::Usage, "nothing to do", "there is no command", COMMANDS)),
@@ -352,7 +360,8 @@ mod tests {
         assert!(options.settings.relay && options.settings.endpoint.is_some());
         assert_eq!(read("status --json", &[]).expect("a command").command, Command::Status { json: true });
         let host = HostId([0xab; 8]);
-        assert_eq!(read(&format!("accept {host}"), &[]).expect("a command").command, Command::Accept(host));
+        assert_eq!(read(&format!("accept {host}"), &[]).expect("a command").command, Command::Accept(Some(host)));
+        assert_eq!(read("accept all", &[]).expect("a command").command, Command::Accept(None));
     }
 
     #[test]

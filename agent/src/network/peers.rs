@@ -116,6 +116,12 @@ impl Peers {
         true
     }
 
+    /// An operator accepts what all peers come with next.
+    pub fn accept_all(&mut self) {
+        self.damaged.clear();
+        self.known.values_mut().for_each(|known| *known = Known::default());
+    }
+
     /// Reads what [`Peers::to_text`] wrote, and what the first version did.
     pub fn from_text(text: &str) -> Peers {
         let mut peers = Peers::default();
@@ -262,5 +268,7 @@ mod tests {
         assert!(!peers.is_damaged(host(1)) && peers.is_damaged(host(2)));
         assert_eq!(peers.get(host(1)).map(|known| known.key), Some(None));
         assert!(!Peers::default().accept(host(1)), "it was never seen");
+        peers.accept_all();
+        assert!(!peers.has_damage() && peers.iter().all(|(_, known)| *known == Known::default()));
     }
 }

@@ -186,12 +186,18 @@ impl Store {
         state_dir::replace(&self.directory, PEERS, peers.to_text().as_bytes())
     }
 
-    /// An operator accepts what a peer comes with next; waits so long at most for others that change the file. False: it was
+    /// An operator accepts what a peer comes with next, or `None`: what all do; waits so long at most for others that change the file. False: it was
     /// never seen.
-    pub fn accept(&self, host: HostId, patience: Duration) -> io::Result<bool> {
+    pub fn accept(&self, host: Option<HostId>, patience: Duration) -> io::Result<bool> {
         let _lock = self.lock_peers(patience)?;
         let mut peers = self.peers()?;
-        let is_known = peers.accept(host);
+        let is_known = match host {
+            Some(host) => peers.accept(host),
+            None => {
+                peers.accept_all();
+                true
+            }
+        };
         if is_known {
             self.keep_peers(&peers)?;
         }
@@ -304,7 +310,9 @@ mod tests {
         store.keep_peers(&peers).expect("saved");
         let patience = Duration::from_secs(30);
         std::thread::scope(|scope| {
-            scope.spawn(|| (0..20).for_each(|number| assert!(store.accept(host(number), patience).expect("accepted"))));
+            scope.spawn(|| {
+                (0..20).for_each(|number| assert!(store.accept(Some(host(number)), patience).expect("accepted")))
+            });
             for number in 20..40 {
                 let _lock = store.lock_peers(patience).expect("a lock");
                 let mut peers = store.peers().expect("read");
@@ -316,7 +324,7 @@ mod tests {
         let keys: Vec<_> = (0..40).map(|number| peers.get(host(number)).expect("not lost").key).collect();
         assert!(keys[..20].iter().all(Option::is_none) && keys[20..].iter().all(Option::is_some));
         let _lock = store.lock_peers(patience).expect("a lock");
-        let error = store.accept(host(0), Duration::ZERO).expect_err("another one holds it");
+        let error = store.accept(Some(host(0)), Duration::ZERO).expect_err("another one holds it");
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 
