@@ -211,7 +211,7 @@ fn a_block_that_was_another_peers_at_first_is_refused_until_it_is_accepted() {
         assert_eq!(view.refused_peers.len(), 1);
     }
     // Its own it has again.
-    assert_eq!(then(&mut remembered, 21_001, &[old.clone()]).remote, [prefix("10.42.8.64/26")]);
+    assert_eq!(then(&mut remembered, 21_001, std::slice::from_ref(&old)).remote, [prefix("10.42.8.64/26")]);
     assert!(remembered.accept(HostId([9; 8])));
     let accepted = then(&mut remembered, 21_001, &[bare, new.clone()]);
     assert_eq!((accepted.remote.len(), accepted.refused.len(), accepted.noted.len()), (1, 0, 1));
@@ -224,13 +224,13 @@ fn a_block_that_was_another_peers_at_first_is_refused_until_it_is_accepted() {
 fn the_block_of_a_host_that_is_gone_for_long_is_free() {
     let mut remembered = Peers::default();
     let (old, new) = (peer(1, 1, &["10.42.0.64/26"], &[]), peer(9, 9, &["10.42.0.64/26"], &[]));
-    then(&mut remembered, 21_000, &[old.clone()]);
+    then(&mut remembered, 21_000, std::slice::from_ref(&old));
     then(&mut remembered, 21_010, &[]);
-    assert_eq!(then(&mut remembered, 21_016, &[new.clone()]).refused.len(), 1);
+    assert_eq!(then(&mut remembered, 21_016, std::slice::from_ref(&new)).refused.len(), 1);
     // It was there again meanwhile.
     then(&mut remembered, 21_017, &[old]);
     then(&mut remembered, 21_018, &[]);
-    assert_eq!(then(&mut remembered, 21_024, &[new.clone()]).refused.len(), 1);
+    assert_eq!(then(&mut remembered, 21_024, std::slice::from_ref(&new)).refused.len(), 1);
     let view = then(&mut remembered, 21_025, &[new]);
     assert_eq!((view.remote.len(), view.refused.len(), view.noted.len()), (1, 0, 1));
     // A clock that is not set makes nobody's block free.
