@@ -3,7 +3,9 @@
 use super::page::Paging;
 use super::problem::read_body;
 use super::query::Query;
-use super::types::{EnableNetwork, ManagedNetwork, NetworkPath, NetworkPing, Page, PingNetwork};
+use super::types::{
+    AcceptNetworkKey, EnableNetwork, ManagedNetwork, NetworkHost, NetworkPath, NetworkPing, Page, PingNetwork,
+};
 use super::{ApiAnswer, ApiRequest, Handled};
 use crate::fleet::Fleet;
 use crate::network::path_key;
@@ -110,18 +112,33 @@ pub async fn remove(fleet: &Fleet, request: &ApiRequest<'_>, host: &str) -> Hand
     Ok(ApiAnswer::json(200, &fleet.network_view()))
 }
 
+/// Show one host of the managed network
+#[utoipa::path(
+    get,
+    path = "/api/v1/network/hosts/{host}",
+    tag = "network",
+    params(("host" = String, Path, description = "Its id or name")),
+    responses((status = 200, description = "The host", body = NetworkHost)),
+)]
+pub fn show_host(fleet: &Fleet, request: &ApiRequest<'_>, host: &str) -> Handled {
+    Query::new(request.query, &[])?;
+    Ok(ApiAnswer::json(200, &fleet.network_host(host)?))
+}
+
 /// Accept a host's new key
 ///
-/// The one that it has come with last takes the place of the one that was seen first.
+/// The one that it has come with last takes the place of the one that was seen first. The request says which one that is: a
+/// host that has come with another one by now is answered 409, so that nobody accepts a key unseen.
 #[utoipa::path(
     post,
     path = "/api/v1/network/hosts/{host}/accept",
     tag = "network",
     params(("host" = String, Path, description = "Its id or name")),
-    responses((status = 200, description = "The network as it is now", body = ManagedNetwork)),
+    request_body = AcceptNetworkKey,
+    responses((status = 200, description = "The host as it is now", body = NetworkHost)),
 )]
 pub async fn accept(fleet: &Fleet, request: &ApiRequest<'_>, host: &str) -> Handled {
     Query::new(request.query, &[])?;
-    fleet.accept_network_key(request.by()?, host).await?;
-    Ok(ApiAnswer::json(200, &fleet.network_view()))
+    let wanted: AcceptNetworkKey = read_body(request.body)?;
+    Ok(ApiAnswer::json(200, &fleet.accept_network_key(request.by()?, host, &wanted).await?))
 }

@@ -274,6 +274,7 @@ mod tests {
             "network disable",
             "network ping a b",
             "network accept a",
+            "network accept a --key b=",
             "network rm a b",
         ] {
             let words = ["muster"].into_iter().chain(line.split(' '));

@@ -5,7 +5,9 @@ use super::connection::Server;
 use super::exit::{Exit, Failure};
 use super::output::{Format, Table, json_line, printable};
 use crate::api::query::encode;
-use crate::api::types::{EnableNetwork, ManagedNetwork, NetworkHost, NetworkPath, NetworkPing, PingNetwork};
+use crate::api::types::{
+    AcceptNetworkKey, EnableNetwork, ManagedNetwork, NetworkHost, NetworkPath, NetworkPing, PingNetwork,
+};
 use clap::{Args, Subcommand};
 use muster_dial::client::Method;
 use muster_protocol::network::Prefix;
@@ -51,9 +53,14 @@ enum Command {
         host: Vec<String>,
     },
     /// Take the key that a host has come with for its own, in the place of the one that was seen first
+    ///
+    /// Prints both.
     Accept {
         /// Id or name
         host: String,
+        /// Only this one, as `muster network` has shown it [else: the one that the host has come with last]
+        #[arg(long)]
+        key: Option<String>,
     },
 }
 
@@ -143,14 +150,23 @@ pub fn run(flags: &NetworkFlags, server: &Server, out: &mut dyn Write) -> Result
             }
             Ok(())
         }
-        Some(Command::Accept { host }) => {
-            let path = format!("{PATH}/hosts/{}/accept", encode(host));
-            let _: ManagedNetwork = server
-                .send(Method::POST, &path, &serde_json::json!({}))
-                .map_err(|failure| failure.while_doing(format_args!("network accept {host}")))?;
-            Ok(writeln!(out, "{}", printable(host))?)
-        }
+        Some(Command::Accept { host, key }) => accept(host, key.as_deref(), server, out)
+            .map_err(|failure| failure.while_doing(format_args!("network accept {host}"))),
     }
+}
+
+/// What is accepted is what was shown: if the host comes with another key meanwhile, the server refuses.
+fn accept(host: &str, key: Option<&str>, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
+    let path = format!("{PATH}/hosts/{}", encode(host));
+    let before: NetworkHost = server.get(&path)?;
+    let Some(key) = key.or(before.new_key.as_deref()) else {
+        let why = before.reason.unwrap_or_else(|| "it has come with no other key: there is nothing to accept".into());
+        return Err(Failure::new(Exit::Failure, why));
+    };
+    let wanted = AcceptNetworkKey { key: key.into() };
+    let after: NetworkHost = server.send(Method::POST, &format!("{path}/accept"), &wanted)?;
+    let (old, new) = (before.key.as_deref().unwrap_or("-"), after.key.as_deref().unwrap_or("-"));
+    Ok(writeln!(out, "{}: its key was {old}, and is {new} from now on", printable(&after.name))?)
 }
 
 fn ping(from: &str, to: &str, format: Format, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-use super::super::basis::Told;
+use super::super::basis::{Acceptance, Told};
 use super::super::member::Container;
 use super::super::samples::{basis, container, hello, host};
 use super::super::secrets::Secrets;
@@ -114,8 +114,8 @@ fn who_has_no_place_is_told_why_and_nothing_else() {
     let peers: Vec<NetworkPeer<'_>> = of_kind(&peers, Kind::NetworkPeer);
     assert_eq!(peers.len(), 1, "the one with the other key stays there under the first one");
     assert_eq!(peers[0].key, [2; 32]);
-    assert_eq!(all.accept(host(1)), None);
-    assert_eq!(all.accept(host(2)), Some(true));
+    assert_eq!(all.accept(host(1), &[9; 32]), Acceptance::Nothing);
+    assert_eq!(all.accept(host(2), &[9; 32]), Acceptance::Done);
     all.settle();
     assert_eq!(own(&plan(&all, host(2))).refused, 0);
     let mut full = basis([]);
@@ -196,7 +196,10 @@ fn step(basis: &mut Basis, random: &mut Random) {
             let address = basis.settings.range.first + random.below(70_000) as u32;
             basis.tell(host(number), &[container(random.below(9) as u8, &format!("c{}", random.below(5)), address)]);
         }
-        4 => drop(basis.accept(host(number))),
+        4 => {
+            let key = basis.member(host(number)).and_then(|member| member.other_key).unwrap_or([9; 32]);
+            basis.accept(host(number), &key);
+        }
         5 if random.one_in(4) => basis.enabled = !basis.enabled,
         5 => basis.settings.names = random.one_in(2),
         6 => basis.relay = random.one_in(2).then_some(7443),

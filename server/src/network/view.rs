@@ -5,7 +5,7 @@ use super::basis::Basis;
 use super::member::Member;
 use super::operate::shown_key;
 use crate::api::types;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Refusal};
 use crate::relay::Counters;
 use muster_protocol::id::HostId;
 use muster_protocol::network::{NoPlace, Way};
@@ -103,6 +103,21 @@ impl Fleet {
             blocks: basis.pool.total(),
             blocks_used: basis.pool.held(),
             hosts,
+        }
+    }
+
+    /// One of its hosts.
+    ///
+    /// # Errors
+    /// There is no such host, or it has never come to the network.
+    pub fn network_host(&self, host: &str) -> Result<types::NetworkHost, Refusal> {
+        let (cell, name) = self.named(host)?;
+        let network = self.network();
+        let basis = network.basis();
+        match basis.member(cell.id) {
+            Some(known) => Ok(member(network, &basis, known)),
+            None if basis.strangers().any(|(stranger, _)| stranger == cell.id) => Ok(self.stranger(&basis, cell.id)),
+            None => Err(Refusal::NotFound(format!("{name} is not in the network"))),
         }
     }
 

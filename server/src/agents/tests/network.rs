@@ -2,7 +2,7 @@
 
 use super::Port;
 use crate::agents::harness::{Agent, by};
-use crate::api::types::{EnableNetwork, PingNetwork};
+use crate::api::types::{AcceptNetworkKey, EnableNetwork, PingNetwork};
 use crate::fleet::{HostChange, Refusal};
 use crate::network::relaying;
 use crate::store::StoreError;
@@ -291,7 +291,23 @@ fn another_key_is_not_believed_until_an_operator_accepts_it() {
     assert_eq!((two.place().refused, two.peers().len()), (NoPlace::KeyChanged as u8, 0));
     // The next that one hears is what comes of accepting, and the former key stayed until then.
     assert_eq!(one.plan, before);
-    block_on(port.bench.fleet.accept_network_key(&by(), "two")).expect("accepted");
+    // It comes with one more key before the operator accepts the one that was shown.
+    let seen = port.bench.fleet.network_host("two").expect("it is there").new_key.expect("another key");
+    two.key = [10; 32];
+    two.hello(ALL, &[]);
+    two.hear();
+    let accept = |key: &str| {
+        let wanted = AcceptNetworkKey { key: key.into() };
+        block_on(port.bench.fleet.accept_network_key(&by(), "two", &wanted))
+    };
+    let Err(Refusal::Conflict(why)) = accept(&seen) else { panic!("a key that it has not any more") };
+    assert!(why.contains("another key by now"), "{why}");
+    assert!(matches!(accept("x"), Err(Refusal::Invalid(_))));
+    assert_eq!(one.plan, before);
+    two.key = [9; 32];
+    two.hello(ALL, &[]);
+    two.hear();
+    assert_eq!(accept(&seen).expect("accepted").key, Some(seen));
     one.hear();
     assert_eq!(one.peers()[0].key, [9; 32]);
     two.hear();

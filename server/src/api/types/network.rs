@@ -165,3 +165,11 @@ pub struct NetworkPing {
     /// How long that took; null if it did not.
     pub milliseconds: Option<f64>,
 }
+
+/// Accepts the key that a host of the network has come with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptNetworkKey {
+    /// `new_key` of the host: if it has come with another one by now, nothing is accepted.
+    pub key: String,
+}
