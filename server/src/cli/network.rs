@@ -248,6 +248,9 @@ fn print(network: &ManagedNetwork, out: &mut dyn Write) -> Result<(), Failure> {
         if let Some(new) = &host.new_key {
             writeln!(out, "  its key was {}, and is {new}", host.key.as_deref().unwrap_or("-"))?;
         }
+        if let Some(why) = &host.names_refused {
+            writeln!(out, "\n{}: its containers have no names: {}", printable(&host.name), printable(why))?;
+        }
     }
     if network.hosts.iter().any(|host| !host.refused.is_empty()) {
         writeln!(out)?;
@@ -317,6 +320,7 @@ mod tests {
             relays: false,
             containers: 3,
             refused: Vec::new(),
+            names_refused: None,
             ways: NetworkWays { direct: 1, lan: 0, relayed: 2, none: 0 },
         }
     }
@@ -347,6 +351,7 @@ mod tests {
     fn the_tables_say_who_is_in_and_what_is_wrong() {
         let mut ill = host("pi2", "key_changed");
         ill.reason = Some("its key is not the one".into());
+        ill.names_refused = Some("another has it".into());
         ill.new_key = Some("AgIC".into());
         (ill.connected, ill.observed, ill.blocks) = (false, None, Vec::new());
         ill.refused =
@@ -360,6 +365,8 @@ pi2       key_changed (away)                  3 (1 not)    1         0         2
 
 pi2: its key is not the one
   its key was AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=, and is AgIC
+
+pi2: its containers have no names: another has it
 
 NOT JOINED   HOST      WHY
 we\u{fffd}b         pi2       its network mode is host

@@ -3,12 +3,15 @@
 use super::Network;
 use super::basis::Basis;
 use super::member::Member;
+use super::names::{self, Unnamed};
 use super::operate::shown_key;
 use crate::api::types;
 use crate::fleet::{Fleet, Refusal};
 use crate::relay::Counters;
 use muster_protocol::id::HostId;
 use muster_protocol::network::{NoPlace, Way};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The network in numbers.
 #[derive(Debug, Clone, Copy)]
@@ -88,7 +91,9 @@ impl Fleet {
     pub fn network_view(&self) -> types::ManagedNetwork {
         let network = self.network();
         let basis = network.basis();
-        let mut hosts: Vec<types::NetworkHost> = basis.members().map(|it| member(network, &basis, it)).collect();
+        let unnamed = unnamed(&basis);
+        let view = |it: &Arc<Member>| member(network, &basis, it, unnamed.get(&it.host));
+        let mut hosts: Vec<types::NetworkHost> = basis.members().map(view).collect();
         hosts.extend(basis.strangers().map(|(host, _)| self.stranger(&basis, host)));
         hosts.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         types::ManagedNetwork {
@@ -115,7 +120,7 @@ impl Fleet {
         let network = self.network();
         let basis = network.basis();
         match basis.member(cell.id) {
-            Some(known) => Ok(member(network, &basis, known)),
+            Some(known) => Ok(member(network, &basis, known, unnamed(&basis).get(&cell.id))),
             None if basis.strangers().any(|(stranger, _)| stranger == cell.id) => Ok(self.stranger(&basis, cell.id)),
             None => Err(Refusal::NotFound(format!("{name} is not in the network"))),
         }
@@ -170,12 +175,24 @@ impl Fleet {
             relays: false,
             containers: 0,
             refused: Vec::new(),
+            names_refused: None,
             ways: types::NetworkWays::default(),
         }
     }
 }
 
-fn member(network: &Network, basis: &Basis, member: &Member) -> types::NetworkHost {
+/// Whose containers have no names, and why; nobody while there are no names.
+fn unnamed(basis: &Basis) -> BTreeMap<HostId, Unnamed> {
+    let labels = if basis.settings.names { names::hosts(basis) } else { BTreeMap::new() };
+    labels.into_iter().filter_map(|(host, label)| Some((host, label.err()?))).collect()
+}
+
+fn member(
+    network: &Network,
+    basis: &Basis,
+    member: &Member,
+    names_refused: Option<&Unnamed>,
+) -> types::NetworkHost {
     let place = basis.place(member.host);
     let mut ways = types::NetworkWays::default();
     let said = network.paths(member.host);
@@ -211,6 +228,7 @@ fn member(network: &Network, basis: &Basis, member: &Member) -> types::NetworkHo
         relays: member.offer.relays,
         containers: u32::try_from(member.joined()).unwrap_or(u32::MAX),
         refused: refused.collect(),
+        names_refused: names_refused.map(ToString::to_string),
         ways,
     }
 }

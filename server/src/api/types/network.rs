@@ -65,6 +65,8 @@ pub struct NetworkHost {
     pub containers: u32,
     /// Its labelled containers that are not.
     pub refused: Vec<NetworkRefusal>,
+    /// Why its containers have no names inside the network, though names are answered, and what to do, in one line; else null.
+    pub names_refused: Option<String>,
     /// How many others it reaches in which way, as it has said last.
     pub ways: NetworkWays,
 }
