@@ -2,11 +2,12 @@
 //!
 //! A change goes one way: a copy of the [basis](Basis) is changed, stored, and then takes the place of the one before; who
 //! has a line is woken and makes its own plan anew. One change at a time. Nothing is told that is not durable, so that no
-//! block is given twice, however the server ends.
+//! block is given twice, however the server ends. Only where a host is seen is told first: after a restart it is seen again.
 
 use super::basis::Basis;
 use super::said::{Path, Said};
 use super::secrets::Secrets;
+use super::sightings::Sightings;
 use super::stored;
 use crate::relay::{Counters, Relay};
 use crate::store::committer::Committer;
@@ -15,6 +16,7 @@ use async_channel::{Receiver, Sender};
 use muster_protocol::id::{EngineId, HostId};
 use muster_protocol::limits;
 use muster_protocol::network::NetworkProbe;
+use smol::lock::MutexGuardArc;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -63,6 +65,8 @@ struct Shared {
     changed: (Sender<()>, Receiver<()>),
     /// A commit failed, and nobody knows what the store has.
     is_adrift: AtomicBool,
+    /// Where hosts are seen, as far as the store does not know it.
+    sightings: Mutex<Sightings>,
 }
 
 #[derive(Debug)]
@@ -115,6 +119,7 @@ impl Network {
                 lines: Mutex::default(),
                 changed: async_channel::bounded(1),
                 is_adrift: AtomicBool::new(stale),
+                sightings: Mutex::default(),
             }),
             turn: Arc::default(),
             committer,
@@ -152,17 +157,30 @@ impl Network {
             }
             return Ok(made);
         }
+        self.store(turn, writes, move |shared| shared.publish(after)).await?;
+        Ok(made)
+    }
+
+    /// Commits this, and if that succeeds does what follows. Nobody else changes anything meanwhile.
+    async fn store(
+        &self,
+        turn: MutexGuardArc<()>,
+        writes: Vec<Write>,
+        then: impl FnOnce(&Shared) + Send + 'static,
+    ) -> Result<(), StoreError> {
         let shared = self.shared.clone();
+        let seen = stored::seen(&writes);
         let settled = self.committer.commit(writes, move |stored| {
-            // Nobody else changes anything until this is over.
             let _turn = turn;
             shared.is_adrift.store(stored.is_err(), Ordering::Release);
             if stored.is_ok() {
-                shared.publish(after);
+                let mut sightings = locked(&shared.sightings);
+                seen.into_iter().for_each(|(host, address)| sightings.stored(host, address));
+                drop(sightings);
+                then(&shared);
             }
         });
-        settled.wait().await?;
-        Ok(made)
+        settled.wait().await
     }
 
     /// A host was removed, or its credential has ended: it loses its place at once, whatever the store says. That of the
@@ -284,16 +302,50 @@ impl Network {
         }
     }
 
-    /// The relay sees a host's packets come from elsewhere than before.
+    /// The relay sees hosts' packets come from elsewhere than before. All are told at once; it is stored when it is
+    /// [due](Sightings::due), at `now_ms` of the monotonic clock or later.
     ///
     /// # Errors
     /// It could not be stored.
-    pub async fn observe(&self, seen: &[(u32, IpAddr)]) -> Result<(), StoreError> {
-        self.change(|basis| {
-            seen.iter().for_each(|(slot, address)| basis.observe(*slot, address.to_canonical()));
-            Ok(((), Vec::new()))
-        })
-        .await
+    pub async fn observe(&self, seen: &[(u32, IpAddr)], now_ms: u64) -> Result<(), StoreError> {
+        let turn = self.turn.lock().await;
+        let before = self.basis();
+        let mut after = (*before).clone();
+        seen.iter().for_each(|(slot, address)| after.observe(*slot, address.to_canonical()));
+        let mut has_moved = false;
+        for (old, new) in before.members().zip(after.members()).filter(|(old, new)| old.observed != new.observed) {
+            locked(&self.shared.sightings).moved(new.host, old.observed);
+            has_moved = true;
+        }
+        if has_moved {
+            self.shared.publish(after);
+        }
+        drop(turn);
+        self.store_sightings(now_ms).await
+    }
+
+    /// Stores where hosts are seen, as far as it is due at `now_ms` of the monotonic clock; `u64::MAX`: all.
+    ///
+    /// # Errors
+    /// It could not be stored. It is due again later.
+    pub async fn store_sightings(&self, now_ms: u64) -> Result<(), StoreError> {
+        let turn = self.turn.lock_arc().await;
+        let basis = self.basis();
+        let seen = |host| basis.member(host).map(|member| member.observed);
+        let due = locked(&self.shared.sightings).due(now_ms, seen);
+        if due.is_empty() {
+            return Ok(());
+        }
+        let writes = match self.shared.is_adrift.load(Ordering::Acquire) {
+            true => stored::all(&basis),
+            false => stored::some(&basis, &due),
+        };
+        self.store(turn, writes, |_| {}).await
+    }
+
+    /// When [`store_sightings`](Network::store_sightings) has something to do again, in milliseconds of the monotonic clock.
+    pub fn sightings_due_ms(&self) -> Option<u64> {
+        locked(&self.shared.sightings).next_ms()
     }
 
     /// The server's relay listens on this port, or on none; and if it should, why not.

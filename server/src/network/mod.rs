@@ -19,6 +19,7 @@ pub mod secrets;
 #[cfg(test)]
 mod seeded;
 pub mod settings;
+mod sightings;
 mod stored;
 mod view;
 

@@ -4,6 +4,7 @@ use super::basis::Basis;
 use super::plan::guests;
 use crate::fleet::Fleet;
 use crate::relay::{Guest, Relay};
+use crate::store::StoreError;
 use futures_lite::future;
 use smol::Timer;
 use std::collections::BTreeMap;
@@ -23,6 +24,8 @@ enum Event {
     Look,
     /// A guest is at a new address.
     Seen(u32, SocketAddr),
+    /// Where guests are is to be stored.
+    Due,
 }
 
 /// Keeps it for as long as the server runs, which listens on `listens` by TCP: the relay has its number unless operators
@@ -34,6 +37,7 @@ pub async fn keep(fleet: Arc<Fleet>, listens: SocketAddr) {
         match kept.next(&fleet).await {
             Event::Look => {}
             Event::Seen(slot, address) => kept.collect(&fleet, (slot, address)).await,
+            Event::Due => not_stored(fleet.network().store_sightings(fleet.now().monotonic_ms).await),
         }
     }
 }
@@ -114,7 +118,12 @@ impl Kept {
                 Err(_) => future::pending().await,
             }
         };
-        future::or(changed, future::or(retry, seen)).await
+        let due = async {
+            let Some(due_ms) = fleet.network().sightings_due_ms() else { return future::pending().await };
+            Timer::after(Duration::from_millis(due_ms.saturating_sub(fleet.now().monotonic_ms))).await;
+            Event::Due
+        };
+        future::or(changed, future::or(retry, future::or(seen, due))).await
     }
 
     async fn collect(&self, fleet: &Fleet, first: (u32, SocketAddr)) {
@@ -126,8 +135,12 @@ impl Kept {
             }
         }
         let seen: Vec<_> = seen.into_iter().map(|(slot, address)| (slot, address.ip())).collect();
-        if let Err(error) = fleet.network().observe(&seen).await {
-            log::debug!("where hosts of the network are seen is not stored: {error}");
-        }
+        not_stored(fleet.network().observe(&seen, fleet.now().monotonic_ms).await);
+    }
+}
+
+fn not_stored(outcome: Result<(), StoreError>) {
+    if let Err(error) = outcome {
+        log::debug!("where hosts of the network are seen is not stored: {error}");
     }
 }

@@ -187,12 +187,7 @@ fn unnamed(basis: &Basis) -> BTreeMap<HostId, Unnamed> {
     labels.into_iter().filter_map(|(host, label)| Some((host, label.err()?))).collect()
 }
 
-fn member(
-    network: &Network,
-    basis: &Basis,
-    member: &Member,
-    names_refused: Option<&Unnamed>,
-) -> types::NetworkHost {
+fn member(network: &Network, basis: &Basis, member: &Member, names_refused: Option<&Unnamed>) -> types::NetworkHost {
     let place = basis.place(member.host);
     let mut ways = types::NetworkWays::default();
     let said = network.paths(member.host);

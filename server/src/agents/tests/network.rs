@@ -529,7 +529,7 @@ fn the_relay_is_there_while_the_network_is_and_tells_where_hosts_are() {
     let observed = register(&socket, listens, one.place().slot, &secret);
     assert_eq!(observed, socket.local_addr().expect("bound"));
     port.bench.until(|fleet| fleet.network_view().hosts[0].observed.as_deref() == Some("127.0.0.1"));
-    assert_eq!(port.bench.restarted().fleet.network_view().hosts[0].observed.as_deref(), Some("127.0.0.1"));
+    port.bench.until(|_| stored_at(&port).as_deref() == Some("127.0.0.1"));
     assert!(port.bench.fleet.network().relayed().is_some_and(|counters| counters.registrations > 0));
 
     // What another program has is said.
@@ -544,6 +544,44 @@ fn the_relay_is_there_while_the_network_is_and_tells_where_hosts_are() {
     port.bench.until(|_| UdpSocket::bind(listens).is_ok());
     drop(stop);
     keeping.join().expect("it ends");
+}
+
+/// Where the store has that the first host is seen.
+fn stored_at(port: &Port) -> Option<String> {
+    port.bench.restarted().fleet.network_view().hosts[0].observed.clone()
+}
+
+#[test]
+fn a_host_that_flips_between_addresses_is_told_at_once_and_stored_seldom() {
+    let port = Port::open();
+    enable(&port, |_| {});
+    let [mut one, mut two] = [("one", 1), ("two", 2)].map(|(name, key)| Node::new(&port, name, key));
+    one.hello(ALL, &[]);
+    one.hear();
+    two.hello(ALL, &[]);
+    two.hear();
+    one.hear();
+    let (fleet, slot) = (&port.bench.fleet, one.place().slot);
+    let seen = |last: u8, now_ms| {
+        block_on(fleet.network().observe(&[(slot, [203, 0, 113, last].into())], now_ms)).expect("stored, or not due");
+        fleet.network_view().hosts[0].observed.clone().expect("it is seen")
+    };
+    for (second, last) in (0..30).zip([5, 6].into_iter().cycle()) {
+        assert_eq!(seen(last, second * 1000), format!("203.0.113.{last}"), "everybody knows");
+        assert_eq!(stored_at(&port).as_deref(), Some("203.0.113.5"), "{second}");
+    }
+    assert_eq!(fleet.network().sightings_due_ms(), Some(30_000));
+    block_on(fleet.network().store_sightings(30_000)).expect("stored");
+    assert_eq!(stored_at(&port).as_deref(), Some("203.0.113.6"), "nothing more has come");
+    // What else is stored of the host has it, too.
+    seen(7, 31_000);
+    one.hello(ALL, &[(1, "web", Ok(0x0a2a_0002))]);
+    port.bench.until(|_| stored_at(&port).as_deref() == Some("203.0.113.7"));
+    // And the end of the server does not lose it.
+    seen(8, 32_000);
+    assert_eq!(stored_at(&port).as_deref(), Some("203.0.113.7"));
+    block_on(fleet.close());
+    assert_eq!(stored_at(&port).as_deref(), Some("203.0.113.8"));
 }
 
 #[test]
