@@ -187,11 +187,25 @@ fn ping(from: &str, to: &str, format: Format, server: &Server, out: &mut dyn Wri
 }
 
 fn list(format: Format, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
-    let network: ManagedNetwork = server.get(PATH)?;
+    let network = whole(|path| server.get(path))?;
     match format {
         Format::Json => json_line(out, &network),
         Format::Table => print(&network, out),
     }
+}
+
+/// The network with all of its hosts, page by page.
+fn whole(get: impl Fn(&str) -> Result<ManagedNetwork, Failure>) -> Result<ManagedNetwork, Failure> {
+    let mut network = get(PATH)?;
+    while let Some(cursor) = network.next.take() {
+        let page = get(&format!("{PATH}?cursor={}", encode(&cursor)))?;
+        if page.hosts.is_empty() || page.next.as_ref() == Some(&cursor) {
+            return Err(Failure::new(Exit::Failure, "the server gives the same page again and again; see its log"));
+        }
+        network.hosts.extend(page.hosts);
+        network.next = page.next;
+    }
+    Ok(network)
 }
 
 fn paths(flags: &Paths, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
@@ -338,6 +352,7 @@ mod tests {
             blocks: 1024,
             blocks_used: 2,
             hosts,
+            next: None,
         }
     }
 
@@ -381,6 +396,24 @@ we\u{fffd}b         pi2       its network mode is host
         let trouble = ManagedNetwork { relay_problem: Some("the port is taken".into()), ..network(Vec::new()) };
         assert!(printed(&trouble).contains("no relay (the port is taken)"));
         assert_eq!(blocks(&NetworkHost { blocks_missing: 2, ..host("a", "joined") }), "10.42.0.0/26 (needs 2 more)");
+    }
+
+    #[test]
+    fn all_pages_are_asked_for() {
+        let page = |name: &str, next: Option<&str>| ManagedNetwork {
+            next: next.map(Into::into),
+            ..network(vec![host(name, "joined")])
+        };
+        let pages = |path: &str| match path {
+            "/api/v1/network" => Ok(page("a", Some("1"))),
+            "/api/v1/network?cursor=1" => Ok(page("b", Some("2"))),
+            "/api/v1/network?cursor=2" => Ok(page("c", None)),
+            other => panic!("{other}"),
+        };
+        let all = whole(pages).expect("all");
+        let names: Vec<&str> = all.hosts.iter().map(|host| host.name.as_str()).collect();
+        assert_eq!((names, all.next), (vec!["a", "b", "c"], None));
+        assert!(whole(|_| Ok(page("a", Some("1")))).is_err(), "without an end");
     }
 
     #[test]

@@ -24,7 +24,7 @@ mod stored;
 mod view;
 
 pub use live::Network;
-pub use view::{NetworkCounts, path_key};
+pub use view::{NetworkCounts, host_key, path_key};
 
 use muster_protocol::network::NoPlace;
 

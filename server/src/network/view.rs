@@ -11,7 +11,6 @@ use crate::relay::Counters;
 use muster_protocol::id::HostId;
 use muster_protocol::network::{NoPlace, Way};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// The network in numbers.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +58,11 @@ impl Network {
     }
 }
 
+/// What a host stands in the list by.
+pub fn host_key(host: &types::NetworkHost) -> [&str; 2] {
+    [&host.name, &host.id]
+}
+
 /// What a path stands in the list by.
 pub fn path_key(path: &types::NetworkPath) -> [&str; 4] {
     [&path.from, &path.from_id, &path.to, &path.to_id]
@@ -87,15 +91,11 @@ pub fn way_word(way: Way) -> &'static str {
 }
 
 impl Fleet {
-    /// The managed network and its hosts.
-    pub fn network_view(&self) -> types::ManagedNetwork {
+    /// The managed network, and its hosts in the order of [`host_key`]: those behind the one with the key `after`, and one more
+    /// than `limit` if there are so many.
+    pub fn network_page(&self, after: Option<&[String; 2]>, limit: usize) -> types::ManagedNetwork {
         let network = self.network();
         let basis = network.basis();
-        let unnamed = unnamed(&basis);
-        let view = |it: &Arc<Member>| member(network, &basis, it, unnamed.get(&it.host));
-        let mut hosts: Vec<types::NetworkHost> = basis.members().map(view).collect();
-        hosts.extend(basis.strangers().map(|(host, _)| self.stranger(&basis, host)));
-        hosts.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         types::ManagedNetwork {
             enabled: basis.enabled,
             cidr: basis.settings.range.to_string(),
@@ -107,8 +107,34 @@ impl Fleet {
             relay_problem: network.relay_trouble(),
             blocks: basis.pool.total(),
             blocks_used: basis.pool.held(),
-            hosts,
+            hosts: self.network_hosts(&basis, after, limit),
+            next: None,
         }
+    }
+
+    /// The managed network and all of its hosts.
+    #[cfg(test)]
+    pub(crate) fn network_view(&self) -> types::ManagedNetwork {
+        self.network_page(None, usize::MAX)
+    }
+
+    fn network_hosts(&self, basis: &Basis, after: Option<&[String; 2]>, limit: usize) -> Vec<types::NetworkHost> {
+        let mut all: Vec<([String; 2], HostId)> =
+            basis.members().map(|it| ([it.name.clone(), it.host.to_string()], it.host)).collect();
+        all.extend(basis.strangers().map(|(host, _)| ([self.name_of(host), host.to_string()], host)));
+        all.retain(|(key, _)| after.is_none_or(|after| key > after));
+        all.sort_unstable();
+        let unnamed = unnamed(basis);
+        // What is said of each of them is looked for only once it is known who is on the page.
+        let view = |(_, host): ([String; 2], HostId)| match basis.member(host) {
+            Some(known) => member(self.network(), basis, known, unnamed.get(&host)),
+            None => self.stranger(basis, host),
+        };
+        all.into_iter().take(limit.saturating_add(1)).map(view).collect()
+    }
+
+    fn name_of(&self, host: HostId) -> String {
+        self.cell(host).map(|cell| cell.live().row.name.clone()).unwrap_or_default()
     }
 
     /// One of its hosts.
@@ -157,10 +183,9 @@ impl Fleet {
     }
 
     fn stranger(&self, basis: &Basis, host: HostId) -> types::NetworkHost {
-        let name = self.cell(host).map(|cell| cell.live().row.name.clone()).unwrap_or_default();
         types::NetworkHost {
             id: host.to_string(),
-            name,
+            name: self.name_of(host),
             state: word(basis.place(host)).into(),
             reason: Some(super::why(basis.place(host)).into()),
             connected: self.network().is_connected(host),

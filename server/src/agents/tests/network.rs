@@ -4,7 +4,8 @@ use super::Port;
 use crate::agents::harness::{Agent, by};
 use crate::api::types::{AcceptNetworkKey, EnableNetwork, PingNetwork};
 use crate::fleet::{HostChange, Refusal};
-use crate::network::relaying;
+use crate::network::samples::hello;
+use crate::network::{host_key, relaying};
 use crate::store::StoreError;
 use futures_lite::future::{self, block_on};
 use muster_dial::line::Said;
@@ -544,6 +545,39 @@ fn the_relay_is_there_while_the_network_is_and_tells_where_hosts_are() {
     port.bench.until(|_| UdpSocket::bind(listens).is_ok());
     drop(stop);
     keeping.join().expect("it ends");
+}
+
+#[test]
+fn hosts_of_the_network_are_listed_page_by_page() {
+    let port = Port::open();
+    enable(&port, |_| {});
+    let fleet = &port.bench.fleet;
+    let told = fleet.network().change::<_, StoreError>(|basis| {
+        for number in 1..=7u8 {
+            // The last one is a copied card, which never got a place.
+            let key = if number == 7 { 1 } else { number };
+            basis.hear(HostId([number; 8]), &format!("h{}", number / 2), &hello(key));
+        }
+        Ok(((), Vec::new()))
+    });
+    block_on(told).expect("stored");
+    let whole = fleet.network_view().hosts;
+    assert_eq!(whole.len(), 7);
+    assert!(whole.is_sorted_by_key(|host| (host.name.clone(), host.id.clone())));
+    for limit in 1..9 {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let mut page = fleet.network_page(after.as_ref(), limit).hosts;
+            let is_last = page.len() <= limit;
+            page.truncate(limit);
+            after = page.last().map(|host| host_key(host).map(str::to_owned));
+            seen.extend(page);
+            if is_last {
+                break;
+            }
+        }
+        assert_eq!(seen, whole, "{limit}");
+    }
 }
 
 /// Where the store has that the first host is seen.

@@ -26,8 +26,11 @@ pub struct ManagedNetwork {
     pub blocks: u32,
     /// Blocks that hosts have.
     pub blocks_used: u32,
-    /// Its hosts, by name.
+    /// A page of its hosts, by name.
     pub hosts: Vec<NetworkHost>,
+    /// What to give as `cursor` for the next page; null at the end.
+    #[serde(default)]
+    pub next: Option<String>,
 }
 
 /// A host of the managed network.
