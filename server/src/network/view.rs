@@ -10,7 +10,7 @@ use crate::fleet::{Fleet, Refusal};
 use crate::relay::Counters;
 use muster_protocol::id::HostId;
 use muster_protocol::network::{NoPlace, Way};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The network in numbers.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +55,27 @@ impl Network {
             paths,
             relayed: self.relayed(),
         })
+    }
+}
+
+impl Network {
+    /// Notes which of these containers could not be joined, and why.
+    pub fn mark_refused(&self, containers: &mut [types::Container]) {
+        let basis = self.basis();
+        if !basis.enabled {
+            return;
+        }
+        // A page has its containers host by host.
+        let mut last: Option<(HostId, HashMap<String, &str>)> = None;
+        for container in containers {
+            let Some(host) = HostId::parse(&container.host_id) else { continue };
+            if last.as_ref().is_none_or(|(known, _)| *known != host) {
+                let refusals = basis.member(host).into_iter().flat_map(|member| member.refusals());
+                last = Some((host, refusals.map(|(it, why)| (it.id.to_string(), why)).collect()));
+            }
+            let why = last.as_ref().and_then(|(_, refusals)| refusals.get(&container.id));
+            container.network_refused = why.map(|why| (*why).to_owned());
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Port;
 use crate::agents::harness::{Agent, by};
 use crate::api::types::{AcceptNetworkKey, EnableNetwork, PingNetwork};
-use crate::fleet::{HostChange, Refusal};
+use crate::fleet::{ContainerSelect, HostChange, Refusal};
 use crate::network::samples::hello;
 use crate::network::{host_key, relaying};
 use crate::store::StoreError;
@@ -578,6 +578,39 @@ fn hosts_of_the_network_are_listed_page_by_page() {
         }
         assert_eq!(seen, whole, "{limit}");
     }
+}
+
+#[test]
+fn a_container_that_could_not_be_joined_says_so_where_users_look() {
+    let port = Port::open();
+    enable(&port, |_| {});
+    let fleet = &port.bench.fleet;
+    let agents = ["one", "two"].map(|name| port.bench.host(name, &[1, 2]));
+    let mut one = Node {
+        line: open(&port, &agents[0].credential).expect("a line"),
+        plan: BTreeMap::new(),
+        key: [1; 32],
+        agent: agents.into_iter().next().expect("the first"),
+    };
+    let why = "its network mode is host";
+    let refused = |all: bool| {
+        let select = ContainerSelect { all, ..Default::default() };
+        let page = block_on(fleet.containers(select, None, 100));
+        let refused = page.into_iter().filter_map(|it| Some((it.host, it.id, it.network_refused?)));
+        refused.collect::<Vec<_>>()
+    };
+    let id = block_on(fleet.containers(Default::default(), None, 1)).remove(0).id;
+    let number = EngineId::parse(&id).expect("an id").0[0];
+    assert_eq!(refused(true), []);
+    one.hello(ALL, &[(number, "x", Err(why))]);
+    one.hear();
+    assert_eq!(refused(true), [("one".to_owned(), id.clone(), why.to_owned())], "and not that of the other host");
+    let shown = fleet.container("one", &id).expect("it is there");
+    assert_eq!(shown.network_refused.as_deref(), Some(why));
+    assert_eq!(fleet.container("two", &id).expect("it is there").network_refused, None);
+    one.hello(ALL, &[(number, "x", Ok(0x0a2a_0002))]);
+    one.hear();
+    assert_eq!(refused(true), []);
 }
 
 /// Where the store has that the first host is seen.
