@@ -7,7 +7,6 @@ use crate::relay::{Guest, Relay};
 use crate::store::StoreError;
 use futures_lite::future;
 use smol::Timer;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +21,8 @@ const COLLECT: Duration = Duration::from_millis(200);
 enum Event {
     /// The network is another one, or it is time to try again.
     Look,
-    /// A guest is at a new address.
-    Seen(u32, SocketAddr),
+    /// Guests are at new addresses.
+    Seen,
     /// Where guests are is to be stored.
     Due,
 }
@@ -36,7 +35,7 @@ pub async fn keep(fleet: Arc<Fleet>, listens: SocketAddr) {
         kept.look(&fleet).await;
         match kept.next(&fleet).await {
             Event::Look => {}
-            Event::Seen(slot, address) => kept.collect(&fleet, (slot, address)).await,
+            Event::Seen => kept.collect(&fleet).await,
             Event::Due => not_stored(fleet.network().store_sightings(fleet.now().monotonic_ms).await),
         }
     }
@@ -112,8 +111,8 @@ impl Kept {
         };
         let seen = async {
             let Some((_, relay)) = &self.relay else { return future::pending().await };
-            match relay.observed().recv().await {
-                Ok((slot, address)) => Event::Seen(slot, address),
+            match relay.moved().recv().await {
+                Ok(()) => Event::Seen,
                 // Its thread has ended, which it does not do by itself.
                 Err(_) => future::pending().await,
             }
@@ -126,15 +125,10 @@ impl Kept {
         future::or(changed, future::or(retry, future::or(seen, due))).await
     }
 
-    async fn collect(&self, fleet: &Fleet, first: (u32, SocketAddr)) {
+    async fn collect(&self, fleet: &Fleet) {
         Timer::after(COLLECT).await;
-        let mut seen = BTreeMap::from([first]);
-        if let Some((_, relay)) = &self.relay {
-            while let Ok((slot, address)) = relay.observed().try_recv() {
-                seen.insert(slot, address);
-            }
-        }
-        let seen: Vec<_> = seen.into_iter().map(|(slot, address)| (slot, address.ip())).collect();
+        let Some((_, relay)) = &self.relay else { return };
+        let seen: Vec<_> = relay.observed().into_iter().map(|(slot, address)| (slot, address.ip())).collect();
         not_stored(fleet.network().observe(&seen, fleet.now().monotonic_ms).await);
     }
 }
