@@ -188,7 +188,7 @@ fn who_cannot_prove_who_he_is_costs_no_state() {
             |guests: &[Guest]| guests.iter().map(|it| (it.address, it.allowed, it.filled_ms)).collect::<Vec<_>>();
         let before = (state(&guests), forwarder.counters());
         for _ in 0..1_000 {
-            let slot = [0, 1, 2, 3, u32::MAX, random.next() as u32][random.below(6)];
+            let slot = [0, 1, 2, 3, u32::MAX, random.number() as u32][random.below(6)];
             let secret: Secret = random.bytes(16).try_into().unwrap();
             let mut out = [0; REGISTER_LIMIT];
             let length = register(&secret, slot, 1 + random.below(9) as u32, cookie, here, &mut out);

@@ -16,8 +16,6 @@ pub mod said;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod secrets;
-#[cfg(test)]
-mod seeded;
 pub mod settings;
 mod sightings;
 mod stored;

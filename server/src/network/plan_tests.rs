@@ -3,11 +3,11 @@ use super::super::member::Container;
 use super::super::names::{self, Unnamed};
 use super::super::samples::{basis, container, hello, host};
 use super::super::secrets::Secrets;
-use super::super::seeded::{Random, for_seeds};
 use super::super::settings::Settings;
 use super::*;
 use muster_protocol::id::EngineId;
 use muster_protocol::record::{Reader, Record};
+use muster_protocol::seeded::{Random, for_seeds};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -232,7 +232,7 @@ fn no_host_takes_over_the_name_of_another_one() {
                     all.hear(host(number), &known, &hello(1 + random.below(8) as u8));
                 }
                 _ if before.member(host(number)).is_none() => all.hear(host(number), name, &hello(number)),
-                _ => all.tell(host(number), &[container(number, name, random.next() as u32)]),
+                _ => all.tell(host(number), &[container(number, name, random.number() as u32)]),
             }
             all.settle();
             let (was, is) = (names::hosts(&before), names::hosts(&all));
