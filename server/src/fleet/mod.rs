@@ -329,9 +329,7 @@ impl Fleet {
         if let Err(error) = self.committer.commit(rows, |_| {}).wait().await {
             log::warn!("cannot store when hosts were last heard: {error}");
         }
-        if let Err(error) = self.network.store_sightings(u64::MAX).await {
-            log::warn!("cannot store where hosts of the network were last seen: {error}");
-        }
+        self.network.close().await;
         self.state.feed.close();
     }
 }
