@@ -117,7 +117,13 @@ fn other_network_modes_join_alone_or_cannot() {
     for name in ["in-host", "in-box"] {
         let reason = eventually(&format!("{name} is refused"), || refusal(&managed, name).ok_or_else(String::new));
         assert!(reason.contains("network"), "{reason}");
+        // And where one looks who wonders.
+        let inspected = managed.server.json(&["inspect", &format!("alpha/{name}")]).remove(0);
+        assert_eq!(text(&inspected, "network_refused"), reason);
+        let ps = managed.server.muster(&["ps", "--filter", &format!("name={name}")]).ok();
+        assert!(ps.contains("(not in network)"), "{ps}");
     }
+    assert!(managed.server.find_container("alpha", "box").unwrap_or_default()["network_refused"].is_null());
     // Once, not again and again: until something else has been joined.
     host.run_box("last");
     host.address("last");

@@ -25,6 +25,10 @@ pub const KEEP_S: u64 = 25;
 /// A guest that was silent for so long, in milliseconds, is not sent to any more: its address may be somebody else's.
 pub const SILENCE_MS: u64 = 120_000;
 
+/// What a datagram takes from its sender's rate at least, in bytes: a short one is as much work as a long one, and nobody is to
+/// keep a relay busy with those.
+const COUNTED: u64 = 256;
+
 const TAG: usize = 8;
 const REGISTER_V4: usize = 27;
 const REGISTER_V6: usize = 39;
@@ -134,7 +138,7 @@ impl Guest {
 /// How much is forwarded for one guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// In the long run, in bytes a second.
+    /// In the long run, in bytes a second. A datagram counts as 256 bytes at least.
     pub per_second: u64,
     /// At once, in bytes.
     pub burst: u64,
@@ -273,7 +277,7 @@ impl Forwarder {
                 return self.answer(&secret, cookie, 0, from, None, datagram);
             }
         }
-        if !guest.allow(self.rate, now_ms, length as u64) {
+        if !guest.allow(self.rate, now_ms, (length as u64).max(COUNTED)) {
             return drop_as(&mut self.counters.limited);
         }
         let receiver = find(guests, to).filter(|_| to != sender);

@@ -183,11 +183,67 @@ fn a_guest_is_held_to_its_rate() {
     register_at(&mut forwarder, &mut guests, &TWO, 2, there);
     let mut forwarded = 0;
     for now_ms in 2..10_002 {
-        let mut datagram = wrapped(&ONE, 1, 2, &[0; 100 - OVERHEAD]);
-        forwarded += u64::from(forwarder.handle(&mut guests, now_ms, here, &mut datagram) != Action::Drop) * 100;
+        let mut datagram = wrapped(&ONE, 1, 2, &[0; 500 - OVERHEAD]);
+        forwarded += u64::from(forwarder.handle(&mut guests, now_ms, here, &mut datagram) != Action::Drop) * 500;
     }
     assert!((95_000..=105_000).contains(&forwarded), "{forwarded} bytes in ten seconds");
     assert_eq!(forwarder.counters().limited, 10_000 - forwarder.counters().forwarded);
+}
+
+#[test]
+fn a_guest_that_floods_with_short_packets_takes_nothing_from_others() {
+    let rate = Rate::default();
+    let (mut forwarder, mut guests) = relay(rate);
+    let (here, there) = (at("192.0.2.1:1000"), at("192.0.2.2:2000"));
+    register_at(&mut forwarder, &mut guests, &ONE, 1, here);
+    register_at(&mut forwarder, &mut guests, &TWO, 2, there);
+    let mut passed = 0;
+    for now_ms in 2..1_002 {
+        for _ in 0..100 {
+            let mut short = wrapped(&ONE, 1, 2, b"x");
+            passed += u64::from(forwarder.handle(&mut guests, now_ms, here, &mut short) != Action::Drop);
+        }
+        let mut long = wrapped(&TWO, 2, 1, &[0; 1400]);
+        assert_ne!(forwarder.handle(&mut guests, now_ms, there, &mut long), Action::Drop, "that of the other guest");
+    }
+    let most = (rate.per_second + rate.burst) / COUNTED;
+    assert!((most / 2..=most + 1).contains(&passed), "{passed} of 100000 in a second");
+}
+
+#[test]
+fn who_cannot_prove_who_he_is_costs_no_state() {
+    for_seeds(20, |random| {
+        let (mut forwarder, mut guests) = relay(Rate::default());
+        let here = at("192.0.2.1:1000");
+        let cookie = register_at(&mut forwarder, &mut guests, &ONE, 1, here).cookie;
+        let state =
+            |guests: &[Guest]| guests.iter().map(|it| (it.address, it.allowed, it.filled_ms)).collect::<Vec<_>>();
+        let before = (state(&guests), forwarder.counters());
+        for _ in 0..1_000 {
+            let slot = [0, 1, 2, 3, u32::MAX, random.number() as u32][random.below(6)];
+            let secret: Secret = random.bytes(16).try_into().unwrap();
+            let mut out = [0; REGISTER_LIMIT];
+            let length = register(&secret, slot, 1 + random.below(9) as u32, cookie, here, &mut out);
+            let mut datagram = match random.below(3) {
+                0 => out[..length].to_vec(),
+                1 => wrapped(&secret, slot, 1, &[1; 100]),
+                _ => {
+                    let length = random.below(100);
+                    random.bytes(length)
+                }
+            };
+            let from = [here, SocketAddr::new([10, 0, 0, random.below(256) as u8].into(), random.below(65536) as u16)];
+            let now_ms = 1 + random.below(1_000_000) as u64;
+            let action = forwarder.handle(&mut guests, now_ms, from[random.below(2)], &mut datagram);
+            assert_eq!(action, Action::Drop, "nor is it answered");
+        }
+        // All that there is.
+        let Forwarder { key: _, rate: _, counters } = &forwarder;
+        let dropped = counters.malformed + counters.strangers;
+        assert_eq!((dropped, counters.forwarded), (1_000, 0));
+        assert_eq!(state(&guests), before.0);
+        assert_eq!(counters.registrations, before.1.registrations);
+    });
 }
 
 #[test]
