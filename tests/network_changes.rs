@@ -61,6 +61,12 @@ fn a_removed_host_loses_its_place() {
     let managed = Managed::up(&["alpha", "bravo", "charlie"]);
     let flow = managed.flow("alpha", "bravo");
     let address = managed.address("bravo");
+    // The probes of below, while it has its place.
+    for name in ["alpha", "charlie"] {
+        let (host, bravo) = (managed.host(name), managed.host("bravo"));
+        assert!(host.pings(&box_of(host), &address), "{name} reaches it");
+        assert!(bravo.pings("box-bravo", &managed.address(name)), "it reaches {name}");
+    }
     managed.server.muster(&["hosts", "rm", "bravo"]).ok();
     eventually_within(REMOVED, "the others do not know it any more", || {
         let routes = ["alpha", "charlie"].map(|name| managed.host(name).node.run("ip", &["route"]));
