@@ -46,8 +46,7 @@ fn is_of(version: &str, wanted: &str, suite: &str) {
 
 /// Docker of a Debian release.
 fn docker_of(suite: &str) -> Arc<Packages> {
-    let tini = if suite == "bookworm" { "tini-static" } else { "tini" };
-    let packages = Packages::of(suite, &["docker.io", "containerd", tini]);
+    let packages = Packages::of(suite, &["docker.io", "containerd", "tini"]);
     // It wants a newer C library than this machine may have; the machine's own serves as well.
     packages.without("runc");
     packages
