@@ -24,6 +24,10 @@ began = time.monotonic()
 def describe(packet):
     """What a line of the list says of a packet."""
     kind, inner = packet[12:14], packet[14:]
+    if kind == b"\x86\xdd" and len(inner) >= 48 and PROTOCOLS.get(inner[6]) in ("tcp", "udp"):
+        ends = [socket.inet_ntop(socket.AF_INET6, inner[at : at + 16]) for at in (8, 24)]
+        ports = [int.from_bytes(inner[at : at + 2], "big") for at in (40, 42)]
+        return f"{PROTOCOLS[inner[6]]}6 [{ends[0]}]:{ports[0]} [{ends[1]}]:{ports[1]} - whole"
     if kind != b"\x08\x00" or len(inner) < 28:
         return "other - - - whole"
     place = int.from_bytes(inner[6:8], "big")

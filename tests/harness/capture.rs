@@ -68,7 +68,7 @@ impl Capture {
 pub struct Seen {
     /// Without Ethernet's header.
     pub bytes: usize,
-    /// `udp`, `tcp`, `icmp` or `other`.
+    /// `udp`, `tcp`, `icmp`, `udp6`, `tcp6` or `other`.
     pub protocol: String,
     /// Address and port.
     pub from: String,
