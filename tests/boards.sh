@@ -37,4 +37,7 @@ for target in "$@"; do
     fi
     # Container image and Debian packages.
     [ -n "$run" ] || cargo test -p muster-tests --locked --test packages -- --include-ignored
+    # What the network process takes as it is shipped.
+    [ -n "$run" ] || [ ! -x "dist/$target/muster-network" ] ||
+        cargo test -p muster-tests --locked --test network_process -- --ignored --nocapture built_
 done
