@@ -324,7 +324,7 @@ def main():
     parser.add_argument("names", nargs="*", metavar="NAME", help="only tests with this in PACKAGE/FILE::TEST")
     parser.add_argument("--skip", action="append", default=[], metavar="NAME", help="no tests with this in it")
     parser.add_argument("--include-ignored", action="store_true", help="also those that take long")
-    parser.add_argument("--jobs", type=int, default=4, metavar="N", help="how many at a time (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=5, metavar="N", help="how many at a time (default: %(default)s)")
     arguments = sys.argv[1:]
     cargo = ALL
     if "--" in arguments:
