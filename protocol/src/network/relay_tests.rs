@@ -218,7 +218,7 @@ fn who_cannot_prove_who_he_is_costs_no_state() {
         let cookie = register_at(&mut forwarder, &mut guests, &ONE, 1, here).cookie;
         let state =
             |guests: &[Guest]| guests.iter().map(|it| (it.address, it.allowed, it.filled_ms)).collect::<Vec<_>>();
-        let before = (state(&guests), forwarder.counters());
+        let before = (state(&guests), forwarder.counters(), forwarder.era);
         for _ in 0..1_000 {
             let slot = [0, 1, 2, 3, u32::MAX, random.number() as u32][random.below(6)];
             let secret: Secret = random.bytes(16).try_into().unwrap();
@@ -238,10 +238,10 @@ fn who_cannot_prove_who_he_is_costs_no_state() {
             assert_eq!(action, Action::Drop, "nor is it answered");
         }
         // All that there is.
-        let Forwarder { key: _, rate: _, counters } = &forwarder;
+        let Forwarder { key: _, rate: _, counters, era } = &forwarder;
         let dropped = counters.malformed + counters.strangers;
         assert_eq!((dropped, counters.forwarded), (1_000, 0));
-        assert_eq!(state(&guests), before.0);
+        assert_eq!((state(&guests), *era), (before.0, before.2));
         assert_eq!(counters.registrations, before.1.registrations);
     });
 }
