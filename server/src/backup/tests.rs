@@ -26,6 +26,7 @@ fn full(directory: &Path) -> Arc<RedbStore> {
         Write::Stream(samples::stream(1)),
         Write::JoinToken(samples::join_token(1)),
         Write::ApiToken(samples::api_token(1)),
+        Write::DockerClient(samples::docker_client(1)),
         Write::Fleet(samples::fleet()),
         Write::Network(samples::network()),
         Write::NetworkMember(samples::network_member(1)),

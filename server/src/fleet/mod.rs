@@ -8,6 +8,7 @@ pub mod audit;
 pub mod boards;
 mod credentials;
 mod describe;
+mod docker_clients;
 pub mod enlist;
 pub mod feed;
 mod health;
@@ -33,6 +34,7 @@ mod wanted;
 mod wishes;
 
 pub use audit::{AuditSelect, By};
+pub use docker_clients::DockerDoor;
 pub use metrics::MetricSelect;
 pub use orders::{HostChange, INTERVALS_MS, NO_VITALS, Rhythm};
 pub use turn::{HostCell, Turn};
@@ -48,7 +50,7 @@ use crate::api::types::Change;
 use crate::network::Network;
 use crate::network::secrets::Secrets;
 use crate::store::committer::{Committer, Pending};
-use crate::store::{EventRow, FleetRow, Store, StoreError, Write};
+use crate::store::{DockerClientRow, EventRow, FleetRow, Store, StoreError, Write};
 use crate::time::now_ms;
 use crate::vitals::{History, HistoryShape};
 use feed::Feed;
@@ -59,9 +61,9 @@ use muster_protocol::hello::Stream;
 use muster_protocol::id::{EngineId, HostId};
 use muster_protocol::orders::Session;
 use sessions::Sessions;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 /// All hosts, and what is known of them.
@@ -102,6 +104,8 @@ struct State {
     feed: Feed,
     join_tokens: Mutex<JoinTokens>,
     api_tokens: Mutex<ApiTokens>,
+    docker_clients: Mutex<BTreeMap<String, DockerClientRow>>,
+    docker_door: OnceLock<DockerDoor>,
     sessions: Sessions,
     /// What agents are to recognise and reach the server by.
     trust: Mutex<FleetRow>,
@@ -163,6 +167,8 @@ impl Fleet {
             feed: Feed::new(boot),
             join_tokens: Mutex::new(JoinTokens::new(all.join_tokens)),
             api_tokens: Mutex::new(ApiTokens::new(admin, all.api_tokens)),
+            docker_clients: Mutex::new(all.docker_clients.into_iter().map(|row| (row.id.clone(), row)).collect()),
+            docker_door: OnceLock::new(),
             sessions: Sessions::default(),
             trust: Mutex::new(trust),
             started,

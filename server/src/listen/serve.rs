@@ -79,12 +79,8 @@ pub async fn serve_at<H, F>(
 }
 
 /// Lets connections in, for ever.
-async fn accept<H, F>(
-    door: &Door,
-    port: Arc<Port<H>>,
-    registry: &Arc<Registry>,
-    executor: &Executor<'static>,
-) where
+async fn accept<H, F>(door: &Door, port: Arc<Port<H>>, registry: &Arc<Registry>, executor: &Executor<'static>)
+where
     H: Fn(Request) -> F + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
 {

@@ -7,8 +7,8 @@
 
 use super::trouble::Trouble;
 use super::{
-    ApiTokenRow, AuditRow, ContainerRow, EngineRow, EventRow, FleetRow, HostFacts, HostOrders, HostRow, JoinTokenRow,
-    NetworkMemberRow, NetworkRow, StreamRow,
+    ApiTokenRow, AuditRow, ContainerRow, DockerClientRow, EngineRow, EventRow, FleetRow, HostFacts, HostOrders,
+    HostRow, JoinTokenRow, NetworkMemberRow, NetworkRow, StreamRow,
 };
 use muster_protocol::id::{Fingerprint, HostId};
 use serde::de::DeserializeOwned;
@@ -95,6 +95,10 @@ impl Row for NetworkRow {
 }
 
 impl Row for NetworkMemberRow {
+    const VERSION: u8 = 1;
+}
+
+impl Row for DockerClientRow {
     const VERSION: u8 = 1;
 }
 
@@ -236,6 +240,11 @@ mod tests {
             0909090909090909090909090909037765628280a851
             ",
         );
+    }
+
+    #[test]
+    fn docker_clients_are_frozen() {
+        frozen(samples::docker_client(1), "00");
     }
 
     #[test]
