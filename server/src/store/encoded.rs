@@ -244,7 +244,13 @@ mod tests {
 
     #[test]
     fn docker_clients_are_frozen() {
-        frozen(samples::docker_client(1), "00");
+        frozen(
+            samples::docker_client(1),
+            "
+            010c303030303030303030303031010101010101010101010101010101010101010101010101010101010101010106
+            76696577657205666c6565740e6d75737465722e6578616d706c6580a0abfef96280f0c1ffe464
+            ",
+        );
     }
 
     #[test]
