@@ -387,3 +387,83 @@ fn who_may_ask_is_decided_by_where() {
     );
     assert_eq!(info.ok(), "muster");
 }
+
+/// What a client finds that prints `ready` when it follows events, and then what it has found.
+fn found_by(mut client: Process, fleet: &Fleet) -> Value {
+    let first = client.line(Duration::from_secs(60));
+    assert_eq!(first.as_deref(), Some("ready"), "{}", client.log());
+    let line = eventually("what the client has found", || {
+        fleet.engines[0].docker(&["restart", "lamp"]);
+        client.line(Duration::from_secs(2)).ok_or_else(|| client.log())
+    });
+    serde_json::from_str(&line).expect("JSON")
+}
+
+/// What every client finds.
+fn check_found(found: &Value, names: &[&str]) {
+    let lamp = names[0];
+    assert_eq!(found["names"], Value::from(names), "{found}");
+    assert_eq!(found["lamp"][0], lamp);
+    assert_eq!(found["hosts"], serde_json::json!(["Hosts", "2"]), "{found}");
+    assert_eq!(found["live"], "boat-1", "{found}");
+    assert_eq!(found["stop"][0], 403, "{found}");
+    assert!(found["stop"][1].as_str().is_some_and(|why| why.contains("`ssh boat-1 docker stop lamp`")), "{found}");
+    assert!(found["missing"].to_string().contains("No such container: nothing"), "{found}");
+    assert!(found["stats"].to_string().contains("boat-1/lamp"), "{found}");
+}
+
+#[test]
+#[ignore = "downloads the Python docker SDK: run by ./test.sh --all"]
+fn the_python_sdk_looks_at_all_hosts() {
+    let fleet = two_hosts(&["--docker-listen", "127.0.0.1:0"]);
+    let place = muster_tests::place::Place::new();
+    let python = format!("{}/bin/python", place.join("venv"));
+    Ran::of("python3", &["-m", "venv", &place.join("venv")], &[], COMMAND_LIMIT).ok();
+    let mut install = Command::new(&python);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "docker==7.1.0"]);
+    assert!(
+        install.status().expect("pip starts").success(),
+        "cannot install the Python docker SDK: is there a network?"
+    );
+    let mut command = Command::new(&python);
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/docker_api_sdk.py"));
+    muster_tests::process::clean(&mut command).env("DOCKER_HOST", &fleet.docker.environment[0].1);
+    let found = found_by(Process::start_read("the SDK", &mut command, &place.join("sdk.log")), &fleet);
+    check_found(&found, &["boat-1/lamp", "boat-1/web", "boat-2/never", "boat-2/web"]);
+    assert_eq!(found["running"], serde_json::json!(["boat-1/web", "boat-2/web"]), "{found}");
+    assert_eq!(found["past"], serde_json::json!(["create", "start"]), "{found}");
+}
+
+#[test]
+#[ignore = "builds bollard: run by ./test.sh --all"]
+fn bollard_looks_at_all_hosts() {
+    let place = muster_tests::place::Place::new();
+    let bench = concat!(env!("CARGO_MANIFEST_DIR"), "/../bench");
+    let mut build = Command::new(env!("CARGO"));
+    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| format!("{bench}/../target"));
+    build.current_dir(bench).args(["build", "--locked", "--package", "bollard-client", "--target-dir"]);
+    assert!(build.arg(format!("{target}/bench")).status().expect("cargo starts").success(), "cannot build bollard");
+    let socket = place.join("docker.sock");
+    let fleet = two_hosts(&["--docker-listen", &format!("unix://{socket}")]);
+    let mut command = Command::new(format!("{target}/bench/debug/bollard-client"));
+    command.arg(&socket);
+    let found = found_by(Process::start_read("bollard", &mut command, &place.join("bollard.log")), &fleet);
+    check_found(&found, &["/boat-1/lamp", "/boat-1/web", "/boat-2/never", "/boat-2/web"]);
+    assert_eq!(found["lamp"][1], true, "{found}");
+}
+
+#[test]
+#[ignore = "downloads packages of other releases: run by ./test.sh --all"]
+fn command_lines_of_other_releases_look_at_all_hosts() {
+    let fleet = two_hosts(&["--docker-listen", "127.0.0.1:0"]);
+    for (suite, oldest) in [("trixie", 26), ("forky", 28)] {
+        let packages = muster_tests::debian::Packages::of(suite, &["docker-cli"]);
+        let program = packages.path("usr/bin/docker").display().to_string();
+        let docker = Docker { program, ..fleet.docker.clone() };
+        let version = docker.run(&["version", "--format", "{{.Client.Version}}"]);
+        let major: u32 = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or_default();
+        assert!(major >= oldest, "{suite} has {version}");
+        look_at_all(&docker, &fleet);
+    }
+    follow_events(&fleet.docker, &fleet);
+}

@@ -87,7 +87,10 @@ fn nothing_is_changed_and_the_place_to_change_it_is_named() {
     let api = api(&bench);
     let id = "01".repeat(32);
     let (status, why) = message(&api, "POST", &format!("/v1.41/containers/{id}/stop?t=10"));
-    assert!(status == 403 && why.starts_with("muster only looks: run this on the host, e.g. `ssh boat-1 docker stop "), "{why}");
+    assert!(
+        status == 403 && why.starts_with("muster only looks: run this on the host, e.g. `ssh boat-1 docker stop "),
+        "{why}"
+    );
     for (method, url) in [
         ("POST", "/containers/create"),
         ("POST", "/v1.47/images/create?fromImage=x"),
@@ -114,7 +117,8 @@ fn pings_and_versions_are_those_of_docker() {
     let api = api(&bench);
     for method in ["GET", "HEAD"] {
         let response = ask(&api, method, "/_ping");
-        let header = |name: &str| response.headers.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str());
+        let header =
+            |name: &str| response.headers.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str());
         assert_eq!((response.status, header("api-version"), header("ostype")), (200, Some("1.47"), Some("linux")));
     }
     let (_, version) = asked(&api, "GET", "/version");
