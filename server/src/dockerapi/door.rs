@@ -87,12 +87,7 @@ pub async fn open(place: &Place, tls: Option<bool>, fleet: &Fleet, data_dir: &Pa
             Ok(Opened { door: Door::Unix(listener), who: Who::Anybody, url, socket: Some(SocketFile(path.clone())) })
         }
         Place::Tcp(address) => {
-            let is_own = address.ip().to_canonical().is_loopback();
-            if tls == Some(false) && !is_own {
-                return Err(format!(
-                    "cannot serve the Docker API without TLS on {address}: whoever reaches it would see the fleet; use 127.0.0.1, or leave --docker-tls out and make certificates with `muster docker-context`"
-                ));
-            }
+            let with_tls = is_with_tls(*address, tls)?;
             let listener = TcpListener::bind(*address).await.map_err(|error| {
                 format!(
                     "cannot listen on {address} for the Docker API: {error}; choose another one with --docker-listen"
@@ -100,16 +95,27 @@ pub async fn open(place: &Place, tls: Option<bool>, fleet: &Fleet, data_dir: &Pa
             })?;
             let bound = listener.local_addr().map_err(|error| error.to_string())?;
             let url = format!("tcp://{bound}");
-            if !tls.unwrap_or(!is_own) {
+            if !with_tls {
                 fleet.serve_docker(DockerDoor::Local(url.clone()))?;
                 return Ok(Opened { door: Door::Plain(listener), who: Who::Anybody, url, socket: None });
             }
             let ca = DockerCa::load_or_create(data_dir)?;
             let config = ca.server_config()?;
-            fleet.serve_docker(DockerDoor::Tls(ca, bound.port()))?;
+            fleet.serve_docker(DockerDoor::Tls(Box::new(ca), bound.port()))?;
             Ok(Opened { door: Door::Tls(listener, config), who: Who::Clients, url, socket: None })
         }
     }
+}
+
+/// Whether an address is to be served with TLS: without only where nobody else gets to.
+fn is_with_tls(address: SocketAddr, tls: Option<bool>) -> Result<bool, String> {
+    let is_own = address.ip().to_canonical().is_loopback();
+    if tls == Some(false) && !is_own {
+        return Err(format!(
+            "cannot serve the Docker API without TLS on {address}: whoever reaches it would see the fleet; use 127.0.0.1, or leave --docker-tls out and make certificates with `muster docker-context`"
+        ));
+    }
+    Ok(tls.unwrap_or(!is_own))
 }
 
 /// A socket file for its owner and group. One that a server has left behind is replaced, one that answers is not.
@@ -164,6 +170,18 @@ pub async fn serve(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_this_machine_is_served_without_tls() {
+        let with_tls = |address: &str, tls| is_with_tls(address.parse().expect("an address"), tls);
+        for own in ["127.0.0.1:1", "127.1.2.3:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            assert_eq!((with_tls(own, None), with_tls(own, Some(true))), (Ok(false), Ok(true)), "{own}");
+        }
+        for other in ["0.0.0.0:1", "192.0.2.1:1", "[::]:1", "[2001:db8::1]:1"] {
+            assert_eq!(with_tls(other, None), Ok(true), "{other}");
+            assert!(with_tls(other, Some(false)).is_err_and(|why| !why.contains('\n')), "{other}");
+        }
+    }
 
     #[test]
     fn places_are_read() {

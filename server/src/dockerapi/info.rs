@@ -16,7 +16,7 @@ const PAGE: usize = 500;
 
 /// Answers it.
 pub async fn show(api: &DockerApi, scope: &Scope) -> Result<Value, Refused> {
-    let _place = api.lists.acquire_arc().await;
+    let _place = api.place_for_list().await?;
     let hosts = match scope {
         Scope::Host(id) => vec![api.fleet.host(id)?],
         Scope::Fleet => {

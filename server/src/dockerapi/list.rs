@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use smol::lock::SemaphoreGuardArc;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What can be filtered by.
 pub const FILTERS: [&str; 6] = ["name", "label", "status", "health", "id", "node"];
@@ -23,6 +24,9 @@ const PAGE: usize = 500;
 
 /// The most that can be asked for with `limit`, for these are held together.
 const LIMIT: usize = 5_000;
+
+/// How long a list may be under way: whoever takes it so slowly holds the place of another one.
+const TIME: Duration = Duration::from_secs(600);
 
 /// The longest pattern of a name, and bytes of what it is compiled to.
 const PATTERN: usize = 256;
@@ -118,7 +122,7 @@ pub async fn list(api: &DockerApi, query: &Query, scope: Scope) -> Result<Respon
     for host in &wanted.select.hosts {
         api.fleet.host(host)?; // A misspelt name is an error and no empty list.
     }
-    let place = api.lists.acquire_arc().await;
+    let place = api.place_for_list().await?;
     let walk = Walk::new(api.fleet.clone(), wanted, scope, place);
     Ok(Response::stream(
         200,
@@ -135,6 +139,7 @@ struct Walk {
     after: Option<[String; 4]>,
     stage: Stage,
     is_first: bool,
+    begun: Instant,
     hosts: HashMap<String, Host>,
     _place: SemaphoreGuardArc,
 }
@@ -150,11 +155,25 @@ enum Stage {
 impl Walk {
     fn new(fleet: Arc<Fleet>, wanted: Wanted, scope: Scope, place: SemaphoreGuardArc) -> Walk {
         let hosts = HashMap::new();
-        Walk { fleet, wanted, scope, after: None, stage: Stage::Begin, is_first: true, hosts, _place: place }
+        Walk {
+            fleet,
+            wanted,
+            scope,
+            after: None,
+            stage: Stage::Begin,
+            is_first: true,
+            begun: Instant::now(),
+            hosts,
+            _place: place,
+        }
     }
 
     /// The next piece; empty ones are possible.
     async fn next(&mut self) -> Option<Vec<u8>> {
+        if self.begun.elapsed() > TIME {
+            // Without its end it is no JSON: nobody takes it for all.
+            return None;
+        }
         match self.stage {
             Stage::Begin => {
                 self.stage = Stage::Pages;

@@ -1,6 +1,6 @@
 //! Docker's API over the whole fleet, to look at only: what the docker command line and other clients of Docker ask.
 //!
-//! [`routes`] understands a request without the fleet, [`names`] finds the container that is meant, and one file each
+//! [`routes`] understands a request without the fleet, `names` finds the container that is meant, and one file each
 //! thing answers it. Whatever would change something is refused with a sentence that says where to do it.
 //! [`door`] listens; [`Who`] may look: anybody on the machine's own loopback or a socket file, elsewhere whoever has a
 //! client certificate of this server's.
@@ -26,16 +26,21 @@ pub mod version;
 use crate::access::tokens::Role;
 use crate::fleet::{By, Fleet, Refusal};
 use crate::listen::{Request, Response};
+use async_io::Timer;
+use futures_lite::future;
 use query::Query;
 use routes::{Asked, What};
 use serde_json::{Value, json};
-use smol::lock::Semaphore;
+use smol::lock::{Semaphore, SemaphoreGuardArc};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use version::{MUSTER, NEWEST};
 
 /// Lists that are under way at once; each holds a page of containers.
-const LISTS: usize = 8;
+const LISTS: usize = 32;
+/// How long one waits for such a place.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Clients that follow events at once: less than the feed has places, for pages and command lines need some too.
 const FOLLOWS: usize = 64;
 /// Streams of stats at once: the docker command line opens one for each container.
@@ -182,6 +187,15 @@ impl DockerApi {
             .header("ostype", "linux")
             .header("server", format!("Muster/{MUSTER} (linux)"))
             .header("cache-control", "no-cache, no-store, must-revalidate")
+    }
+
+    /// A place for a list, as soon as there is one.
+    async fn place_for_list(&self) -> Result<SemaphoreGuardArc, Refused> {
+        let patience = async {
+            Timer::after(PATIENCE).await;
+            Err(Refused::new(429, "as many lists as possible are under way; try again later"))
+        };
+        future::or(async { Ok(self.lists.acquire_arc().await) }, patience).await
     }
 
     async fn handle(&self, by: &By, ask: Ask<'_>) -> Result<Response, Refused> {

@@ -48,7 +48,7 @@ pub struct Asked {
     pub what: What,
 }
 
-/// What can be asked for. A container is meant by what [`super::names`] understands.
+/// What can be asked for. A container is meant by what `names` understands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
     /// Whether anybody is there.

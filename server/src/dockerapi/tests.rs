@@ -178,7 +178,7 @@ fn a_client_is_known_by_its_certificate_until_it_is_revoked() {
     let key = KeyPair::generate().expect("a key");
     let make = || block_on(bench.fleet.make_docker_client(&by(), new(hex(key.der_bytes()))));
     assert!(make().is_err(), "the Docker API is not served");
-    bench.fleet.serve_docker(DockerDoor::Tls(DockerCa::ephemeral(), 2376)).expect("served");
+    bench.fleet.serve_docker(DockerDoor::Tls(Box::new(DockerCa::ephemeral()), 2376)).expect("served");
     assert!(block_on(bench.fleet.make_docker_client(&by(), new("04".into()))).is_err());
     let made = make().expect("a client");
     assert_eq!((made.docker_host.as_str(), made.client.host.as_str()), ("tcp://muster.example:2376", "muster.example"));

@@ -27,7 +27,7 @@ pub enum DockerDoor {
     /// Without TLS, to this machine alone: there, such as `tcp://127.0.0.1:2375`.
     Local(String),
     /// With TLS, on this port.
-    Tls(DockerCa, u16),
+    Tls(Box<DockerCa>, u16),
 }
 
 impl Fleet {
