@@ -33,6 +33,9 @@ fn describe(container: &Container, host: Option<&Host>, scope: &Scope, size: boo
             "Truncated": container.truncated,
         },
     });
+    if let Some(why) = &container.network_refused {
+        object["Muster"]["NetworkRefused"] = why.clone().into();
+    }
     if let Some(created) = &container.created_at {
         object["Created"] = created.clone().into();
     }

@@ -6,6 +6,9 @@ use crate::cli::{human, ps};
 /// Docker's words for a container's state. Of a host that is away it is what was known last, and said to be so.
 pub fn status(container: &Container, host: Option<&Host>, now_ms: i64) -> String {
     let mut status = ps::state(container, now_ms);
+    if container.network_refused.is_some() {
+        status.push_str(" (not in network)");
+    }
     if container.stale {
         status.push_str(&format!(" ({})", staleness(container, host, now_ms)));
     }
