@@ -170,9 +170,22 @@ fn look_at_all(docker: &Docker, fleet: &Fleet) {
     let all = docker.run(&["stats", "--no-stream", "--format", "{{.Name}}"]);
     assert_eq!(all.lines().count(), 3, "{all}");
 
+    let mut command = Command::new(&docker.program);
+    command.args(["stats", "--format", "{{.Name}}={{.CPUPerc}}", "boat-2/web"]);
+    command.envs(docker.environment.iter().map(|(k, v)| (k, v)));
+    let mut stats = Process::start_read("docker stats", &mut command, &fleet.server.data_file("../stats.log"));
+    let mut shown = 0;
+    eventually("stats that go on", || {
+        let line = stats.line(Duration::from_secs(5)).unwrap_or_default();
+        shown += usize::from(line.contains("boat-2/web=") && line.contains('%'));
+        if shown >= 3 { Ok(()) } else { Err(line) }
+    });
+    stats.kill();
+
     // The fleet as one engine, and each host by a path.
     assert_eq!(docker.run(&["info", "--format", "{{.Containers}} {{.ContainersRunning}}"]), "3 3");
     assert!(docker.run(&["info"]).contains("boat-2: active"));
+    assert!(!docker.try_run(&["info"]).stderr.contains("WARNING"), "nothing is wrong");
     assert!(docker.run(&["version"]).contains("Muster"));
     let one = Docker {
         environment: vec![("DOCKER_HOST".into(), format!("{}/boat-2", docker.environment[0].1))],

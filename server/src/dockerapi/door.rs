@@ -145,6 +145,8 @@ fn limits(who: Who) -> Limits {
         // All of this machine are one address. The docker command line has a connection for each container's stats.
         unknown_per_peer: if who == Who::Anybody { 1_024 } else { 768 },
         body: Duration::from_secs(10),
+        // What `docker build` sends before it reads that this is refused.
+        drain_bytes: 64 * 1024 * 1024,
         idle: Duration::from_secs(120),
         ..Limits::default()
     }

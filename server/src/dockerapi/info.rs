@@ -82,6 +82,13 @@ fn describe(hosts: &[Host], paused: usize, scope: &Scope, now_ms: i64) -> Value 
     });
     let cpus = sum(|host| host.vitals.as_ref().and_then(|vitals| vitals.cpus).unwrap_or(0));
     let memory = sum(|host| host.vitals.as_ref().and_then(|vitals| vitals.memory_total).unwrap_or(0));
+    // Nobody knows better, and older clients warn of each of these that is not true.
+    for known in ["MemoryLimit", "SwapLimit", "OomKillDisable", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet"] {
+        object[known] = true.into();
+    }
+    for known in ["IPv4Forwarding", "BridgeNfIptables", "BridgeNfIp6tables"] {
+        object[known] = true.into();
+    }
     if cpus > 0 {
         object["NCPU"] = cpus.into();
     }

@@ -49,8 +49,8 @@ pub const MUSTER: &str = env!("CARGO_PKG_VERSION");
 pub(super) fn show(fleet: &Fleet, scope: &Scope) -> Result<Value, Refusal> {
     let about =
         |name: &str, version: &str, details: Value| json!({ "Name": name, "Version": version, "Details": details });
-    let details = json!({ "ApiVersion": NEWEST.to_string(), "MinAPIVersion": OLDEST.to_string() });
-    let mut components = vec![about("Muster", MUSTER, details)];
+    let muster = json!({ "ApiVersion": NEWEST.to_string(), "MinAPIVersion": OLDEST.to_string() });
+    let mut components = Vec::new();
     let (mut os, mut arch) = (std::env::consts::OS.to_owned(), machine(std::env::consts::ARCH).to_owned());
     let mut answer = json!({
         "Platform": { "Name": "Muster" },
@@ -68,10 +68,15 @@ pub(super) fn show(fleet: &Fleet, scope: &Scope) -> Result<Value, Refusal> {
             }
             components.push(about("Engine", engine, details));
         }
+        components.push(about("Muster", MUSTER, muster.clone()));
         if let Some(kernel) = host.kernel {
             answer["KernelVersion"] = kernel.into();
         }
         (os, arch) = (host.os.unwrap_or(os), host.arch.map_or(arch, |arch| machine(&arch).to_owned()));
+    }
+    if components.is_empty() {
+        // By the name that clients look for: they would add one of theirs.
+        components.push(about("Engine", MUSTER, muster));
     }
     answer["Components"] = components.into();
     answer["Os"] = os.into();
