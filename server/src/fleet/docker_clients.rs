@@ -8,7 +8,9 @@ use crate::access::tokens::Role;
 use crate::api::types;
 use crate::store::{DockerClientRow, Write};
 use crate::time::{format_ms, now_ms};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::{Mutex, OnceLock};
 
 /// Clients at one time.
 const CLIENTS: usize = 1_000;
@@ -30,10 +32,25 @@ pub enum DockerDoor {
     Tls(Box<DockerCa>, u16),
 }
 
+/// What is in memory of it.
+#[derive(Debug)]
+pub(super) struct DockerClients {
+    clients: Mutex<BTreeMap<String, DockerClientRow>>,
+    door: OnceLock<DockerDoor>,
+}
+
+impl DockerClients {
+    /// As they are stored; the Docker API is not served yet.
+    pub fn new(rows: Vec<DockerClientRow>) -> DockerClients {
+        let clients = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
+        DockerClients { clients: Mutex::new(clients), door: OnceLock::new() }
+    }
+}
+
 impl Fleet {
     /// The Docker API is served so from now on. Once.
     pub fn serve_docker(&self, door: DockerDoor) -> Result<(), String> {
-        let door = self.state.docker_door.get_or_init(|| door);
+        let door = self.state.docker.door.get_or_init(|| door);
         match door {
             DockerDoor::Local(_) => Ok(()),
             DockerDoor::Tls(ca, _) => self.show_docker_names(ca, None),
@@ -43,7 +60,7 @@ impl Fleet {
     /// The client whose certificate this is, in DER; `None` if it is not known, or not any more.
     pub fn docker_client(&self, certificate: &[u8], peer: IpAddr) -> Option<By> {
         let print = fingerprint(certificate);
-        let clients = locked(&self.state.docker_clients);
+        let clients = locked(&self.state.docker.clients);
         let row = clients.get(&id(&print)).filter(|row| same(&row.fingerprint, &print))?;
         let role = Role::parse(&row.role).filter(|_| now_ms() < row.expires_ms)?;
         Some(By { role, token: row.id.clone(), name: row.name.clone(), peer: peer.to_string() })
@@ -51,12 +68,12 @@ impl Fleet {
 
     /// Whether a client's certificate is still good.
     pub fn still_knows_docker_client(&self, id: &str) -> bool {
-        locked(&self.state.docker_clients).get(id).is_some_and(|row| now_ms() < row.expires_ms)
+        locked(&self.state.docker.clients).get(id).is_some_and(|row| now_ms() < row.expires_ms)
     }
 
     /// All clients, oldest first.
     pub fn docker_clients(&self) -> Vec<types::DockerClient> {
-        let mut rows: Vec<_> = locked(&self.state.docker_clients).values().cloned().collect();
+        let mut rows: Vec<_> = locked(&self.state.docker.clients).values().cloned().collect();
         rows.sort_by(|a, b| (a.created_ms, &a.id).cmp(&(b.created_ms, &b.id)));
         rows.iter().map(describe).collect()
     }
@@ -68,7 +85,7 @@ impl Fleet {
         new: types::NewDockerClient,
     ) -> Result<types::MadeDockerClient, Refusal> {
         let registry = self.registry.lock_arc().await;
-        let (ca, port) = match self.state.docker_door.get() {
+        let (ca, port) = match self.state.docker.door.get() {
             Some(DockerDoor::Tls(ca, port)) => (ca, *port),
             Some(DockerDoor::Local(url)) => {
                 return Err(Refusal::Conflict(format!(
@@ -114,7 +131,7 @@ impl Fleet {
             expires_ms,
         };
         let gone: Vec<String> = {
-            let clients = locked(&self.state.docker_clients);
+            let clients = locked(&self.state.docker.clients);
             let is_over = |row: &&DockerClientRow| row.expires_ms <= now;
             let gone: Vec<String> = clients.values().filter(is_over).map(|row| row.id.clone()).collect();
             if clients.len() - gone.len() >= CLIENTS {
@@ -131,7 +148,7 @@ impl Fleet {
         writes.extend(gone.iter().cloned().map(Write::DockerClientGone));
         let made = row.clone();
         self.keep(registry, writes, move |state| {
-            let mut clients = locked(&state.docker_clients);
+            let mut clients = locked(&state.docker.clients);
             gone.iter().for_each(|id| drop(clients.remove(id)));
             clients.insert(made.id.clone(), made);
         })
@@ -147,14 +164,14 @@ impl Fleet {
     /// Ends a client's certificate, and what it has open.
     pub async fn revoke_docker_client(&self, by: &By, id: &str) -> Result<(), Refusal> {
         let registry = self.registry.lock_arc().await;
-        let Some(row) = locked(&self.state.docker_clients).get(id).cloned() else {
+        let Some(row) = locked(&self.state.docker.clients).get(id).cloned() else {
             return Err(Refusal::NotFound(format!("no client of the Docker API has the id {id:?}")));
         };
         let writes =
             vec![Write::DockerClientGone(id.into()), by.audit("docker_client.revoke", id, [("name", row.name)])];
         let gone = id.to_owned();
         self.keep(registry, writes, move |state| {
-            locked(&state.docker_clients).remove(&gone);
+            locked(&state.docker.clients).remove(&gone);
             state.feed.cut(&gone);
         })
         .await?;
@@ -165,7 +182,7 @@ impl Fleet {
     fn show_docker_names(&self, ca: &DockerCa, one_more: Option<&str>) -> Result<(), String> {
         let mut hosts: Vec<String> = self.addresses().iter().map(|address| address.host().to_owned()).collect();
         hosts.extend(one_more.map(str::to_owned));
-        hosts.extend(locked(&self.state.docker_clients).values().map(|row| row.host.clone()));
+        hosts.extend(locked(&self.state.docker.clients).values().map(|row| row.host.clone()));
         hosts.sort_unstable();
         hosts.dedup();
         ca.show_names(&hosts.iter().map(String::as_str).collect::<Vec<_>>())

@@ -50,9 +50,10 @@ use crate::api::types::Change;
 use crate::network::Network;
 use crate::network::secrets::Secrets;
 use crate::store::committer::{Committer, Pending};
-use crate::store::{DockerClientRow, EventRow, FleetRow, Store, StoreError, Write};
+use crate::store::{EventRow, FleetRow, Store, StoreError, Write};
 use crate::time::now_ms;
 use crate::vitals::{History, HistoryShape};
+use docker_clients::DockerClients;
 use feed::Feed;
 use host::{Host, Now, Outcome};
 use hosts::Hosts;
@@ -61,9 +62,9 @@ use muster_protocol::hello::Stream;
 use muster_protocol::id::{EngineId, HostId};
 use muster_protocol::orders::Session;
 use sessions::Sessions;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 /// All hosts, and what is known of them.
@@ -104,8 +105,7 @@ struct State {
     feed: Feed,
     join_tokens: Mutex<JoinTokens>,
     api_tokens: Mutex<ApiTokens>,
-    docker_clients: Mutex<BTreeMap<String, DockerClientRow>>,
-    docker_door: OnceLock<DockerDoor>,
+    docker: DockerClients,
     sessions: Sessions,
     /// What agents are to recognise and reach the server by.
     trust: Mutex<FleetRow>,
@@ -167,8 +167,7 @@ impl Fleet {
             feed: Feed::new(boot),
             join_tokens: Mutex::new(JoinTokens::new(all.join_tokens)),
             api_tokens: Mutex::new(ApiTokens::new(admin, all.api_tokens)),
-            docker_clients: Mutex::new(all.docker_clients.into_iter().map(|row| (row.id.clone(), row)).collect()),
-            docker_door: OnceLock::new(),
+            docker: DockerClients::new(all.docker_clients),
             sessions: Sessions::default(),
             trust: Mutex::new(trust),
             started,
