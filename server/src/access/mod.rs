@@ -1,6 +1,7 @@
 //! Who may do what, and how the server proves who it is.
 
 pub mod admin;
+pub mod docker_ca;
 pub mod fleet_key;
 pub mod keys;
 pub mod operator_certificate;

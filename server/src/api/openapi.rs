@@ -3,7 +3,8 @@
 use super::types::Problem;
 use super::{ApiAnswer, Handled};
 use super::{
-    audit, backup, containers, events, healthz, hosts, join_tokens, keys, metrics, network, stream, tokens, vitals,
+    audit, backup, containers, docker_clients, events, healthz, hosts, join_tokens, keys, metrics, network, stream,
+    tokens, vitals,
 };
 use std::sync::OnceLock;
 use utoipa::openapi::path::Operation;
@@ -34,6 +35,9 @@ use utoipa::{Modify, OpenApi as _};
         tokens::list,
         tokens::make,
         tokens::revoke,
+        docker_clients::list,
+        docker_clients::make,
+        docker_clients::revoke,
         audit::list,
         keys::status,
         keys::prepare,
@@ -157,6 +161,9 @@ mod tests {
             "MadeApiToken",
             "ChangeHost",
             "ChangeHosts",
+            "DockerClient",
+            "NewDockerClient",
+            "MadeDockerClient",
             "Audit",
             "Healthz",
             "KeyStatus",

@@ -3,11 +3,13 @@
 //! Times are RFC 3339 in UTC, or null.
 
 mod changes;
+mod docker_clients;
 mod keys;
 mod network;
 mod vitals;
 
 pub use changes::*;
+pub use docker_clients::*;
 pub use keys::*;
 pub use network::*;
 pub use vitals::*;

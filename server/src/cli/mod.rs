@@ -6,19 +6,21 @@ mod amounts;
 mod audit;
 mod backup;
 pub mod connection;
+mod docker_context;
+mod docker_files;
 mod events;
 pub mod exit;
 mod filter;
 mod follow;
 mod hosts;
-mod human;
+pub(crate) mod human;
 mod inspect;
 mod join_command;
 mod key;
 mod network;
 mod output;
 mod ports;
-mod ps;
+pub(crate) mod ps;
 mod serve;
 mod server;
 mod sse;
@@ -92,6 +94,11 @@ enum Command {
     Token(token::Token),
     /// Print what operators did, newest first
     Audit(audit::AuditLog),
+    /// Make a docker context, by which the docker command line looks at the fleet
+    ///
+    /// Makes a key and a certificate, and writes both where the docker command line expects them: in DOCKER_CONFIG, else in
+    /// ~/.docker. Then `docker --context NAME ps` shows all hosts. Needs `muster serve --docker-listen`.
+    DockerContext(docker_context::DockerContext),
     /// Show and change the keys that agents recognise the server by
     #[command(subcommand)]
     Key(key::Key),
@@ -140,6 +147,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Inspect(flags) => inspect::run(flags, &server, &mut out),
         Command::Token(flags) => token::run(flags, &server, &mut out),
         Command::Audit(flags) => audit::run(flags, &server, &mut out),
+        Command::DockerContext(flags) => docker_context::run(flags, &cli.target, &server, &mut out),
         Command::Key(flags) => key::run(flags, &server, &mut out),
         Command::Network(flags) => network::run(flags, &server, &mut out),
         Command::Server(flags) => server::run(flags, &server, &mut out),
@@ -308,6 +316,14 @@ mod tests {
             "token ls",
             "token create --role viewer --name x",
             "token rm a",
+            "docker-context fleet",
+            "docker-context fleet --docker-host tcp://fleet.example:2376 --role viewer --days 30 --force",
+            "docker-context ls --format json",
+            "docker-context rm fleet 0123456789ab",
+            "serve --docker-listen 127.0.0.1:2375",
+            "serve --docker-listen unix:///run/m.sock",
+            "serve --docker-listen 127.0.0.1:2376 --docker-tls",
+            "serve --docker-listen 127.0.0.1:2376 --docker-tls=false",
             "key status",
             "key rotate",
             "key rotate --backup-key b --compromised --format json",

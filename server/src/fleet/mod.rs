@@ -8,6 +8,7 @@ pub mod audit;
 pub mod boards;
 mod credentials;
 mod describe;
+mod docker_clients;
 pub mod enlist;
 pub mod feed;
 mod health;
@@ -33,6 +34,7 @@ mod wanted;
 mod wishes;
 
 pub use audit::{AuditSelect, By};
+pub use docker_clients::DockerDoor;
 pub use metrics::MetricSelect;
 pub use orders::{HostChange, INTERVALS_MS, NO_VITALS, Rhythm};
 pub use turn::{HostCell, Turn};
@@ -51,6 +53,7 @@ use crate::store::committer::{Committer, Pending};
 use crate::store::{EventRow, FleetRow, Store, StoreError, Write};
 use crate::time::now_ms;
 use crate::vitals::{History, HistoryShape};
+use docker_clients::DockerClients;
 use feed::Feed;
 use host::{Host, Now, Outcome};
 use hosts::Hosts;
@@ -102,6 +105,7 @@ struct State {
     feed: Feed,
     join_tokens: Mutex<JoinTokens>,
     api_tokens: Mutex<ApiTokens>,
+    docker: DockerClients,
     sessions: Sessions,
     /// What agents are to recognise and reach the server by.
     trust: Mutex<FleetRow>,
@@ -163,6 +167,7 @@ impl Fleet {
             feed: Feed::new(boot),
             join_tokens: Mutex::new(JoinTokens::new(all.join_tokens)),
             api_tokens: Mutex::new(ApiTokens::new(admin, all.api_tokens)),
+            docker: DockerClients::new(all.docker_clients),
             sessions: Sessions::default(),
             trust: Mutex::new(trust),
             started,

@@ -2,8 +2,8 @@
 
 use super::encoded::{Row, decode};
 use super::{
-    ApiTokenRow, AuditRow, ContainerRow, EventRow, FleetRow, HostRow, JoinTokenRow, NetworkMemberRow, NetworkRow,
-    StreamRow, Write,
+    ApiTokenRow, AuditRow, ContainerRow, DockerClientRow, EventRow, FleetRow, HostRow, JoinTokenRow, NetworkMemberRow,
+    NetworkRow, StreamRow, Write,
 };
 
 /// What a row is about. The numbers are part of the format of backups: they are never used for anything else.
@@ -30,11 +30,13 @@ pub enum Table {
     Network = 9,
     /// A host of the managed network.
     NetworkMembers = 10,
+    /// A client of the Docker API.
+    DockerClients = 16,
 }
 
 impl Table {
     /// All, in the order in which they are copied.
-    pub const ALL: [Table; 10] = [
+    pub const ALL: [Table; 11] = [
         Table::Hosts,
         Table::Streams,
         Table::Containers,
@@ -44,6 +46,7 @@ impl Table {
         Table::Audit,
         Table::Network,
         Table::NetworkMembers,
+        Table::DockerClients,
         Table::Events,
     ];
 
@@ -70,6 +73,7 @@ impl Table {
             Table::Audit => read::<AuditRow>(row, Write::Audit),
             Table::Network => read::<NetworkRow>(row, Write::Network),
             Table::NetworkMembers => read::<NetworkMemberRow>(row, Write::NetworkMember),
+            Table::DockerClients => read::<DockerClientRow>(row, Write::DockerClient),
             Table::Events => read::<EventRow>(row, Write::Event),
         }
     }

@@ -132,6 +132,10 @@ pub enum Write {
     ApiToken(ApiTokenRow),
     /// An API token is gone.
     ApiTokenGone(String),
+    /// A client of the Docker API is new.
+    DockerClient(DockerClientRow),
+    /// A client of the Docker API is gone.
+    DockerClientGone(String),
     /// Where the server is reached, or what it is recognised by, has changed.
     Fleet(FleetRow),
     /// The managed network's settings, or what is next given in it, have changed.
@@ -159,6 +163,8 @@ pub struct Snapshot {
     pub join_tokens: Vec<JoinTokenRow>,
     /// All API tokens.
     pub api_tokens: Vec<ApiTokenRow>,
+    /// All clients of the Docker API.
+    pub docker_clients: Vec<DockerClientRow>,
     /// Where the server is reached; `None` if that was never changed.
     pub fleet: Option<FleetRow>,
     /// The managed network; `None` if there never was one.
