@@ -30,6 +30,9 @@ fn full(directory: &Path) -> Arc<RedbStore> {
         Write::Network(samples::network()),
         Write::NetworkMember(samples::network_member(1)),
         Write::NetworkMember(samples::network_member(2)),
+        Write::AlertSetting(samples::alert_setting()),
+        Write::Alert(samples::alert(1)),
+        Write::Alert(samples::alert(300)),
         Write::Audit(samples::audit(0)),
         Write::Audit(samples::audit(0)),
     ];

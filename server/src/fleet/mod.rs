@@ -4,6 +4,7 @@
 //! way. If the store cannot keep it, memory goes back to what is durable. From a change in memory to its end nothing
 //! waits for a client, which may leave at any moment: whoever holds the host's [`Turn`] hands it over with the change.
 
+mod alerting;
 pub mod audit;
 pub mod boards;
 mod credentials;
@@ -44,6 +45,7 @@ pub use wanted::{ContainerSelect, EventSelect, Refusal};
 use crate::access::keys::Keys;
 use crate::access::secret::Secret;
 use crate::access::tokens::{ApiTokens, JoinTokens};
+use crate::alerts::{Alerts, Touched};
 use crate::api::types::Change;
 use crate::network::Network;
 use crate::network::secrets::Secrets;
@@ -84,6 +86,7 @@ pub struct Fleet {
     swept_ms: std::sync::atomic::AtomicU64,
     /// The managed network.
     network: Network,
+    alerts: Alerts,
     /// What hosts were like.
     vitals: Arc<History>,
     /// Hosts of whose containers somebody watches the vitals, by when they were last asked for.
@@ -105,6 +108,8 @@ struct State {
     sessions: Sessions,
     /// What agents are to recognise and reach the server by.
     trust: Mutex<FleetRow>,
+    /// What alerts are to look at.
+    touched: Arc<Touched>,
     started: Instant,
     /// By how much tests have let the time run ahead, in milliseconds.
     #[cfg(test)]
@@ -165,6 +170,7 @@ impl Fleet {
             api_tokens: Mutex::new(ApiTokens::new(admin, all.api_tokens)),
             sessions: Sessions::default(),
             trust: Mutex::new(trust),
+            touched: Arc::default(),
             started,
             #[cfg(test)]
             ahead: Default::default(),
@@ -176,6 +182,12 @@ impl Fleet {
         let committer = Committer::start(store.clone(), recovered)?;
         let secrets = Secrets::of(&keys.derived(Secrets::PURPOSE));
         Ok(Fleet {
+            alerts: Alerts::open(
+                committer.clone(),
+                state.touched.clone(),
+                (all.alert_settings, all.alerts, all.notices),
+                store.newest_event()?,
+            ),
             state,
             network: Network::open(committer.clone(), secrets, all.network, all.network_members, &names),
             committer,
@@ -373,6 +385,7 @@ impl State {
 
     /// Tells those who watch what has changed of a host, and is durable.
     fn publish(&self, cell: &HostCell, containers: &[EngineId], host_changed: bool, events: &[EventRow]) {
+        self.touched.note(cell.id, containers, host_changed);
         let host = cell.live();
         let newest = events.last().map_or(0, |row| row.id);
         let host_id = cell.id.to_string();

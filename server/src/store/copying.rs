@@ -2,8 +2,8 @@
 
 use super::encoded::{Row, decode};
 use super::{
-    ApiTokenRow, AuditRow, ContainerRow, EventRow, FleetRow, HostRow, JoinTokenRow, NetworkMemberRow, NetworkRow,
-    StreamRow, Write,
+    AlertRow, AlertSettingRow, ApiTokenRow, AuditRow, ContainerRow, EventRow, FleetRow, HostRow, JoinTokenRow,
+    NetworkMemberRow, NetworkRow, NoticeRow, StreamRow, Write,
 };
 
 /// What a row is about. The numbers are part of the format of backups: they are never used for anything else.
@@ -30,11 +30,17 @@ pub enum Table {
     Network = 9,
     /// A host of the managed network.
     NetworkMembers = 10,
+    /// What is set of alerts.
+    AlertSettings = 13,
+    /// An alert.
+    Alerts = 14,
+    /// A notice that waits.
+    Notices = 15,
 }
 
 impl Table {
     /// All, in the order in which they are copied.
-    pub const ALL: [Table; 10] = [
+    pub const ALL: [Table; 13] = [
         Table::Hosts,
         Table::Streams,
         Table::Containers,
@@ -44,6 +50,9 @@ impl Table {
         Table::Audit,
         Table::Network,
         Table::NetworkMembers,
+        Table::AlertSettings,
+        Table::Alerts,
+        Table::Notices,
         Table::Events,
     ];
 
@@ -70,6 +79,9 @@ impl Table {
             Table::Audit => read::<AuditRow>(row, Write::Audit),
             Table::Network => read::<NetworkRow>(row, Write::Network),
             Table::NetworkMembers => read::<NetworkMemberRow>(row, Write::NetworkMember),
+            Table::AlertSettings => read::<AlertSettingRow>(row, Write::AlertSetting),
+            Table::Alerts => read::<AlertRow>(row, Write::Alert),
+            Table::Notices => read::<NoticeRow>(row, Write::Notice),
             Table::Events => read::<EventRow>(row, Write::Event),
         }
     }

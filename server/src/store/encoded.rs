@@ -7,8 +7,8 @@
 
 use super::trouble::Trouble;
 use super::{
-    ApiTokenRow, AuditRow, ContainerRow, EngineRow, EventRow, FleetRow, HostFacts, HostOrders, HostRow, JoinTokenRow,
-    NetworkMemberRow, NetworkRow, StreamRow,
+    AlertRow, AlertSettingRow, ApiTokenRow, AuditRow, ContainerRow, EngineRow, EventRow, FleetRow, HostFacts, HostOrders,
+    HostRow, JoinTokenRow, NetworkMemberRow, NetworkRow, NoticeRow, StreamRow,
 };
 use muster_protocol::id::{Fingerprint, HostId};
 use serde::de::DeserializeOwned;
@@ -95,6 +95,18 @@ impl Row for NetworkRow {
 }
 
 impl Row for NetworkMemberRow {
+    const VERSION: u8 = 1;
+}
+
+impl Row for AlertSettingRow {
+    const VERSION: u8 = 1;
+}
+
+impl Row for AlertRow {
+    const VERSION: u8 = 1;
+}
+
+impl Row for NoticeRow {
     const VERSION: u8 = 1;
 }
 
@@ -236,6 +248,13 @@ mod tests {
             0909090909090909090909090909037765628280a851
             ",
         );
+    }
+
+    #[test]
+    fn alerts_are_frozen() {
+        frozen(samples::alert_setting(), "010873657474696e6773027b7d");
+        frozen(samples::alert(300), "01ac02027b7d");
+        frozen(samples::notice(300), "01ac02027b7d");
     }
 
     #[test]
