@@ -22,6 +22,8 @@ mod seen;
 mod silence;
 mod targets;
 mod telling;
+#[cfg(test)]
+mod tests;
 mod text;
 mod touched;
 mod tracks;
