@@ -154,6 +154,12 @@ impl Board {
         if let Some(alert) = self.active_mut(rule, &subject) {
             if alert.is_firing() {
                 alert.timer = None;
+            } else if alert.late && !facts.late {
+                // It was doubtful, and is not any more.
+                (alert.late, alert.event, alert.since_ms) = (false, facts.event, facts.since_ms);
+                alert.attributes.extend(facts.attributes.into_iter().map(|(key, value)| (key.to_owned(), value)));
+                let id = alert.id;
+                self.changed.insert(id);
             }
             return None;
         }

@@ -23,6 +23,10 @@ mod silence;
 mod targets;
 mod telling;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod telling_tests;
+#[cfg(test)]
 mod tests;
 mod text;
 mod touched;
@@ -154,33 +158,7 @@ impl Alerts {
         stored: (Vec<AlertSettingRow>, Vec<AlertRow>, Vec<NoticeRow>),
         newest: u64,
     ) -> Alerts {
-        let (settings, alerts, notices) = stored;
-        let mut live = Live {
-            board: Board::default(),
-            telling: Telling::default(),
-            outbox: Outbox::default(),
-            set: Set::read(AlertSettings::default()).unwrap_or_else(|_| Set::plain()),
-            silences: Vec::new(),
-            targets: BTreeMap::new(),
-            notice: 0,
-            number: 0,
-        };
-        let mut position = None;
-        for row in settings {
-            if let Err(why) = live.restore(&row, &mut position) {
-                log::error!("alerts: what is stored as {} cannot be used: {why}", row.key);
-            }
-        }
-        let begun = position.unwrap_or(Position { cursor: newest, ..Position::default() });
-        live.notice = begun.notice;
-        live.board = Board::restored(alerts.iter().filter_map(Alert::read), begun.cursor, begun.alert);
-        for notice in notices.iter().filter_map(Notice::read) {
-            live.notice = live.notice.max(notice.id);
-            // Its target may have gone in the commit before the last.
-            if live.targets.contains_key(&notice.to) {
-                live.outbox.push(notice, 0);
-            }
-        }
+        let (live, position) = Live::restored(stored, newest);
         let turn = Unstored { position, ..Unstored::default() };
         Alerts { live: Mutex::new(live), turn: Arc::new(smol::lock::Mutex::new(turn)), committer, touched }
     }
@@ -221,6 +199,41 @@ impl Set {
 }
 
 impl Live {
+    /// As it was stored, and how far it had come; `newest` as in [`Alerts::open`].
+    fn restored(
+        stored: (Vec<AlertSettingRow>, Vec<AlertRow>, Vec<NoticeRow>),
+        newest: u64,
+    ) -> (Live, Option<Position>) {
+        let (settings, alerts, notices) = stored;
+        let mut live = Live {
+            board: Board::default(),
+            telling: Telling::default(),
+            outbox: Outbox::default(),
+            set: Set::read(AlertSettings::default()).unwrap_or_else(|_| Set::plain()),
+            silences: Vec::new(),
+            targets: BTreeMap::new(),
+            notice: 0,
+            number: 0,
+        };
+        let mut position: Option<Position> = None;
+        for row in settings {
+            if let Err(why) = live.restore(&row, &mut position) {
+                log::error!("alerts: what is stored as {} cannot be used: {why}", row.key);
+            }
+        }
+        let begun = position.unwrap_or(Position { cursor: newest, ..Position::default() });
+        live.notice = begun.notice;
+        live.board = Board::restored(alerts.iter().filter_map(Alert::read), begun.cursor, begun.alert);
+        for notice in notices.iter().filter_map(Notice::read) {
+            live.notice = live.notice.max(notice.id);
+            // Its target may have gone in the commit before the last.
+            if live.targets.contains_key(&notice.to) {
+                live.outbox.push(notice, 0);
+            }
+        }
+        (live, position)
+    }
+
     fn restore(&mut self, row: &AlertSettingRow, position: &mut Option<Position>) -> Result<(), String> {
         fn json<'a, T: Deserialize<'a>>(row: &'a AlertSettingRow) -> Result<T, String> {
             serde_json::from_slice(&row.json).map_err(|error| error.to_string())
