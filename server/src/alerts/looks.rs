@@ -13,7 +13,7 @@ pub trait World {
 }
 
 /// A host.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HostLook {
     /// Its name.
     pub name: String,
@@ -27,10 +27,29 @@ pub struct HostLook {
     pub last_seen_ms: Option<i64>,
     /// Two agents use its credential.
     pub conflict: bool,
+    /// Events up to this one tell of the time before it joined; `None`: all that there are.
+    pub imported: Option<u64>,
     /// By how much its clock is ahead of the server's, in milliseconds; 0 if that is not known.
     pub ahead_ms: i64,
     /// How it does; `None` if that is not known now.
     pub vitals: Option<VitalsLook>,
+}
+
+impl Default for HostLook {
+    /// One that is there, and of which nothing is known.
+    fn default() -> HostLook {
+        HostLook {
+            name: String::new(),
+            labels: BTreeMap::new(),
+            presence: Presence::There,
+            since_ms: 0,
+            last_seen_ms: None,
+            conflict: false,
+            imported: Some(0),
+            ahead_ms: 0,
+            vitals: None,
+        }
+    }
 }
 
 /// Whether a host is there.
@@ -39,7 +58,7 @@ pub enum Presence {
     /// It reports.
     #[default]
     There,
-    /// Its reports are overdue, and the grace is not over.
+    /// Its reports are overdue, and the grace is not over; or it was never heard.
     Silent,
     /// The grace is over.
     Away,

@@ -137,6 +137,8 @@ struct Unstored {
     recalled: bool,
     /// When the whole fleet was last looked at, by the monotonic clock.
     looked_ms: Option<u64>,
+    /// When what fires was last looked at, likewise.
+    passed_ms: Option<u64>,
 }
 
 /// Alerts, while the server runs.

@@ -62,7 +62,8 @@ impl From<Refused> for Refusal {
 impl Live {
     /// An alert as the API shows it.
     pub(super) fn view(&self, alert: &Alert) -> types::Alert {
-        let delivered = alert.told.iter().map(|told| {
+        let known = alert.told.iter().filter(|told| self.targets.contains_key(&told.to));
+        let delivered = known.map(|told| {
             let state = match () {
                 () if told.lost => "failed",
                 () if self.outbox.is_waiting(&told.to, told.notice) => "waiting",

@@ -25,6 +25,8 @@ const EVENTS: usize = 1_000;
 const RECALLED: u64 = 5_000;
 /// How often the whole fleet is looked at, in milliseconds.
 const LOOK_MS: u64 = 5_000;
+/// How often what fires is looked at, in milliseconds.
+const PASS_MS: u64 = 500;
 /// So many events may pass of which nothing came before how far they were read is stored.
 const PASSED: u64 = 1_000;
 /// Attempts at a notice that its target refuses.
@@ -86,6 +88,10 @@ pub(super) async fn pass(fleet: &Arc<Fleet>) -> Result<bool, StoreError> {
     if all {
         turn.looked_ms = Some(now.monotonic_ms);
     }
+    let passes = turn.passed_ms.is_none_or(|at| now.monotonic_ms.saturating_sub(at) >= PASS_MS);
+    if passes && !more {
+        turn.passed_ms = Some(now.monotonic_ms);
+    }
     let work = {
         let fleet = fleet.clone();
         let position = turn.position;
@@ -98,7 +104,7 @@ pub(super) async fn pass(fleet: &Arc<Fleet>) -> Result<bool, StoreError> {
             }
             fleet.look_for_alerts(&mut live.board, rules, &parts, all, now);
             // While more events are known, how things look now is not yet what they lead to.
-            if !more {
+            if !more && passes {
                 live.board.pass(rules, &fleet.as_seen(), now);
             }
             live.tell(position, now)

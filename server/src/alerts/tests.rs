@@ -396,6 +396,24 @@ fn what_was_concluded_is_an_alert_only_if_it_still_is_so_and_nobody_may_have_ask
 }
 
 #[test]
+fn what_the_engine_remembers_from_before_its_host_joined_is_no_alert() {
+    let mut bench = Bench::new();
+    bench.host(|host| host.imported = None);
+    bench.event(1, Die(Some(1)));
+    bench.event(1, Oom);
+    let last = bench.next;
+    bench.host(|host| host.imported = Some(last));
+    bench.event(2, Die(Some(1)));
+    bench.shows(1, exited(1));
+    bench.shows(2, exited(1));
+    bench.wait(10);
+    assert_eq!(bench.alerts(), [""; 0]);
+    bench.event(2, Die(Some(1)));
+    bench.wait(10);
+    assert_eq!(bench.alerts(), ["crashed"]);
+}
+
+#[test]
 fn containers_that_have_been_there_are_no_crashes() {
     let mut bench = Bench::new();
     bench.happens(What::Back, 0, 0);

@@ -200,6 +200,20 @@ mod tests {
     }
 
     #[test]
+    fn no_argument_of_a_command_is_taken_for_one_that_finds_the_server() {
+        fn look(command: &clap::Command, global: &[&str]) {
+            for inner in command.get_subcommands() {
+                for argument in inner.get_arguments() {
+                    let id = argument.get_id().as_str();
+                    assert!(!global.contains(&id), "{}: {id}", inner.get_name());
+                }
+                look(inner, global);
+            }
+        }
+        look(&Cli::command(), &["data_dir", "url", "pin", "token"]);
+    }
+
+    #[test]
     fn wrong_command_lines_are_explained_in_one_line() {
         let explained = |line: &[&str]| {
             let error = Cli::try_parse_from(["muster"].iter().chain(line)).expect_err("wrong");

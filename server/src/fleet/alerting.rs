@@ -28,7 +28,11 @@ impl Fleet {
 
     /// Looks at what has changed of the fleet; at all of it with `all`.
     pub(crate) fn look_for_alerts(&self, board: &mut Board, rules: &Rules, parts: &Parts, all: bool, now: Now) {
-        for cell in self.state.cells() {
+        let cells = match parts.touched().filter(|_| !all) {
+            None => self.state.cells(),
+            Some(hosts) => hosts.into_iter().filter_map(|id| self.state.cell(id)).collect(),
+        };
+        for cell in cells {
             let is_touched = parts.all || parts.hosts.contains(&cell.id);
             let containers = parts.containers.get(&cell.id);
             if !(is_touched || all || containers.is_some()) {
@@ -88,11 +92,15 @@ impl Host {
             presence: match self.liveness.state() {
                 HostState::Active => Presence::There,
                 HostState::Reconnecting => Presence::Silent,
+                // One that has just joined.
+                HostState::Disconnected if self.row.last_seen_ms.is_none() => Presence::Silent,
                 HostState::Disconnected | HostState::Removed => Presence::Away,
             },
             since_ms: self.row.since_ms,
             last_seen_ms: self.row.last_seen_ms,
             conflict: self.row.conflict,
+            // Until the commit is over nobody knows which events are from before.
+            imported: (self.mirror.place().imported && !self.imports).then_some(self.import_event),
             ahead_ms: vitals.map_or(0, |vitals| vitals.offset_ms()),
             vitals: vitals.and_then(|vitals| vitals.host()).map(|vitals| VitalsLook {
                 disks: vitals.disks.into_iter().filter_map(|disk| Some((disk.path, disk.used_percent?))).collect(),

@@ -385,9 +385,13 @@ impl State {
 
     /// Tells those who watch what has changed of a host, and is durable.
     fn publish(&self, cell: &HostCell, containers: &[EngineId], host_changed: bool, events: &[EventRow]) {
-        self.touched.note(cell.id, containers, host_changed);
-        let host = cell.live();
         let newest = events.last().map_or(0, |row| row.id);
+        let mut host = cell.live();
+        let reached = self.touched.reach(newest);
+        if std::mem::take(&mut host.imports) {
+            host.import_event = reached;
+        }
+        self.touched.note(cell.id, containers, host_changed, !events.is_empty());
         let host_id = cell.id.to_string();
         if host_changed {
             self.feed.publish_with(newest, || Change::Host(host.view()));

@@ -34,7 +34,8 @@ pub enum To {
         /// What to call it
         name: String,
         /// http:// or https://. Without TLS it can be read on the way
-        url: String,
+        #[arg(value_name = "URL")]
+        hook: String,
         /// Sign the body with what is in this file; -: standard input
         #[arg(long, value_name = "PATH")]
         secret_file: Option<PathBuf>,
@@ -105,10 +106,10 @@ pub fn run(command: &To, server: &Server, out: &mut dyn Write) -> Result<(), Fai
             }
             return Ok(());
         }
-        To::Webhook { name, url, secret_file } => NewAlertTarget {
+        To::Webhook { name, hook, secret_file } => NewAlertTarget {
             name: name.clone(),
             kind: "webhook".into(),
-            url: Some(url.clone()),
+            url: Some(hook.clone()),
             secret: secret(secret_file.as_deref())?,
             ..NewAlertTarget::default()
         },
