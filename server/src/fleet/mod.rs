@@ -341,6 +341,7 @@ impl Fleet {
         if let Err(error) = self.committer.commit(rows, |_| {}).wait().await {
             log::warn!("cannot store when hosts were last heard: {error}");
         }
+        self.network.close().await;
         self.state.feed.close();
     }
 }
