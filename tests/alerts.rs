@@ -98,8 +98,12 @@ fn what_nobody_asked_for_is_told_once_and_what_was_asked_for_is_not() {
     wait_until_told(&sink, "ended host_away attic/-");
     let mut all = told(&sink);
     all.sort();
-    let mut expected =
-        vec!["began crashed alpha/bad", "began host_away attic/-", "ended crashed alpha/bad", "ended host_away attic/-"];
+    let mut expected = vec![
+        "began crashed alpha/bad",
+        "began host_away attic/-",
+        "ended crashed alpha/bad",
+        "ended host_away attic/-",
+    ];
     if has_limits {
         expected.insert(2, "began oom alpha/greedy");
     }
@@ -161,8 +165,20 @@ fn mail_goes_out_with_tls_and_a_login_and_ntfy_is_told() {
     let add = |given: &str| {
         std::fs::write(&password, given).expect("written");
         let flags = [
-            "alerts", "to", "email", "mail", "--server", &mail.address(), "--from", "Muster <muster@localhost>", "--to",
-            "ops@localhost", "--user", USER, "--password-file", &password,
+            "alerts",
+            "to",
+            "email",
+            "mail",
+            "--server",
+            &mail.address(),
+            "--from",
+            "Muster <muster@localhost>",
+            "--to",
+            "ops@localhost",
+            "--user",
+            USER,
+            "--password-file",
+            &password,
         ];
         server.muster(&flags).ok()
     };
@@ -192,6 +208,7 @@ fn mail_goes_out_with_tls_and_a_login_and_ntfy_is_told() {
     let untrusted = server.muster(&["alerts", "test", "mail"]);
     untrusted.exits(1);
     assert_eq!(mail.inbox().matches("Subject:").count(), 1);
-    let plain = ["alerts", "to", "email", "x", "--server", "mail.example.org", "--tls", "none", "--from", "a@b", "--to", "c@d"];
+    let plain =
+        ["alerts", "to", "email", "x", "--server", "mail.example.org", "--tls", "none", "--from", "a@b", "--to", "c@d"];
     server.muster(&plain).refuses(1);
 }

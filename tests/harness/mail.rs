@@ -32,15 +32,36 @@ impl MailServer {
         let mut server = MailServer { daemon: None, port, place };
         let at = server.place.display().to_string();
         let made = [
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
-            "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE",
-            "-keyout", &format!("{at}/key.pem"), "-out", &format!("{at}/cert.pem"),
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+            "-keyout",
+            &format!("{at}/key.pem"),
+            "-out",
+            &format!("{at}/cert.pem"),
         ];
         Ran::of("openssl", &made, &[], 60).ok();
         std::fs::write(server.place.join("exim.conf"), configuration(&at, port)).expect("written");
         Ran::of("mkdir", &[&format!("{at}/spool"), &format!("{at}/log"), &format!("{at}/mail")], &[], 10).ok();
-        Ran::of("sh", &["-c", &format!("chmod 755 {at}; chown -R Debian-exim {at}/*; chown root {at}/exim.conf")], &[], 10)
-            .ok();
+        Ran::of(
+            "sh",
+            &["-c", &format!("chmod 755 {at}; chown -R Debian-exim {at}/*; chown root {at}/exim.conf")],
+            &[],
+            10,
+        )
+        .ok();
         let mut command = Command::new(PROGRAM);
         command.args(["-C", &format!("{at}/exim.conf"), "-bdf"]);
         server.daemon = Some(Process::start("exim", clean(&mut command), &format!("{at}/daemon.log")));

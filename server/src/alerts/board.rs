@@ -107,7 +107,11 @@ impl Board {
         change(alert);
         let is_untold = alert.untold_begin || alert.untold_end;
         self.changed.insert(id);
-        if is_untold { self.untold.insert(id) } else { self.untold.remove(&id) };
+        if is_untold {
+            self.untold.insert(id)
+        } else {
+            self.untold.remove(&id)
+        };
     }
 
     /// What has changed since the last call: to be stored; and the ids of those alerts that people see.

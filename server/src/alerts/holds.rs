@@ -201,7 +201,14 @@ impl Board {
     }
 
     /// Looks at a container that has changed, for what no event may have told.
-    pub fn look_at_container(&mut self, host: (HostId, &HostLook), id: &EngineId, it: &Container, rules: &Rules, now: Now) {
+    pub fn look_at_container(
+        &mut self,
+        host: (HostId, &HostLook),
+        id: &EngineId,
+        it: &Container,
+        rules: &Rules,
+        now: Now,
+    ) {
         let (host_id, look) = host;
         if it.runs && it.unhealthy {
             let mut labels = look.labels.clone();

@@ -20,10 +20,10 @@ mod rules;
 pub mod run;
 mod seen;
 mod silence;
-mod targets;
-mod telling;
 #[cfg(test)]
 mod simulation;
+mod targets;
+mod telling;
 #[cfg(test)]
 mod telling_tests;
 #[cfg(test)]

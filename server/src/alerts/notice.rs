@@ -78,11 +78,8 @@ impl Notice {
     /// Of these alerts, in their order. `key` is random.
     pub fn new(id: u64, key: &str, to: &str, now_ms: i64, alerts: &[(&Alert, Turn)]) -> Notice {
         let (began, ended): (Vec<_>, Vec<_>) = alerts.iter().copied().partition(|(_, turn)| *turn == Turn::Began);
-        let severity = match began.iter().map(|(alert, _)| alert.rule.severity()).min() {
-            // By the alphabet, and by how bad it is.
-            Some(worst) => worst,
-            None => "none",
-        };
+        // By the alphabet, which is by how bad it is.
+        let severity = began.iter().map(|(alert, _)| alert.rule.severity()).min().unwrap_or("none");
         let told = alerts.iter().take(IN_FULL).map(|(alert, turn)| Told { turn: *turn, alert: shown(alert) });
         Notice {
             id,

@@ -142,11 +142,7 @@ impl Fleet {
     }
 
     /// Sends notices to a target from now on. It takes the place of one with the same name.
-    pub async fn add_alert_target(
-        &self,
-        by: &By,
-        asked: types::NewAlertTarget,
-    ) -> Result<types::AlertTarget, Refusal> {
+    pub async fn add_alert_target(&self, by: &By, asked: types::NewAlertTarget) -> Result<types::AlertTarget, Refusal> {
         let target = Target::read(&asked)?;
         let alerts = self.alerts();
         let _turn = alerts.turn.lock().await;
@@ -191,11 +187,7 @@ impl Fleet {
     }
 
     /// Tells nothing of something for a while.
-    pub async fn silence_alerts(
-        &self,
-        by: &By,
-        asked: types::NewAlertSilence,
-    ) -> Result<types::AlertSilence, Refusal> {
+    pub async fn silence_alerts(&self, by: &By, asked: types::NewAlertSilence) -> Result<types::AlertSilence, Refusal> {
         let name = if by.name.is_empty() { by.token.clone() } else { by.name.clone() };
         let silence = Silence::new(asked, random_hex::<4>(), name, now_ms())?;
         let alerts = self.alerts();

@@ -25,7 +25,8 @@ impl Quiet {
     /// What makes no sense, and what would.
     pub fn read(set: &QuietHours) -> Result<Quiet, Refused> {
         let time = |name: &str, text: &str| {
-            clock(text).ok_or_else(|| Refused(format!("quiet: {name}: {text:?} is no time of day; give one such as 22:00")))
+            clock(text)
+                .ok_or_else(|| Refused(format!("quiet: {name}: {text:?} is no time of day; give one such as 22:00")))
         };
         let (from, to) = (time("from", &set.from)?, time("to", &set.to)?);
         if from == to {
@@ -90,7 +91,8 @@ mod tests {
 
     #[test]
     fn it_is_quiet_from_and_not_at_the_end_over_midnight_too() {
-        let is_now = |quiet: &Quiet, time: &str| quiet.is_now(parse_ms(&format!("2026-11-22T{time}Z")).expect("a time"));
+        let is_now =
+            |quiet: &Quiet, time: &str| quiet.is_now(parse_ms(&format!("2026-11-22T{time}Z")).expect("a time"));
         let night = quiet("22:00", "7:00", "Z").expect("sense");
         for (time, expected) in
             [("21:59:59", false), ("22:00:00", true), ("00:00:00", true), ("06:59:59", true), ("07:00:00", false)]

@@ -188,7 +188,9 @@ fn read(rule: Rule, set: &AlertRule) -> Result<Limits, String> {
     let range = match rule {
         Rule::Disk => 1.0..=100.0,
         Rule::Hot => 20.0..=150.0,
-        _ if set.at.is_some() || set.clear_at.is_some() => return Err("at, clear_at: only disk and hot have them".into()),
+        _ if set.at.is_some() || set.clear_at.is_some() => {
+            return Err("at, clear_at: only disk and hot have them".into());
+        }
         _ => 0.0..=0.0,
     };
     if let Some(at) = set.at {

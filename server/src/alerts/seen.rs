@@ -6,7 +6,8 @@ use muster_protocol::id::{EngineId, HostId};
 use std::collections::BTreeMap;
 
 /// What the engine adds to a container's labels in an event.
-const OF_THE_ENGINE: [&str; 8] = ["name", "exitCode", "signal", "oldName", "image", "execDuration", "type", "container"];
+const OF_THE_ENGINE: [&str; 8] =
+    ["name", "exitCode", "signal", "oldName", "image", "execDuration", "type", "container"];
 
 /// An event that alerts may care about.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,7 +143,8 @@ fn action_of<'a>(action: &str, get: impl Fn(&str) -> Option<&'a str>) -> Option<
 
 /// Docker tells signals by number; others by name.
 fn signal(text: &str) -> Option<u32> {
-    let names = [("HUP", 1), ("INT", 2), ("QUIT", 3), ("ABRT", 6), ("KILL", 9), ("USR1", 10), ("USR2", 12), ("TERM", 15)];
+    let names =
+        [("HUP", 1), ("INT", 2), ("QUIT", 3), ("ABRT", 6), ("KILL", 9), ("USR1", 10), ("USR2", 12), ("TERM", 15)];
     text.parse().ok().or_else(|| {
         let name = text.strip_prefix("SIG").unwrap_or(text);
         names.into_iter().find(|(known, _)| *known == name).map(|(_, number)| number)
@@ -192,7 +194,9 @@ mod tests {
 
     #[test]
     fn signals_are_known_by_number_and_by_name() {
-        for (text, number) in [("15", Some(15)), ("SIGTERM", Some(15)), ("KILL", Some(9)), ("", None), ("RTMIN+3", None)] {
+        for (text, number) in
+            [("15", Some(15)), ("SIGTERM", Some(15)), ("KILL", Some(9)), ("", None), ("RTMIN+3", None)]
+        {
             assert_eq!(signal(text), number, "{text}");
         }
     }

@@ -44,9 +44,8 @@ pub struct Round<'a> {
 impl Telling {
     /// Notices that are due now.
     pub fn pass(&mut self, board: &mut Board, round: Round<'_>, now: Now) -> Vec<Notice> {
-        let silenced = |alert: &Alert| {
-            round.silences.iter().any(|silence| !silence.is_over(now.wall_ms) && silence.covers(alert))
-        };
+        let silenced =
+            |alert: &Alert| round.silences.iter().any(|silence| !silence.is_over(now.wall_ms) && silence.covers(alert));
         let changed: Vec<(u64, bool)> = board
             .firing()
             .chain(board.untold())
@@ -81,9 +80,9 @@ impl Telling {
         }
         let armed = *self.armed.get_or_insert(now.monotonic_ms);
         let waited = now.monotonic_ms.saturating_sub(armed) >= round.manner.wait_ms;
-        let rested = self.last.is_none_or(|(at, count)| {
-            count < MANY || now.monotonic_ms.saturating_sub(at) >= round.manner.interval_ms
-        });
+        let rested = self
+            .last
+            .is_none_or(|(at, count)| count < MANY || now.monotonic_ms.saturating_sub(at) >= round.manner.interval_ms);
         if !(waited && rested) {
             return Vec::new();
         }

@@ -215,7 +215,11 @@ fn a_silence_covers_only_what_all_of_it_says() {
         NewAlertSilence { host: Some("h".into()), for_s: Some(0), ..NewAlertSilence::default() },
         NewAlertSilence { host: Some("h".into()), for_s: Some(u64::MAX), ..NewAlertSilence::default() },
         NewAlertSilence { host: Some("h".into()), until: Some("soon".into()), ..NewAlertSilence::default() },
-        NewAlertSilence { host: Some("h".into()), until: Some("2026-11-22T11:00:00Z".into()), ..NewAlertSilence::default() },
+        NewAlertSilence {
+            host: Some("h".into()),
+            until: Some("2026-11-22T11:00:00Z".into()),
+            ..NewAlertSilence::default()
+        },
     ] {
         assert!(Silence::new(asked.clone(), "s".into(), "me".into(), now).is_err(), "{asked:?}");
     }

@@ -3,7 +3,8 @@
 use super::types::Problem;
 use super::{ApiAnswer, Handled};
 use super::{
-    alerts, audit, backup, containers, events, healthz, hosts, join_tokens, keys, metrics, network, stream, tokens, vitals,
+    alerts, audit, backup, containers, events, healthz, hosts, join_tokens, keys, metrics, network, stream, tokens,
+    vitals,
 };
 use std::sync::OnceLock;
 use utoipa::openapi::path::Operation;

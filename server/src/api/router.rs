@@ -4,8 +4,8 @@ use super::problem::{problem, shown};
 use super::types::Problem;
 use super::{ApiAnswer, ApiRequest, Handled, Role, query};
 use super::{
-    alerts, audit, backup, containers, events, healthz, hosts, join_tokens, keys, metrics, network, openapi, stream, tokens,
-    vitals,
+    alerts, audit, backup, containers, events, healthz, hosts, join_tokens, keys, metrics, network, openapi, stream,
+    tokens, vitals,
 };
 use crate::fleet::Fleet;
 

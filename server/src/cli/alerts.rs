@@ -312,10 +312,13 @@ ID        STATE     RULE      HOST      CONTAINER   SINCE                TOLD   
             Ok(Page { items: ids.map(|id| alert(id, None)).into(), next: first.then(|| "8".to_owned()) })
         };
         assert_eq!(newest(&flags, "firing", usize::MAX, get).map(|all| all.len()), Ok(4));
-        assert_eq!(*asked.borrow(), [
-            "/api/v1/alerts?state=firing&limit=500&host=a%20b",
-            "/api/v1/alerts?state=firing&limit=500&host=a%20b&before=8",
-        ]);
+        assert_eq!(
+            *asked.borrow(),
+            [
+                "/api/v1/alerts?state=firing&limit=500&host=a%20b",
+                "/api/v1/alerts?state=firing&limit=500&host=a%20b&before=8",
+            ]
+        );
         assert_eq!(newest(&flags, "ended", 2, get).map(|all| all.len()), Ok(2));
     }
 }

@@ -121,7 +121,9 @@ impl Host {
         }
         let held = self.mirror.get(id).filter(|held| held.exists());
         let Some(held) = held else { return ContainerLook::Gone };
-        let Ok(it) = postcard::from_bytes::<container::Container<'_>>(&held.body) else { return ContainerLook::Unknown };
+        let Ok(it) = postcard::from_bytes::<container::Container<'_>>(&held.body) else {
+            return ContainerLook::Unknown;
+        };
         let state = ContainerState::from_number(it.state);
         ContainerLook::There(Container {
             name: it.name.into(),

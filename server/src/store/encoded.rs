@@ -7,8 +7,8 @@
 
 use super::trouble::Trouble;
 use super::{
-    AlertRow, AlertSettingRow, ApiTokenRow, AuditRow, ContainerRow, EngineRow, EventRow, FleetRow, HostFacts, HostOrders,
-    HostRow, JoinTokenRow, NetworkMemberRow, NetworkRow, NoticeRow, StreamRow,
+    AlertRow, AlertSettingRow, ApiTokenRow, AuditRow, ContainerRow, EngineRow, EventRow, FleetRow, HostFacts,
+    HostOrders, HostRow, JoinTokenRow, NetworkMemberRow, NetworkRow, NoticeRow, StreamRow,
 };
 use muster_protocol::id::{Fingerprint, HostId};
 use serde::de::DeserializeOwned;

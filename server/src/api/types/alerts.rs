@@ -80,15 +80,7 @@ fn yes() -> bool {
 
 impl Default for AlertRule {
     fn default() -> AlertRule {
-        AlertRule {
-            enabled: true,
-            for_s: None,
-            clear_s: None,
-            at: None,
-            clear_at: None,
-            times: None,
-            within_s: None,
-        }
+        AlertRule { enabled: true, for_s: None, clear_s: None, at: None, clear_at: None, times: None, within_s: None }
     }
 }
 

@@ -181,7 +181,10 @@ pub fn group(flags: &GroupFlags, server: &Server, out: &mut dyn Write) -> Result
         settings = set(server, &settings)?;
     }
     let (wait, interval) = (settings.group_wait_s, settings.group_interval_s);
-    Ok(writeln!(out, "A notice waits {wait}s for what else happens; after one of many alerts the next waits {interval}s.")?)
+    Ok(writeln!(
+        out,
+        "A notice waits {wait}s for what else happens; after one of many alerts the next waits {interval}s."
+    )?)
 }
 
 #[cfg(test)]
