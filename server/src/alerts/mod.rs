@@ -1,9 +1,9 @@
 //! Alerts: what is not as it should be, and whom to tell.
 //!
-//! [`rules`] are few and on by default. [`seen`] reads the history's events, [`tracks`] remembers what they say of late,
-//! and the [`board`] begins and ends alerts by them and by [`looks`] at the fleet: all that without I/O and without a
-//! clock. [`telling`] makes notices of what has begun and ended: grouped, past [`quiet`] hours, without what a
-//! [`silence`] covers. [`outbox`] keeps them for [`targets`] until they are delivered. [`run`] ties it all to the
+//! `rules` are few and on by default. `seen` reads the history's events, `tracks` remembers what they say of late,
+//! and the `board` begins and ends alerts by them and by `looks` at the fleet: all that without I/O and without a
+//! clock. `telling` makes notices of what has begun and ended: grouped, past `quiet` hours, without what a
+//! `silence` covers. `outbox` keeps them for `targets` until they are delivered. `run` ties it all to the
 //! fleet, and to the store: an alert, the notices about it and how far the history was read are one commit, so that
 //! nothing is told twice or never, however the server ends.
 

@@ -180,7 +180,7 @@ pub struct NewAlertTarget {
     pub name: String,
     /// `webhook`, `ntfy` or `email`.
     pub kind: String,
-    /// `webhook`: where to send it; `ntfy`: its server, https://ntfy.sh if left out.
+    /// `webhook`: where to send it; `ntfy`: its server, `https://ntfy.sh` if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// `webhook`: what the body is signed with.
