@@ -6,6 +6,7 @@ use crate::access::keys::Keys;
 use crate::access::operator_certificate::OperatorCertificate;
 use crate::access::secret::{hash, number, random};
 use crate::agents;
+use crate::alerts;
 use crate::api::{self, ApiRequest};
 use crate::cli::connection::{SERVER_FILE, ServerFile};
 use crate::cli::exit::{Exit, Failure};
@@ -187,6 +188,7 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
             }
         }
     });
+    let alerting = executor.spawn(alerts::run::keep(fleet.clone(), executor.clone()));
     let relaying = executor.spawn(relaying::keep(fleet.clone(), bound));
     let mut signals = async_signal::Signals::new([async_signal::Signal::Term, async_signal::Signal::Int])
         .map_err(|error| cannot(Exit::Failure, format!("cannot wait for signals: {error}")))?;
@@ -244,6 +246,7 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
     tidier.cancel().await;
     recorder.cancel().await;
     relaying.cancel().await;
+    alerting.cancel().await;
     if let Some(watching) = watching {
         watching.cancel().await;
     }

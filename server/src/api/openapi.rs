@@ -3,8 +3,8 @@
 use super::types::Problem;
 use super::{ApiAnswer, Handled};
 use super::{
-    audit, backup, containers, docker_clients, events, healthz, hosts, join_tokens, keys, metrics, network, stream,
-    tokens, vitals,
+    alerts, audit, backup, containers, docker_clients, events, healthz, hosts, join_tokens, keys, metrics, network,
+    stream, tokens, vitals,
 };
 use std::sync::OnceLock;
 use utoipa::openapi::path::Operation;
@@ -60,6 +60,16 @@ use utoipa::{Modify, OpenApi as _};
         network::show_host,
         network::accept,
         network::remove,
+        alerts::list,
+        alerts::settings,
+        alerts::set,
+        alerts::targets,
+        alerts::add_target,
+        alerts::remove_target,
+        alerts::silences,
+        alerts::silence,
+        alerts::end_silence,
+        alerts::test,
         healthz::show,
         document,
     ),
@@ -87,7 +97,7 @@ impl Modify for Shared {
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
+    [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
 }
 
 /// This document
@@ -180,6 +190,13 @@ mod tests {
             "EnableNetwork",
             "PingNetwork",
             "NetworkPing",
+            "Alert",
+            "AlertSettings",
+            "AlertTarget",
+            "NewAlertTarget",
+            "AlertSilence",
+            "NewAlertSilence",
+            "AlertTest",
             "Problem",
             "Change",
         ] {

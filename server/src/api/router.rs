@@ -4,8 +4,8 @@ use super::problem::{problem, shown};
 use super::types::Problem;
 use super::{ApiAnswer, ApiRequest, Handled, Role, query};
 use super::{
-    audit, backup, containers, docker_clients, events, healthz, hosts, join_tokens, keys, metrics, network, openapi,
-    stream, tokens, vitals,
+    alerts, audit, backup, containers, docker_clients, events, healthz, hosts, join_tokens, keys, metrics, network,
+    openapi, stream, tokens, vitals,
 };
 use crate::fleet::Fleet;
 
@@ -67,6 +67,16 @@ enum Operation {
     AcceptNetworkKey,
     ShowNetworkHost,
     RemoveFromNetwork,
+    ListAlerts,
+    ShowAlertSettings,
+    SetAlertSettings,
+    ListAlertTargets,
+    AddAlertTarget,
+    RemoveAlertTarget,
+    ListSilences,
+    MakeSilence,
+    EndSilence,
+    TestAlerts,
     ShowHealth,
     ShowDocument,
 }
@@ -123,6 +133,16 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/api/v1/network/hosts/{host}/accept", ADMIN, Operation::AcceptNetworkKey),
     route("GET", "/api/v1/network/hosts/{host}", VIEWER, Operation::ShowNetworkHost),
     route("DELETE", "/api/v1/network/hosts/{host}", ADMIN, Operation::RemoveFromNetwork),
+    route("GET", "/api/v1/alerts", VIEWER, Operation::ListAlerts),
+    route("GET", "/api/v1/alerts/settings", VIEWER, Operation::ShowAlertSettings),
+    route("PUT", "/api/v1/alerts/settings", ADMIN, Operation::SetAlertSettings),
+    route("GET", "/api/v1/alerts/targets", VIEWER, Operation::ListAlertTargets),
+    route("POST", "/api/v1/alerts/targets", ADMIN, Operation::AddAlertTarget),
+    route("DELETE", "/api/v1/alerts/targets/{name}", ADMIN, Operation::RemoveAlertTarget),
+    route("GET", "/api/v1/alerts/silences", VIEWER, Operation::ListSilences),
+    route("POST", "/api/v1/alerts/silences", ADMIN, Operation::MakeSilence),
+    route("DELETE", "/api/v1/alerts/silences/{id}", ADMIN, Operation::EndSilence),
+    route("POST", "/api/v1/alerts/test", ADMIN, Operation::TestAlerts),
     route("GET", METRICS, VIEWER, Operation::Metrics),
     route("GET", "/healthz", None, Operation::ShowHealth),
     route("GET", "/api/v1/openapi.json", None, Operation::ShowDocument),
@@ -272,6 +292,16 @@ async fn run(fleet: &Fleet, request: &ApiRequest<'_>, operation: Operation, para
         (Operation::RemoveFromNetwork, [host]) => network::remove(fleet, request, host).await,
         (Operation::ShowNetworkHost, [host]) => network::show_host(fleet, request, host),
         (Operation::AcceptNetworkKey, [host]) => network::accept(fleet, request, host).await,
+        (Operation::ListAlerts, []) => alerts::list(fleet, request),
+        (Operation::ShowAlertSettings, []) => alerts::settings(fleet, request),
+        (Operation::SetAlertSettings, []) => alerts::set(fleet, request).await,
+        (Operation::ListAlertTargets, []) => alerts::targets(fleet, request),
+        (Operation::AddAlertTarget, []) => alerts::add_target(fleet, request).await,
+        (Operation::RemoveAlertTarget, [name]) => alerts::remove_target(fleet, request, name).await,
+        (Operation::ListSilences, []) => alerts::silences(fleet, request),
+        (Operation::MakeSilence, []) => alerts::silence(fleet, request).await,
+        (Operation::EndSilence, [id]) => alerts::end_silence(fleet, request, id).await,
+        (Operation::TestAlerts, []) => alerts::test(fleet, request).await,
         (Operation::Metrics, []) => metrics::show(fleet, request).await,
         (Operation::ShowHealth, []) => healthz::show(fleet),
         (Operation::ShowDocument, []) => openapi::document(),
@@ -307,6 +337,7 @@ mod tests {
                 .replace("{host}", "h")
                 .replace("{container}", "c")
                 .replace("{id}", "i")
+                .replace("{name}", "n")
                 .replace("{address}", "a:1");
             let (operation, parameters) = found(route.method, &path, route.role).expect(route.path);
             assert_eq!(operation, route.operation);

@@ -2,12 +2,14 @@
 //!
 //! Times are RFC 3339 in UTC, or null.
 
+mod alerts;
 mod changes;
 mod docker_clients;
 mod keys;
 mod network;
 mod vitals;
 
+pub use alerts::*;
 pub use changes::*;
 pub use docker_clients::*;
 pub use keys::*;
@@ -399,16 +401,19 @@ pub enum Change {
     },
     /// An event is new.
     Event(Event),
+    /// An alert began, changed, or is over.
+    Alert(Alert),
 }
 
 impl Change {
-    /// The stream's word for it: `host`, `container`, `container_gone` or `event`.
+    /// The stream's word for it: `host`, `container`, `container_gone`, `event` or `alert`.
     pub fn kind(&self) -> &'static str {
         match self {
             Change::Host(_) => "host",
             Change::Container(_) => "container",
             Change::ContainerGone { .. } => "container_gone",
             Change::Event(_) => "event",
+            Change::Alert(_) => "alert",
         }
     }
 
@@ -421,6 +426,7 @@ impl Change {
                 serde_json::to_vec(&serde_json::json!({ "host_id": host_id, "id": id }))
             }
             Change::Event(event) => serde_json::to_vec(event),
+            Change::Alert(alert) => serde_json::to_vec(alert),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use super::encoded::{Row, decode};
 use super::{
-    ApiTokenRow, AuditRow, ContainerRow, DockerClientRow, EventRow, FleetRow, HostRow, JoinTokenRow, NetworkMemberRow,
-    NetworkRow, StreamRow, Write,
+    AlertRow, AlertSettingRow, ApiTokenRow, AuditRow, ContainerRow, DockerClientRow, EventRow, FleetRow, HostRow,
+    JoinTokenRow, NetworkMemberRow, NetworkRow, NoticeRow, StreamRow, Write,
 };
 
 /// What a row is about. The numbers are part of the format of backups: they are never used for anything else.
@@ -32,11 +32,17 @@ pub enum Table {
     NetworkMembers = 10,
     /// A client of the Docker API.
     DockerClients = 16,
+    /// What is set of alerts.
+    AlertSettings = 13,
+    /// An alert.
+    Alerts = 14,
+    /// A notice that waits.
+    Notices = 15,
 }
 
 impl Table {
     /// All, in the order in which they are copied.
-    pub const ALL: [Table; 11] = [
+    pub const ALL: [Table; 14] = [
         Table::Hosts,
         Table::Streams,
         Table::Containers,
@@ -47,6 +53,9 @@ impl Table {
         Table::Network,
         Table::NetworkMembers,
         Table::DockerClients,
+        Table::AlertSettings,
+        Table::Alerts,
+        Table::Notices,
         Table::Events,
     ];
 
@@ -74,6 +83,9 @@ impl Table {
             Table::Network => read::<NetworkRow>(row, Write::Network),
             Table::NetworkMembers => read::<NetworkMemberRow>(row, Write::NetworkMember),
             Table::DockerClients => read::<DockerClientRow>(row, Write::DockerClient),
+            Table::AlertSettings => read::<AlertSettingRow>(row, Write::AlertSetting),
+            Table::Alerts => read::<AlertRow>(row, Write::Alert),
+            Table::Notices => read::<NoticeRow>(row, Write::Notice),
             Table::Events => read::<EventRow>(row, Write::Event),
         }
     }
