@@ -13,6 +13,7 @@ use crate::fleet::{By, Fleet};
 use crate::install::{self, Offers};
 use crate::listen::{self, Limits, Method, Request, Response};
 use crate::network::relaying;
+use crate::page::Page;
 use crate::store::{RedbStore, Retention, Store};
 use crate::time::{format_ms, now_ms};
 use crate::vitals::{History, HistoryShape};
@@ -207,7 +208,8 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
             }
             None => Offers::of(vec![data_dir.join(install::FOLDER), install::OF_THE_SYSTEM.into()]),
         });
-        move |request| answer(fleet.clone(), offers.clone(), request)
+        let page = Page::new();
+        move |request| answer(fleet.clone(), offers.clone(), page.clone(), request)
     };
     listen::serve(listener, tls, Limits::default(), executor.clone(), handler, ended).await;
     ticker.cancel().await;
@@ -309,13 +311,16 @@ fn write_server_file(data_dir: &Path, file: &ServerFile) -> Result<(), Failure> 
         .map_err(|error| Failure::new(Exit::Unavailable, format!("cannot write {}: {error}", path.display())))
 }
 
-/// One request: an agent's, an installer's, or the API's.
-async fn answer(fleet: Arc<Fleet>, offers: Arc<Offers>, mut request: Request) -> Response {
+/// One request: an agent's, an installer's, a browser's, or the API's.
+async fn answer(fleet: Arc<Fleet>, offers: Arc<Offers>, page: Page, mut request: Request) -> Response {
     if agents::is_asked(&request.path) {
         return agents::answer(&fleet, request).await;
     }
     if install::is_asked(&request.path) {
         return install::answer(&fleet, &offers, &request).await;
+    }
+    if let Some(shown) = page.answer(&request).await {
+        return shown;
     }
     let bearer = request.bearer().map(str::to_owned);
     // Prometheus has nothing else everywhere. Browsers repeat such a password by themselves, for whatever page asks.
