@@ -34,6 +34,8 @@ const TICK: Duration = Duration::from_millis(500);
 const TIDY: Duration = Duration::from_secs(3600);
 /// More threads than this gain nothing: the store has one of its own.
 const THREADS: usize = 4;
+/// A browser opens six connections for a moment and then needs one: what the others hold is given back so soon.
+const BROWSER_IDLE: Duration = Duration::from_secs(30);
 /// How often the operator's certificate is looked at.
 const CERTIFICATE: Duration = Duration::from_secs(2);
 
@@ -332,7 +334,7 @@ async fn answer(fleet: Arc<Fleet>, offers: Arc<Offers>, page: Page, mut request:
         return install::answer(&fleet, &offers, &request).await;
     }
     if let Some(shown) = page.answer(&request).await {
-        return shown;
+        return shown.keep_idle(BROWSER_IDLE);
     }
     let bearer = request.bearer().map(str::to_owned);
     // Prometheus has nothing else everywhere. Browsers repeat such a password by themselves, for whatever page asks.
@@ -351,6 +353,7 @@ async fn answer(fleet: Arc<Fleet>, offers: Arc<Offers>, page: Page, mut request:
             None => None,
         },
     };
+    let is_browser = told.page.is_some() || told.site.is_some();
     let signs_in = request.path == api::SESSION && request.method == Method::POST;
     if signs_in && !told.is_own() {
         return adapt(api::not_meant());
@@ -381,7 +384,10 @@ async fn answer(fleet: Arc<Fleet>, offers: Arc<Offers>, page: Page, mut request:
         },
     )
     .await;
-    let response = adapt(answer);
+    let mut response = adapt(answer);
+    if is_browser {
+        response = response.keep_idle(BROWSER_IDLE);
+    }
     match who {
         Some((_, number)) => response.known(number),
         None => response,
