@@ -6,6 +6,7 @@ pub mod agents;
 pub mod api;
 pub mod backup;
 pub mod cli;
+pub mod dockerapi;
 pub mod fleet;
 pub mod install;
 pub mod listen;

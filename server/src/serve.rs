@@ -9,6 +9,7 @@ use crate::agents;
 use crate::api::{self, ApiRequest};
 use crate::cli::connection::{DATA_DIR, SERVER_FILE, ServerFile};
 use crate::cli::exit::{Exit, Failure};
+use crate::dockerapi::door;
 use crate::fleet::Fleet;
 use crate::install::{self, Offers};
 use crate::listen::{self, Limits, Request, Response};
@@ -55,6 +56,8 @@ pub struct ServeOptions {
     pub vitals: HistoryShape,
     /// The operator's own certificate and its key, for browsers: PEM files.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// Where to serve the Docker API, and whether with TLS; `None`: unless only this machine can reach it.
+    pub docker: Option<(door::Place, Option<bool>)>,
     /// Where agents are that it offers to hosts; `None`: in the data directory, else in the system's.
     pub agents: Option<PathBuf>,
 }
@@ -142,12 +145,20 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
     if let Some(path) = keys.backup_here() {
         log::warn!("the backup key is still on this server: move {} to a safe place elsewhere", path.display());
     }
+    let docker = match &options.docker {
+        None => None,
+        Some((place, tls)) => {
+            Some(door::open(place, *tls, &fleet, data_dir).await.map_err(|why| cannot(Exit::Failure, why))?)
+        }
+    };
     let url = format!("https://{}", reachable_here(bound));
-    write_server_file(data_dir, &ServerFile { url: url.clone(), pin: keys.pin().to_string() })?;
+    let local = docker.as_ref().filter(|opened| opened.is_open_to_all()).map(|opened| opened.url.clone());
+    write_server_file(data_dir, &ServerFile { url: url.clone(), pin: keys.pin().to_string(), docker: local.clone() })?;
     keys.when_changed({
         let data_dir = data_dir.clone();
         move |pin| {
-            if let Err(failure) = write_server_file(&data_dir, &ServerFile { url: url.clone(), pin: pin.to_string() }) {
+            let file = ServerFile { url: url.clone(), pin: pin.to_string(), docker: local.clone() };
+            if let Err(failure) = write_server_file(&data_dir, &file) {
                 log::warn!("commands on this machine need MUSTER_PIN={pin} now: {}", failure.message);
             }
         }
@@ -185,6 +196,21 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
         .map_err(|error| cannot(Exit::Failure, format!("cannot wait for signals: {error}")))?;
     // Whoever started us waits for this line. If nobody reads it, that is no reason to stop.
     let _ = writeln!(std::io::stdout(), "listening https://{bound} pin={}", keys.pin());
+    let (docker_ends, docker_ended) = async_channel::bounded::<()>(1);
+    let docker = docker.map(|opened| {
+        let _ = writeln!(std::io::stdout(), "docker {}", opened.url);
+        if opened.is_open_to_all() {
+            log::warn!(
+                "{} shows the fleet to every user of this machine who reaches it, as a viewer sees it",
+                opened.url
+            );
+        }
+        let over = async move {
+            // Closed by the end of the server.
+            let _ = docker_ended.recv().await;
+        };
+        executor.spawn(door::serve(opened, fleet.clone(), executor.clone(), over))
+    });
     let _ = std::io::stdout().flush();
     log::info!("{} hosts are known", fleet.count_hosts());
     if std::io::stderr().is_terminal() {
@@ -209,6 +235,7 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
             };
             future::or(signal, until_lost(&fleet)).await;
             fleet.feed().close();
+            drop(docker_ends);
         }
     };
     let handler = {
@@ -227,6 +254,9 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
         move |request| answer(fleet.clone(), offers.clone(), page.clone(), request)
     };
     listen::serve(listener, tls, Limits::default(), executor.clone(), handler, ended).await;
+    if let Some(docker) = docker {
+        docker.await;
+    }
     ticker.cancel().await;
     tidier.cancel().await;
     recorder.cancel().await;

@@ -10,7 +10,8 @@ use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-const USAGE: &str = "carry --host N [--peer N[@ADDRESS:PORT]]... [--relay ADDRESS:PORT] [--guest N]... [--keepalive SECONDS]";
+const USAGE: &str =
+    "carry --host N [--peer N[@ADDRESS:PORT]]... [--relay ADDRESS:PORT] [--guest N]... [--keepalive SECONDS]";
 const PORT: u16 = 4570;
 
 fn main() -> Result<(), Box<dyn Error>> {

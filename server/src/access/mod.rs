@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod attempts;
 pub mod browser;
+pub mod docker_ca;
 pub mod fleet_key;
 pub mod keys;
 pub mod links;

@@ -96,7 +96,7 @@ impl fmt::Debug for Serving {
 }
 
 /// What certificates for this server name.
-fn names(hosts: &[&str]) -> Vec<SanType> {
+pub(super) fn names(hosts: &[&str]) -> Vec<SanType> {
     let mut names = Vec::new();
     for host in ["localhost", "127.0.0.1", "::1"].iter().chain(hosts) {
         let name = match host.parse::<IpAddr>() {

@@ -5,6 +5,7 @@
 mod audit;
 mod backup;
 mod containers;
+mod docker_clients;
 mod events;
 mod fleet;
 mod healthz;

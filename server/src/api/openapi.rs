@@ -3,8 +3,8 @@
 use super::types::Problem;
 use super::{ApiAnswer, Handled};
 use super::{
-    audit, backup, containers, events, fleet, healthz, hosts, join_tokens, keys, metrics, network, session,
-    sign_in_links, stream, tokens, users, vitals,
+    audit, backup, containers, docker_clients, events, fleet, healthz, hosts, join_tokens, keys, metrics, network,
+    session, sign_in_links, stream, tokens, users, vitals,
 };
 use crate::access::browser;
 use std::sync::OnceLock;
@@ -36,6 +36,9 @@ use utoipa::{Modify, OpenApi as _};
         tokens::list,
         tokens::make,
         tokens::revoke,
+        docker_clients::list,
+        docker_clients::make,
+        docker_clients::revoke,
         audit::list,
         keys::status,
         keys::prepare,
@@ -172,6 +175,9 @@ mod tests {
             "MadeApiToken",
             "ChangeHost",
             "ChangeHosts",
+            "DockerClient",
+            "NewDockerClient",
+            "MadeDockerClient",
             "Audit",
             "Healthz",
             "FleetSummary",

@@ -4,8 +4,8 @@ use super::problem::{problem, shown};
 use super::types::Problem;
 use super::{ApiAnswer, ApiRequest, Handled, Role, query};
 use super::{
-    audit, backup, containers, events, fleet as fleets, healthz, hosts, join_tokens, keys, metrics, network, openapi,
-    session, sign_in_links, stream, tokens, users, vitals,
+    audit, backup, containers, docker_clients, events, fleet as fleets, healthz, hosts, join_tokens, keys, metrics,
+    network, openapi, session, sign_in_links, stream, tokens, users, vitals,
 };
 use crate::fleet::Fleet;
 
@@ -43,6 +43,9 @@ enum Operation {
     MakeToken,
     RevokeToken,
     ListAudit,
+    ListDockerClients,
+    MakeDockerClient,
+    RevokeDockerClient,
     ShowKeys,
     PrepareKey,
     RotateKey,
@@ -106,6 +109,9 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/api/v1/tokens", VIEWER, Operation::ListTokens),
     route("POST", "/api/v1/tokens", ADMIN, Operation::MakeToken),
     route("DELETE", "/api/v1/tokens/{id}", ADMIN, Operation::RevokeToken),
+    route("GET", "/api/v1/docker-clients", VIEWER, Operation::ListDockerClients),
+    route("POST", "/api/v1/docker-clients", ADMIN, Operation::MakeDockerClient),
+    route("DELETE", "/api/v1/docker-clients/{id}", ADMIN, Operation::RevokeDockerClient),
     route("GET", "/api/v1/audit", ADMIN, Operation::ListAudit),
     route("GET", "/api/v1/keys", VIEWER, Operation::ShowKeys),
     route("POST", "/api/v1/keys/prepare", ADMIN, Operation::PrepareKey),
@@ -262,6 +268,9 @@ async fn run(fleet: &Fleet, request: &ApiRequest<'_>, operation: Operation, para
         (Operation::ListTokens, []) => tokens::list(fleet, request),
         (Operation::MakeToken, []) => tokens::make(fleet, request).await,
         (Operation::RevokeToken, [id]) => tokens::revoke(fleet, request, id).await,
+        (Operation::ListDockerClients, []) => docker_clients::list(fleet, request),
+        (Operation::MakeDockerClient, []) => docker_clients::make(fleet, request).await,
+        (Operation::RevokeDockerClient, [id]) => docker_clients::revoke(fleet, request, id).await,
         (Operation::ListAudit, []) => audit::list(fleet, request).await,
         (Operation::ShowKeys, []) => keys::status(fleet, request),
         (Operation::PrepareKey, []) => keys::prepare(fleet, request).await,

@@ -3,6 +3,7 @@
 //! Times are RFC 3339 in UTC, or null.
 
 mod changes;
+mod docker_clients;
 mod fleet;
 mod keys;
 mod network;
@@ -10,6 +11,7 @@ mod sign_in;
 mod vitals;
 
 pub use changes::*;
+pub use docker_clients::*;
 pub use fleet::*;
 pub use keys::*;
 pub use network::*;

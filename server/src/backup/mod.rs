@@ -23,7 +23,7 @@ mod writer;
 
 pub use give::give;
 
-use crate::access::{admin, fleet_key};
+use crate::access::{admin, docker_ca, fleet_key};
 use crate::store::copying::Table;
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ pub(crate) const MAGIC: &[u8] = b"muster backup 1\n";
 
 /// The files that a backup can hold. The number of each is its place here: append only. The backup fleet key is not
 /// among them, and must never be: it is kept apart so that it survives whatever happens to server and backups.
-pub(crate) const FILES: [&str; 2] = [fleet_key::FILE, admin::FILE];
+pub(crate) const FILES: [&str; 3] = [fleet_key::FILE, admin::FILE, docker_ca::FILE];
 
 /// Bytes of one part: a row is at most some 30 KiB.
 const PART: usize = 1024 * 1024;

@@ -3,6 +3,7 @@
 use super::reader::Reader;
 use super::writer::Writer;
 use super::{FILES, Part};
+use crate::access::docker_ca;
 use crate::store::copying::Table;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
@@ -114,11 +115,13 @@ fn read_files(data_dir: &Path) -> Result<Vec<Part>, String> {
         let result = File::open(&path).and_then(|file| file.take(FILE_LIMIT + 1).read_to_end(&mut content));
         match result {
             Ok(_) if content.len() as u64 > FILE_LIMIT => Err(format!("{} is too large", path.display())),
-            Ok(_) => Ok(Part::File(name, content)),
+            Ok(_) => Ok(Some(Part::File(name, content))),
+            // There is none before the Docker API is served to other machines.
+            Err(error) if name == docker_ca::FILE && error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(format!("cannot read {}: {error}; run this as the server's user", path.display())),
         }
     };
-    FILES.into_iter().map(read).collect()
+    FILES.into_iter().filter_map(|name| read(name).transpose()).collect()
 }
 
 fn sync_directory(path: &Path) -> io::Result<()> {

@@ -28,6 +28,7 @@ fn full(directory: &Path) -> Arc<RedbStore> {
         Write::ApiToken(samples::api_token(1)),
         Write::User(samples::user("ada")),
         Write::WebSession(samples::web_sessions()[0].clone()),
+        Write::DockerClient(samples::docker_client(1)),
         Write::Fleet(samples::fleet()),
         Write::Network(samples::network()),
         Write::NetworkMember(samples::network_member(1)),
@@ -93,7 +94,7 @@ fn what_is_restored_is_what_there_was() {
     assert_eq!(restore(&path, &target, false), Ok(contents));
     let mut names: Vec<_> = fs::read_dir(&target).expect("made").map(|it| it.expect("an entry").file_name()).collect();
     names.sort();
-    assert_eq!(names, ["admin.token", "fleet.key", "history", "muster.lock", "muster.redb"]);
+    assert_eq!(names, ["admin.token", "docker-ca.key", "fleet.key", "history", "muster.lock", "muster.redb"]);
     for name in FILES {
         assert_eq!(fs::read_to_string(target.join(name)).expect("there"), format!("the {name}"));
         assert_eq!(fs::metadata(target.join(name)).expect("there").permissions().mode() & 0o777, 0o600);

@@ -42,6 +42,9 @@ pub struct ServerFile {
     pub url: String,
     /// `sha256:` and 64 hexadecimal digits.
     pub pin: String,
+    /// Where the Docker API is served without certificates, for `DOCKER_HOST`, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docker: Option<String>,
 }
 
 /// Flags that say which server. An empty one counts as not given: so an environment variable can be switched off.
@@ -145,6 +148,15 @@ impl Target {
             true => Ok((address, vec![file.pin.parse().map_err(|error| failed(format!("pin: {error}")))?])),
             false => Ok((address, pins)),
         }
+    }
+
+    /// Where the server of the data directory serves the Docker API without certificates, if it does.
+    pub fn docker_here(&self) -> Result<Option<String>, Failure> {
+        let path = self.data_dir.join(SERVER_FILE);
+        let failed = |why: String| Failure::new(Exit::Unreachable, format!("{}: {why}", path.display()));
+        let file: ServerFile =
+            serde_json::from_str(&read_file(&path).map_err(failed)?).map_err(|error| failed(error.to_string()))?;
+        Ok(file.docker)
     }
 
     /// Whether the server is the one of the data directory.

@@ -6,12 +6,14 @@ mod amounts;
 mod audit;
 mod backup;
 pub mod connection;
+mod docker_context;
+mod docker_files;
 mod events;
 pub mod exit;
 mod filter;
 mod follow;
 mod hosts;
-mod human;
+pub(crate) mod human;
 mod inspect;
 mod join_command;
 mod key;
@@ -19,7 +21,7 @@ mod network;
 mod output;
 mod ports;
 mod prompt;
-mod ps;
+pub(crate) mod ps;
 mod serve;
 mod server;
 mod sign_in_link;
@@ -100,6 +102,11 @@ enum Command {
     User(user::UserCommand),
     /// Print what operators did, newest first
     Audit(audit::AuditLog),
+    /// Make a docker context, by which the docker command line looks at the fleet
+    ///
+    /// Makes a key and a certificate, and writes both where the docker command line expects them: in DOCKER_CONFIG, else in
+    /// ~/.docker. Then `docker --context NAME ps` shows all hosts. Needs `muster serve --docker-listen`.
+    DockerContext(docker_context::DockerContext),
     /// Show and change the keys that agents recognise the server by
     #[command(subcommand)]
     Key(key::Key),
@@ -150,6 +157,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::SignInLink(flags) => sign_in_link::run(flags, &cli.target, &server, &mut out),
         Command::User(command) => user::run(command, &server, &mut out),
         Command::Audit(flags) => audit::run(flags, &server, &mut out),
+        Command::DockerContext(flags) => docker_context::run(flags, &cli.target, &server, &mut out),
         Command::Key(flags) => key::run(flags, &server, &mut out),
         Command::Network(flags) => network::run(flags, &server, &mut out),
         Command::Server(flags) => server::run(flags, &server, &mut out),
@@ -327,6 +335,14 @@ mod tests {
             "user passwd ada",
             "user role ada viewer",
             "user rm ada bob",
+            "docker-context fleet",
+            "docker-context fleet --docker-host tcp://fleet.example:2376 --role viewer --days 30 --force",
+            "docker-context ls --format json",
+            "docker-context rm fleet 0123456789ab",
+            "serve --docker-listen 127.0.0.1:2375",
+            "serve --docker-listen unix:///run/m.sock",
+            "serve --docker-listen 127.0.0.1:2376 --docker-tls",
+            "serve --docker-listen 127.0.0.1:2376 --docker-tls=false",
             "key status",
             "key rotate",
             "key rotate --backup-key b --compromised --format json",

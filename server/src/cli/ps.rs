@@ -114,6 +114,21 @@ fn vitals(container: &Container) -> [String; 2] {
 
 /// As Docker words it, and whether it may no longer be true.
 fn status(container: &Container, now_ms: i64) -> String {
+    let mut status = state(container, now_ms);
+    if container.network_refused.is_some() {
+        status.push_str(" (not in network)");
+    }
+    if container.stale {
+        match human::age(container.as_of.as_deref(), now_ms) {
+            Some(age) => status.push_str(&format!(" (stale, {age})")),
+            None => status.push_str(" (stale)"),
+        }
+    }
+    status
+}
+
+/// Its state as Docker words it.
+pub(crate) fn state(container: &Container, now_ms: i64) -> String {
     let up = || match human::since(container.started_at.as_deref(), now_ms) {
         Some(span) => format!("Up {span}"),
         None => "Up".to_string(),
@@ -124,7 +139,7 @@ fn status(container: &Container, now_ms: i64) -> String {
             human::since(container.finished_at.as_deref(), now_ms).map_or(String::new(), |span| format!(" {span} ago"));
         format!("{word}{code}{ago}")
     };
-    let mut status = match container.state.as_str() {
+    match container.state.as_str() {
         "running" => match container.health.as_deref() {
             Some("starting") => format!("{} (health: starting)", up()),
             Some(health) => format!("{} ({health})", up()),
@@ -137,17 +152,7 @@ fn status(container: &Container, now_ms: i64) -> String {
         "removing" => "Removal In Progress".to_string(),
         "dead" => "Dead".to_string(),
         other => other.to_string(),
-    };
-    if container.network_refused.is_some() {
-        status.push_str(" (not in network)");
     }
-    if container.stale {
-        match human::age(container.as_of.as_deref(), now_ms) {
-            Some(age) => status.push_str(&format!(" (stale, {age})")),
-            None => status.push_str(" (stale)"),
-        }
-    }
-    status
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The flags of `muster serve`.
 
 use super::exit::Failure;
+use crate::dockerapi::door::Place;
 use crate::serve::{self, ServeOptions};
 use crate::store::Retention;
 use crate::vitals::HistoryShape;
@@ -41,6 +42,23 @@ pub struct Serve {
     /// The key of that certificate: a PEM file
     #[arg(long, value_name = "FILE", env = "MUSTER_TLS_KEY", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Also serve Docker's API, to look at the fleet with the docker command line: ADDR:PORT, such as 127.0.0.1:2375, or
+    /// unix:///PATH. On a loopback address and a socket file every user of this machine may look who reaches it;
+    /// elsewhere clients need a certificate, which `muster docker-context` makes
+    #[arg(long, value_name = "ADDR:PORT", env = "MUSTER_DOCKER_LISTEN")]
+    docker_listen: Option<Place>,
+    /// Whether Docker's API is served with TLS and client certificates: unless only this machine can reach it, if left
+    /// out
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        env = "MUSTER_DOCKER_TLS",
+        requires = "docker_listen"
+    )]
+    docker_tls: Option<bool>,
     /// Agents for hosts to install and upgrade to, as ./dist.sh leaves them: DIR/TARGET/muster-agent. If left out:
     /// DATA_DIR/agents, else /usr/share/muster/agents
     #[arg(long, value_name = "DIR", env = "MUSTER_AGENTS")]
@@ -80,6 +98,7 @@ pub fn run(flags: &Serve, data_dir: &Path) -> Result<(), Failure> {
         retention: Retention { days: flags.history_days, bytes: flags.history_size },
         vitals: HistoryShape { bytes: flags.vitals_history },
         tls: flags.tls_cert.clone().zip(flags.tls_key.clone()),
+        docker: flags.docker_listen.clone().map(|place| (place, flags.docker_tls)),
         agents: flags.agents.clone(),
     })
 }

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod boards;
 mod credentials;
 mod describe;
+mod docker_clients;
 pub mod enlist;
 pub mod feed;
 mod health;
@@ -40,6 +41,7 @@ mod wanted;
 mod wishes;
 
 pub use audit::{AuditSelect, By};
+pub use docker_clients::DockerDoor;
 pub use metrics::MetricSelect;
 pub use orders::{HostChange, INTERVALS_MS, NO_VITALS, Rhythm};
 pub use sign_in::{NotSignedIn, SignedIn};
@@ -59,6 +61,7 @@ use crate::store::committer::{Committer, Pending};
 use crate::store::{EventRow, FleetRow, Store, StoreError, Write};
 use crate::time::now_ms;
 use crate::vitals::{History, HistoryShape};
+use docker_clients::DockerClients;
 use feed::Feed;
 use host::{Host, Now, Outcome};
 use hosts::Hosts;
@@ -112,6 +115,7 @@ struct State {
     feed: Feed,
     join_tokens: Mutex<JoinTokens>,
     api_tokens: Mutex<ApiTokens>,
+    docker: DockerClients,
     sessions: Sessions,
     /// Who signs in by a browser.
     people: sign_in::People,
@@ -177,6 +181,7 @@ impl Fleet {
             feed: Feed::new(boot),
             join_tokens: Mutex::new(JoinTokens::new(all.join_tokens)),
             api_tokens: Mutex::new(api_tokens),
+            docker: DockerClients::new(all.docker_clients),
             sessions: Sessions::default(),
             people,
             trust: Mutex::new(trust),

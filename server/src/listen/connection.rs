@@ -2,9 +2,10 @@
 
 use super::activity::{Activity, Answering, Watched};
 use super::admission::Place;
-use super::line::{Line, Tls};
+use super::line::Line;
 use super::message::{Body, Content, Outgoing, Takeover, drain};
 use super::registry::Handle;
+use super::wire::{Socket, Wire};
 use super::{Limits, Request, Response};
 use futures_lite::{AsyncWriteExt, future};
 use futures_rustls::TlsAcceptor;
@@ -37,7 +38,8 @@ const UPGRADE_REQUIRED: u16 = 426;
 
 /// What all connections of a port share.
 pub(super) struct Port<H> {
-    pub acceptor: TlsAcceptor,
+    /// `None`: without TLS.
+    pub acceptor: Option<TlsAcceptor>,
     pub limits: Limits,
     pub handler: H,
 }
@@ -45,7 +47,7 @@ pub(super) struct Port<H> {
 /// Serves a connection until either side ends it. How long it may take is the registry's business.
 pub(super) async fn run<H, F>(
     port: Arc<Port<H>>,
-    tcp: TcpStream,
+    socket: Socket,
     peer: SocketAddr,
     activity: Arc<Activity>,
     place: Place,
@@ -54,15 +56,17 @@ pub(super) async fn run<H, F>(
     H: Fn(Request) -> F + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
-    if let Err(error) = prepare(&tcp, &port.limits) {
+    if let Socket::Tcp(tcp) = &socket
+        && let Err(error) = prepare(tcp, &port.limits)
+    {
         log::debug!("{peer}: {error}");
     }
     // Its own box, so that a connection that has changed its protocol keeps nothing of what was before.
     let place = Arc::new(place);
     let longest_idle = port.limits.longest_idle;
-    let spoken = Box::pin(speak_http(port, tcp, peer, activity.clone(), place.clone())).await;
-    if let Some((tls, begun, takeover)) = spoken {
-        takeover(Line::new(tls, begun, activity, handle, longest_idle)).await;
+    let spoken = Box::pin(speak_http(port, socket, peer, activity.clone(), place.clone())).await;
+    if let Some((wire, begun, takeover)) = spoken {
+        takeover(Line::new(wire, begun, activity, handle, longest_idle)).await;
     }
     drop(place);
 }
@@ -82,32 +86,44 @@ fn prepare(tcp: &TcpStream, limits: &Limits) -> io::Result<()> {
     Ok(sockopt::set_tcp_user_timeout(tcp, u32::try_from(gone_after.as_millis()).unwrap_or(u32::MAX))?)
 }
 
+/// Who is at the other end.
+#[derive(Clone)]
+struct From {
+    peer: SocketAddr,
+    certificate: Option<Arc<[u8]>>,
+}
+
 /// Where a handler leaves what goes on with a connection.
 type Slot = Arc<Mutex<Option<Box<Takeover>>>>;
 
 /// Answers requests, until the connection ends or changes its protocol: then it is what remains.
 async fn speak_http<H, F>(
     port: Arc<Port<H>>,
-    tcp: TcpStream,
+    socket: Socket,
     peer: SocketAddr,
     activity: Arc<Activity>,
     place: Arc<Place>,
-) -> Option<(Tls, Vec<u8>, Box<Takeover>)>
+) -> Option<(Wire, Vec<u8>, Box<Takeover>)>
 where
     H: Fn(Request) -> F + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
-    let tls = match port.acceptor.accept(Watched::new(tcp, activity.clone())).await {
-        Ok(tls) => tls,
-        Err(error) => {
-            log::debug!("{peer}: no TLS: {error}");
-            return None;
-        }
+    let socket = Watched::new(socket, activity.clone());
+    let wire = match &port.acceptor {
+        None => Wire::Plain(socket),
+        Some(acceptor) => match acceptor.accept(socket).await {
+            Ok(tls) => Wire::Tls(Box::new(tls)),
+            Err(error) => {
+                log::debug!("{peer}: no TLS: {error}");
+                return None;
+            }
+        },
     };
     activity.secured();
+    let from = From { peer, certificate: wire.certificate() };
     let slot = Slot::default();
     let service = service_fn(|request| {
-        Box::pin(answer(port.clone(), request, peer, activity.clone(), place.clone(), slot.clone()))
+        Box::pin(answer(port.clone(), request, from.clone(), activity.clone(), place.clone(), slot.clone()))
     });
     let served = http1::Builder::new()
         // The registry does this, and lets connections wait between requests.
@@ -117,10 +133,10 @@ where
         .max_buf_size(READ_BUFFER.max(port.limits.head_bytes))
         // 37 bytes of every answer, and agents have no use for it.
         .auto_date_header(false)
-        .serve_connection(FuturesIo::new(tls), service)
+        .serve_connection(FuturesIo::new(wire), service)
         .without_shutdown()
         .await;
-    let (mut tls, begun) = match served {
+    let (mut wire, begun) = match served {
         Ok(parts) => (parts.io.into_inner(), parts.read_buf.to_vec()),
         Err(error) => {
             log::debug!("{peer}: {error}");
@@ -129,17 +145,17 @@ where
     };
     let takeover = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
     if takeover.is_none()
-        && let Err(error) = tls.close().await
+        && let Err(error) = wire.close().await
     {
         log::debug!("{peer}: {error}");
     }
-    Some((tls, begun, takeover?))
+    Some((wire, begun, takeover?))
 }
 
 async fn answer<H, F>(
     port: Arc<Port<H>>,
     request: hyper::Request<Incoming>,
-    peer: SocketAddr,
+    from: From,
     activity: Arc<Activity>,
     place: Arc<Place>,
     slot: Slot,
@@ -159,7 +175,8 @@ where
         query: head.uri.query().unwrap_or_default().to_string(),
         method: head.method,
         headers: head.headers,
-        peer,
+        peer: from.peer,
+        certificate: from.certificate,
         body,
     };
     let mut response = (port.handler)(request).await;

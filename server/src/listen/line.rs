@@ -1,19 +1,15 @@
 //! A connection that has changed its protocol: bytes in and out, under the same watch as before.
 
-use super::activity::{Activity, Watched};
+use super::activity::Activity;
 use super::registry::Handle;
+use super::wire::Wire;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use futures_rustls::server::TlsStream;
-use smol::net::TcpStream;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Most bytes that are taken from TLS at once.
 const PIECE: usize = 4 * 1024;
-
-/// What a connection's TLS runs over.
-pub(super) type Tls = TlsStream<Watched<TcpStream>>;
 
 /// A connection that has changed its protocol.
 ///
@@ -22,7 +18,7 @@ pub(super) type Tls = TlsStream<Watched<TcpStream>>;
 /// [take](Line::take) all of it, and [`Limits::stall`](super::Limits::stall) for the client to take what is sent.
 #[derive(Debug)]
 pub struct Line {
-    tls: Tls,
+    wire: Wire,
     /// What came together with the request.
     begun: Vec<u8>,
     activity: Arc<Activity>,
@@ -32,7 +28,7 @@ pub struct Line {
 
 impl Line {
     pub(super) fn new(
-        tls: Tls,
+        wire: Wire,
         begun: Vec<u8>,
         activity: Arc<Activity>,
         handle: Handle,
@@ -42,7 +38,7 @@ impl Line {
         if !begun.is_empty() {
             activity.received();
         }
-        Line { tls, begun, activity, handle, longest_idle }
+        Line { wire, begun, activity, handle, longest_idle }
     }
 
     /// Ends it from elsewhere.
@@ -86,7 +82,7 @@ impl Line {
 
     async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.begun.is_empty() {
-            return self.tls.read(buffer).await;
+            return self.wire.read(buffer).await;
         }
         let length = buffer.len().min(self.begun.len());
         buffer[..length].copy_from_slice(&self.begun[..length]);
@@ -114,13 +110,13 @@ impl Line {
 
     /// Sends bytes at once.
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.tls.write_all(bytes).await?;
-        self.tls.flush().await
+        self.wire.write_all(bytes).await?;
+        self.wire.flush().await
     }
 
     /// Ends it in an orderly way.
     pub async fn close(mut self) {
-        if let Err(error) = self.tls.close().await {
+        if let Err(error) = self.wire.close().await {
             log::debug!("a line's end: {error}");
         }
     }

@@ -15,6 +15,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub struct Request {
     pub query: String,
     /// Where it came from: perhaps a proxy.
     pub peer: SocketAddr,
+    /// The certificate, in DER, by which the client has proven in TLS who it is; only where it was asked for one.
+    pub certificate: Option<Arc<[u8]>>,
     /// What follows the head.
     pub body: Body,
     pub(super) headers: HeaderMap,

@@ -5,6 +5,7 @@ use super::admission::Admission;
 use super::connection::{self, Port};
 use super::registry::Registry;
 use super::seldom::Seldom;
+use super::wire::Door;
 use super::{Limits, Request, Response};
 use futures_lite::future;
 use futures_rustls::TlsAcceptor;
@@ -19,15 +20,29 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How often the end looks whether the last requests are answered.
 const LAST_LOOK: Duration = Duration::from_millis(20);
 
+/// Serves a port with TLS: see [`serve_at`].
+pub async fn serve<H, F>(
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    limits: Limits,
+    executor: Arc<Executor<'static>>,
+    handler: H,
+    shutdown: impl Future<Output = ()>,
+) where
+    H: Fn(Request) -> F + Send + Sync + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
+    serve_at(Door::Tls(listener, tls), limits, executor, handler, shutdown).await;
+}
+
 /// Serves a port until `shutdown` is ready, then gives requests that are being answered
 /// [a moment](Limits::grace), and returns when none is open, or cuts those that are.
 ///
 /// The `handler` runs on the `executor`, once for each request and for as long as it likes; it is dropped when its
 /// client leaves. It judges who the client is. Connections run on the executor too, so it must be driven by other
 /// tasks or threads than one that blocks.
-pub async fn serve<H, F>(
-    listener: TcpListener,
-    tls: Arc<ServerConfig>,
+pub async fn serve_at<H, F>(
+    door: Door,
     limits: Limits,
     executor: Arc<Executor<'static>>,
     handler: H,
@@ -47,9 +62,13 @@ pub async fn serve<H, F>(
         }
     });
     let grace = limits.grace;
-    let port = Arc::new(Port { acceptor: TlsAcceptor::from(tls), limits, handler });
-    future::or(shutdown, accept(&listener, port, &registry, &executor)).await;
-    drop(listener);
+    let acceptor = match &door {
+        Door::Tls(_, tls) => Some(TlsAcceptor::from(tls.clone())),
+        Door::Plain(_) | Door::Unix(_) => None,
+    };
+    let port = Arc::new(Port { acceptor, limits, handler });
+    future::or(shutdown, accept(&door, port, &registry, &executor)).await;
+    drop(door);
     drop(sweeper);
     let end = Instant::now() + grace;
     while registry.len() > 0 && Instant::now() < end {
@@ -60,19 +79,15 @@ pub async fn serve<H, F>(
 }
 
 /// Lets connections in, for ever.
-async fn accept<H, F>(
-    listener: &TcpListener,
-    port: Arc<Port<H>>,
-    registry: &Arc<Registry>,
-    executor: &Executor<'static>,
-) where
+async fn accept<H, F>(door: &Door, port: Arc<Port<H>>, registry: &Arc<Registry>, executor: &Executor<'static>)
+where
     H: Fn(Request) -> F + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
     let admission = Admission::new(&port.limits);
     let (errors, refusals) = (Seldom::default(), Seldom::default());
     loop {
-        let (tcp, peer) = match listener.accept().await {
+        let (socket, peer) = match door.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 errors.warn(&format_args!("cannot accept a connection: {error}"));
@@ -84,7 +99,7 @@ async fn accept<H, F>(
             Ok(place) => {
                 let activity = Arc::new(Activity::new(port.limits.idle));
                 registry.run(executor, activity.clone(), |handle| {
-                    connection::run(port.clone(), tcp, peer, activity, place, handle)
+                    connection::run(port.clone(), socket, peer, activity, place, handle)
                 });
             }
             Err(why) => refusals.warn(&format_args!("refused a connection from {}: {why}", peer.ip())),

@@ -2,8 +2,8 @@
 
 use super::encoded::{Row, decode};
 use super::{
-    ApiTokenRow, AuditRow, ContainerRow, EventRow, FleetRow, HostRow, JoinTokenRow, NetworkMemberRow, NetworkRow,
-    StreamRow, UserRow, Write,
+    ApiTokenRow, AuditRow, ContainerRow, DockerClientRow, EventRow, FleetRow, HostRow, JoinTokenRow, NetworkMemberRow,
+    NetworkRow, StreamRow, UserRow, Write,
 };
 
 /// What a row is about. The numbers are part of the format of backups: they are never used for anything else.
@@ -32,11 +32,13 @@ pub enum Table {
     NetworkMembers = 10,
     /// Somebody who signs in with a password. 12 would be the sessions of browsers, which no backup has.
     Users = 11,
+    /// A client of the Docker API.
+    DockerClients = 16,
 }
 
 impl Table {
     /// All, in the order in which they are copied.
-    pub const ALL: [Table; 11] = [
+    pub const ALL: [Table; 12] = [
         Table::Hosts,
         Table::Streams,
         Table::Containers,
@@ -47,6 +49,7 @@ impl Table {
         Table::Audit,
         Table::Network,
         Table::NetworkMembers,
+        Table::DockerClients,
         Table::Events,
     ];
 
@@ -74,6 +77,7 @@ impl Table {
             Table::Network => read::<NetworkRow>(row, Write::Network),
             Table::NetworkMembers => read::<NetworkMemberRow>(row, Write::NetworkMember),
             Table::Users => read::<UserRow>(row, Write::User),
+            Table::DockerClients => read::<DockerClientRow>(row, Write::DockerClient),
             Table::Events => read::<EventRow>(row, Write::Event),
         }
     }

@@ -7,8 +7,8 @@
 
 use super::trouble::Trouble;
 use super::{
-    ApiTokenRow, AuditRow, ContainerRow, EngineRow, EventRow, FleetRow, HostFacts, HostOrders, HostRow, JoinTokenRow,
-    NetworkMemberRow, NetworkRow, StreamRow, UserRow, WebSessionRow,
+    ApiTokenRow, AuditRow, ContainerRow, DockerClientRow, EngineRow, EventRow, FleetRow, HostFacts, HostOrders,
+    HostRow, JoinTokenRow, NetworkMemberRow, NetworkRow, StreamRow, UserRow, WebSessionRow,
 };
 use muster_protocol::id::{Fingerprint, HostId};
 use serde::de::DeserializeOwned;
@@ -95,6 +95,10 @@ impl Row for NetworkRow {
 }
 
 impl Row for NetworkMemberRow {
+    const VERSION: u8 = 1;
+}
+
+impl Row for DockerClientRow {
     const VERSION: u8 = 1;
 }
 
@@ -242,6 +246,17 @@ mod tests {
             555555555555555555555555555555555555555555555555555555ec940380808050080100c6336407a01f010200c0a8
             01020120010db8000000000000000000000007020100c633640702000401090909090909090909090909090909090909
             0909090909090909090909090909037765628280a851
+            ",
+        );
+    }
+
+    #[test]
+    fn docker_clients_are_frozen() {
+        frozen(
+            samples::docker_client(1),
+            "
+            010c303030303030303030303031010101010101010101010101010101010101010101010101010101010101010106
+            76696577657205666c6565740e6d75737465722e6578616d706c6580a0abfef96280f0c1ffe464
             ",
         );
     }

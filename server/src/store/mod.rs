@@ -153,6 +153,10 @@ pub enum Write {
     WebSession(WebSessionRow),
     /// A browser's session is over.
     WebSessionGone(String),
+    /// A client of the Docker API is new.
+    DockerClient(DockerClientRow),
+    /// A client of the Docker API is gone.
+    DockerClientGone(String),
     /// Where the server is reached, or what it is recognised by, has changed.
     Fleet(FleetRow),
     /// The managed network's settings, or what is next given in it, have changed.
@@ -184,6 +188,8 @@ pub struct Snapshot {
     pub users: Vec<UserRow>,
     /// All sessions of browsers.
     pub web_sessions: Vec<WebSessionRow>,
+    /// All clients of the Docker API.
+    pub docker_clients: Vec<DockerClientRow>,
     /// Where the server is reached; `None` if that was never changed.
     pub fleet: Option<FleetRow>,
     /// The managed network; `None` if there never was one.

@@ -283,6 +283,25 @@ pub struct ApiTokenRow {
     pub created_ms: i64,
 }
 
+/// A client of the Docker API.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DockerClientRow {
+    /// Its key: the beginning of the fingerprint, in hexadecimal digits.
+    pub id: String,
+    /// SHA-256 of its certificate.
+    pub fingerprint: [u8; 32],
+    /// `viewer`.
+    pub role: String,
+    /// What its docker context is called.
+    pub name: String,
+    /// The name or address that it reaches the server by: part of the server's certificate.
+    pub host: String,
+    /// When it was made.
+    pub created_ms: i64,
+    /// When it ends.
+    pub expires_ms: i64,
+}
+
 /// The managed network: what operators have set, and what must not be given twice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NetworkRow {

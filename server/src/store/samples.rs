@@ -170,6 +170,18 @@ pub(crate) fn web_sessions() -> [WebSessionRow; 3] {
     ]
 }
 
+pub(crate) fn docker_client(number: u8) -> DockerClientRow {
+    DockerClientRow {
+        id: format!("{number:012x}"),
+        fingerprint: [number; 32],
+        role: "viewer".to_owned(),
+        name: "fleet".to_owned(),
+        host: "muster.example".to_owned(),
+        created_ms: 1_700_000_000_000,
+        expires_ms: 1_731_542_400_000,
+    }
+}
+
 pub(crate) fn network() -> NetworkRow {
     NetworkRow {
         enabled: true,

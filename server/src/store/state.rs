@@ -20,6 +20,7 @@ const FLEET_KEY: &str = "fleet";
 const NETWORK: TableDefinition<&str, &[u8]> = TableDefinition::new("network");
 const NETWORK_KEY: &str = "network";
 const NETWORK_MEMBERS: TableDefinition<&[u8; 8], &[u8]> = TableDefinition::new("network_members");
+const DOCKER_CLIENTS: TableDefinition<&str, &[u8]> = TableDefinition::new("docker_clients");
 const API_TOKENS: TableDefinition<&str, &[u8]> = TableDefinition::new("api_tokens");
 const USERS: TableDefinition<&str, &[u8]> = TableDefinition::new("users");
 const WEB_SESSIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("web_sessions");
@@ -33,6 +34,7 @@ pub(super) struct Tables<'txn> {
     api_tokens: Table<'txn, &'static str, &'static [u8]>,
     users: Table<'txn, &'static str, &'static [u8]>,
     web_sessions: Table<'txn, &'static str, &'static [u8]>,
+    docker_clients: Table<'txn, &'static str, &'static [u8]>,
     fleet: Table<'txn, &'static str, &'static [u8]>,
     network: Table<'txn, &'static str, &'static [u8]>,
     network_members: Table<'txn, &'static [u8; 8], &'static [u8]>,
@@ -49,6 +51,7 @@ impl<'txn> Tables<'txn> {
             api_tokens: transaction.open_table(API_TOKENS)?,
             users: transaction.open_table(USERS)?,
             web_sessions: transaction.open_table(WEB_SESSIONS)?,
+            docker_clients: transaction.open_table(DOCKER_CLIENTS)?,
             fleet: transaction.open_table(FLEET)?,
             network: transaction.open_table(NETWORK)?,
             network_members: transaction.open_table(NETWORK_MEMBERS)?,
@@ -105,6 +108,12 @@ impl<'txn> Tables<'txn> {
             Write::WebSessionGone(id) => {
                 self.web_sessions.remove(id.as_str())?;
             }
+            Write::DockerClient(row) => {
+                self.docker_clients.insert(row.id.as_str(), encode(row)?.as_slice())?;
+            }
+            Write::DockerClientGone(id) => {
+                self.docker_clients.remove(id.as_str())?;
+            }
             Write::Fleet(row) => {
                 self.fleet.insert(FLEET_KEY, encode(row)?.as_slice())?;
             }
@@ -142,6 +151,7 @@ pub(super) fn load(transaction: &ReadTransaction) -> Result<(Snapshot, u64), Tro
         users: all(transaction, USERS, &mut missed("user"))?,
         // Who cannot be read signs in again.
         web_sessions: all(transaction, WEB_SESSIONS, &mut |_| Ok(()))?,
+        docker_clients: all(transaction, DOCKER_CLIENTS, &mut missed("client of the Docker API"))?,
         fleet: all(transaction, FLEET, &mut missed("fleet"))?.pop(),
         network: all(transaction, NETWORK, &mut missed("network"))?.pop(),
         network_members: all(transaction, NETWORK_MEMBERS, &mut missed("network's host"))?,
@@ -169,6 +179,7 @@ pub(super) fn copy(
         Table::Audit => copy_table(transaction, audit::TABLE, last, bytes),
         Table::Network => copy_table(transaction, NETWORK, last, bytes),
         Table::NetworkMembers => copy_table(transaction, NETWORK_MEMBERS, last, bytes),
+        Table::DockerClients => copy_table(transaction, DOCKER_CLIENTS, last, bytes),
         // They are in the history.
         Table::Events => Ok((Vec::new(), None)),
     }
