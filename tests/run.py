@@ -44,6 +44,7 @@ LONG = {
     "protocol/lib": 10,
     "protocol/simulation::the_rules_hold_in_every_history": 12,
     "tests/network_changes::an_endpoint_that_moves_is_followed": 67,
+    "tests/alerts::what_nobody_asked_for_is_told_once_and_what_was_asked_for_is_not": 65,
     "tests/vitals_shown::the_past_of_a_host_survives_a_crash_of_the_server": 60,
     "tests/network_paths::all_reach_all_and_nobody_else_does": 54,
     "tests/operators::an_interval_reaches_a_host_that_runs_and_liveness_does_not_flap": 47,

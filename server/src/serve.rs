@@ -6,6 +6,7 @@ use crate::access::keys::Keys;
 use crate::access::operator_certificate::OperatorCertificate;
 use crate::access::secret::random;
 use crate::agents;
+use crate::alerts;
 use crate::api::{self, ApiRequest};
 use crate::cli::connection::{DATA_DIR, SERVER_FILE, ServerFile};
 use crate::cli::exit::{Exit, Failure};
@@ -191,6 +192,7 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
             }
         }
     });
+    let alerting = executor.spawn(alerts::run::keep(fleet.clone(), executor.clone()));
     let relaying = executor.spawn(relaying::keep(fleet.clone(), bound));
     let mut signals = async_signal::Signals::new([async_signal::Signal::Term, async_signal::Signal::Int])
         .map_err(|error| cannot(Exit::Failure, format!("cannot wait for signals: {error}")))?;
@@ -261,6 +263,7 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
     tidier.cancel().await;
     recorder.cancel().await;
     relaying.cancel().await;
+    alerting.cancel().await;
     if let Some(watching) = watching {
         watching.cancel().await;
     }

@@ -2,6 +2,7 @@
 //!
 //! [`types`] has the objects, [`router`] the table of routes, and one file each resource. [`openapi`] describes them.
 
+mod alerts;
 mod audit;
 mod backup;
 mod containers;

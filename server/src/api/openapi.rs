@@ -3,8 +3,8 @@
 use super::types::Problem;
 use super::{ApiAnswer, Handled};
 use super::{
-    audit, backup, containers, docker_clients, events, fleet, healthz, hosts, join_tokens, keys, metrics, network,
-    session, sign_in_links, stream, tokens, users, vitals,
+    alerts, audit, backup, containers, docker_clients, events, fleet, healthz, hosts, join_tokens, keys, metrics,
+    network, session, sign_in_links, stream, tokens, users, vitals,
 };
 use crate::access::browser;
 use std::sync::OnceLock;
@@ -71,6 +71,16 @@ use utoipa::{Modify, OpenApi as _};
         users::make,
         users::change,
         users::remove,
+        alerts::list,
+        alerts::settings,
+        alerts::set,
+        alerts::targets,
+        alerts::add_target,
+        alerts::remove_target,
+        alerts::silences,
+        alerts::silence,
+        alerts::end_silence,
+        alerts::test,
         healthz::show,
         document,
     ),
@@ -101,7 +111,7 @@ impl Modify for Shared {
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
+    [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
 }
 
 /// This document
@@ -203,6 +213,13 @@ mod tests {
             "EnableNetwork",
             "PingNetwork",
             "NetworkPing",
+            "Alert",
+            "AlertSettings",
+            "AlertTarget",
+            "NewAlertTarget",
+            "AlertSilence",
+            "NewAlertSilence",
+            "AlertTest",
             "Problem",
             "Change",
         ] {

@@ -4,8 +4,8 @@ use super::problem::{problem, shown};
 use super::types::Problem;
 use super::{ApiAnswer, ApiRequest, Handled, Role, query};
 use super::{
-    audit, backup, containers, docker_clients, events, fleet as fleets, healthz, hosts, join_tokens, keys, metrics,
-    network, openapi, session, sign_in_links, stream, tokens, users, vitals,
+    alerts, audit, backup, containers, docker_clients, events, fleet as fleets, healthz, hosts, join_tokens, keys,
+    metrics, network, openapi, session, sign_in_links, stream, tokens, users, vitals,
 };
 use crate::fleet::Fleet;
 
@@ -77,6 +77,16 @@ enum Operation {
     RemoveUser,
     ShowFleet,
     Sparklines,
+    ListAlerts,
+    ShowAlertSettings,
+    SetAlertSettings,
+    ListAlertTargets,
+    AddAlertTarget,
+    RemoveAlertTarget,
+    ListSilences,
+    MakeSilence,
+    EndSilence,
+    TestAlerts,
     ShowHealth,
     ShowDocument,
 }
@@ -143,6 +153,16 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/api/v1/users", ADMIN, Operation::MakeUser),
     route("PATCH", "/api/v1/users/{user}", ADMIN, Operation::ChangeUser),
     route("DELETE", "/api/v1/users/{user}", ADMIN, Operation::RemoveUser),
+    route("GET", "/api/v1/alerts", VIEWER, Operation::ListAlerts),
+    route("GET", "/api/v1/alerts/settings", VIEWER, Operation::ShowAlertSettings),
+    route("PUT", "/api/v1/alerts/settings", ADMIN, Operation::SetAlertSettings),
+    route("GET", "/api/v1/alerts/targets", VIEWER, Operation::ListAlertTargets),
+    route("POST", "/api/v1/alerts/targets", ADMIN, Operation::AddAlertTarget),
+    route("DELETE", "/api/v1/alerts/targets/{name}", ADMIN, Operation::RemoveAlertTarget),
+    route("GET", "/api/v1/alerts/silences", VIEWER, Operation::ListSilences),
+    route("POST", "/api/v1/alerts/silences", ADMIN, Operation::MakeSilence),
+    route("DELETE", "/api/v1/alerts/silences/{id}", ADMIN, Operation::EndSilence),
+    route("POST", "/api/v1/alerts/test", ADMIN, Operation::TestAlerts),
     route("GET", METRICS, VIEWER, Operation::Metrics),
     route("GET", "/healthz", None, Operation::ShowHealth),
     route("GET", "/api/v1/openapi.json", None, Operation::ShowDocument),
@@ -302,6 +322,16 @@ async fn run(fleet: &Fleet, request: &ApiRequest<'_>, operation: Operation, para
         (Operation::MakeUser, []) => users::make(fleet, request).await,
         (Operation::ChangeUser, [user]) => users::change(fleet, request, user).await,
         (Operation::RemoveUser, [user]) => users::remove(fleet, request, user).await,
+        (Operation::ListAlerts, []) => alerts::list(fleet, request),
+        (Operation::ShowAlertSettings, []) => alerts::settings(fleet, request),
+        (Operation::SetAlertSettings, []) => alerts::set(fleet, request).await,
+        (Operation::ListAlertTargets, []) => alerts::targets(fleet, request),
+        (Operation::AddAlertTarget, []) => alerts::add_target(fleet, request).await,
+        (Operation::RemoveAlertTarget, [name]) => alerts::remove_target(fleet, request, name).await,
+        (Operation::ListSilences, []) => alerts::silences(fleet, request),
+        (Operation::MakeSilence, []) => alerts::silence(fleet, request).await,
+        (Operation::EndSilence, [id]) => alerts::end_silence(fleet, request, id).await,
+        (Operation::TestAlerts, []) => alerts::test(fleet, request).await,
         (Operation::Metrics, []) => metrics::show(fleet, request).await,
         (Operation::ShowHealth, []) => healthz::show(fleet),
         (Operation::ShowDocument, []) => openapi::document(),
@@ -345,6 +375,7 @@ mod tests {
                 .replace("{host}", "h")
                 .replace("{container}", "c")
                 .replace("{id}", "i")
+                .replace("{name}", "n")
                 .replace("{address}", "a:1")
                 .replace("{user}", "u");
             let (operation, parameters) = found(route.method, &path, route.role).expect(route.path);

@@ -2,6 +2,7 @@
 //!
 //! Times are RFC 3339 in UTC, or null.
 
+mod alerts;
 mod changes;
 mod docker_clients;
 mod fleet;
@@ -10,6 +11,7 @@ mod network;
 mod sign_in;
 mod vitals;
 
+pub use alerts::*;
 pub use changes::*;
 pub use docker_clients::*;
 pub use fleet::*;
@@ -403,16 +405,19 @@ pub enum Change {
     },
     /// An event is new.
     Event(Event),
+    /// An alert began, changed, or is over.
+    Alert(Alert),
 }
 
 impl Change {
-    /// The stream's word for it: `host`, `container`, `container_gone` or `event`.
+    /// The stream's word for it: `host`, `container`, `container_gone`, `event` or `alert`.
     pub fn kind(&self) -> &'static str {
         match self {
             Change::Host(_) => "host",
             Change::Container(_) => "container",
             Change::ContainerGone { .. } => "container_gone",
             Change::Event(_) => "event",
+            Change::Alert(_) => "alert",
         }
     }
 
@@ -423,6 +428,7 @@ impl Change {
             Change::Container(container) => &container.host_id,
             Change::ContainerGone { host_id, .. } => host_id,
             Change::Event(event) => &event.host_id,
+            Change::Alert(alert) => &alert.host_id,
         }
     }
 
@@ -435,6 +441,7 @@ impl Change {
                 serde_json::to_vec(&serde_json::json!({ "host_id": host_id, "id": id }))
             }
             Change::Event(event) => serde_json::to_vec(event),
+            Change::Alert(alert) => serde_json::to_vec(alert),
         }
     }
 

@@ -51,7 +51,7 @@ impl Fleet {
             hosts,
             engines,
             containers,
-            alerts: types::FleetAlerts::default(),
+            alerts: types::FleetAlerts { firing: self.alerts().firing() as u64 },
             newest_event: self.newest_event(),
             time: format_ms(now_ms()),
             version: env!("CARGO_PKG_VERSION").into(),

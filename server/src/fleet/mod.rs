@@ -4,6 +4,7 @@
 //! way. If the store cannot keep it, memory goes back to what is durable. From a change in memory to its end nothing
 //! waits for a client, which may leave at any moment: whoever holds the host's [`Turn`] hands it over with the change.
 
+mod alerting;
 pub mod audit;
 pub mod boards;
 mod credentials;
@@ -54,6 +55,7 @@ pub use wanted::{ContainerFind, ContainerSelect, EventSelect, HostKey, HostOrder
 use crate::access::keys::Keys;
 use crate::access::secret::Secret;
 use crate::access::tokens::{ApiTokens, JoinTokens};
+use crate::alerts::{Alerts, Touched};
 use crate::api::types::Change;
 use crate::network::Network;
 use crate::network::secrets::Secrets;
@@ -95,6 +97,7 @@ pub struct Fleet {
     swept_ms: std::sync::atomic::AtomicU64,
     /// The managed network.
     network: Network,
+    alerts: Alerts,
     /// What hosts were like.
     vitals: Arc<History>,
     /// Hosts of whose containers somebody watches the vitals, by when they were last asked for.
@@ -121,6 +124,8 @@ struct State {
     people: sign_in::People,
     /// What agents are to recognise and reach the server by.
     trust: Mutex<FleetRow>,
+    /// What alerts are to look at.
+    touched: Arc<Touched>,
     started: Instant,
     /// By how much tests have let the time run ahead, in milliseconds.
     #[cfg(test)]
@@ -185,6 +190,7 @@ impl Fleet {
             sessions: Sessions::default(),
             people,
             trust: Mutex::new(trust),
+            touched: Arc::default(),
             started,
             #[cfg(test)]
             ahead: Default::default(),
@@ -197,6 +203,12 @@ impl Fleet {
         let committer = Committer::start(store.clone(), recovered)?;
         let secrets = Secrets::of(&keys.derived(Secrets::PURPOSE));
         Ok(Fleet {
+            alerts: Alerts::open(
+                committer.clone(),
+                state.touched.clone(),
+                (all.alert_settings, all.alerts, all.notices),
+                store.newest_event()?,
+            ),
             state,
             network: Network::open(committer.clone(), secrets, all.network, all.network_members, &names),
             committer,
@@ -397,8 +409,13 @@ impl State {
 
     /// Tells those who watch what has changed of a host, and is durable.
     fn publish(&self, cell: &HostCell, containers: &[EngineId], host_changed: bool, events: &[EventRow]) {
-        let host = cell.live();
         let newest = events.last().map_or(0, |row| row.id);
+        let mut host = cell.live();
+        let reached = self.touched.reach(newest);
+        if std::mem::take(&mut host.imports) {
+            host.import_event = reached;
+        }
+        self.touched.note(cell.id, containers, host_changed, !events.is_empty());
         let host_id = cell.id.to_string();
         if host_changed {
             self.feed.publish_with(newest, || Change::Host(host.view()));

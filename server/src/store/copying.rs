@@ -2,8 +2,8 @@
 
 use super::encoded::{Row, decode};
 use super::{
-    ApiTokenRow, AuditRow, ContainerRow, DockerClientRow, EventRow, FleetRow, HostRow, JoinTokenRow, NetworkMemberRow,
-    NetworkRow, StreamRow, UserRow, Write,
+    AlertRow, AlertSettingRow, ApiTokenRow, AuditRow, ContainerRow, DockerClientRow, EventRow, FleetRow, HostRow,
+    JoinTokenRow, NetworkMemberRow, NetworkRow, NoticeRow, StreamRow, UserRow, Write,
 };
 
 /// What a row is about. The numbers are part of the format of backups: they are never used for anything else.
@@ -34,11 +34,17 @@ pub enum Table {
     Users = 11,
     /// A client of the Docker API.
     DockerClients = 16,
+    /// What is set of alerts.
+    AlertSettings = 13,
+    /// An alert.
+    Alerts = 14,
+    /// A notice that waits.
+    Notices = 15,
 }
 
 impl Table {
     /// All, in the order in which they are copied.
-    pub const ALL: [Table; 12] = [
+    pub const ALL: [Table; 15] = [
         Table::Hosts,
         Table::Streams,
         Table::Containers,
@@ -50,6 +56,9 @@ impl Table {
         Table::Network,
         Table::NetworkMembers,
         Table::DockerClients,
+        Table::AlertSettings,
+        Table::Alerts,
+        Table::Notices,
         Table::Events,
     ];
 
@@ -78,6 +87,9 @@ impl Table {
             Table::NetworkMembers => read::<NetworkMemberRow>(row, Write::NetworkMember),
             Table::Users => read::<UserRow>(row, Write::User),
             Table::DockerClients => read::<DockerClientRow>(row, Write::DockerClient),
+            Table::AlertSettings => read::<AlertSettingRow>(row, Write::AlertSetting),
+            Table::Alerts => read::<AlertRow>(row, Write::Alert),
+            Table::Notices => read::<NoticeRow>(row, Write::Notice),
             Table::Events => read::<EventRow>(row, Write::Event),
         }
     }

@@ -7,8 +7,9 @@
 
 use super::trouble::Trouble;
 use super::{
-    ApiTokenRow, AuditRow, ContainerRow, DockerClientRow, EngineRow, EventRow, FleetRow, HostFacts, HostOrders,
-    HostRow, JoinTokenRow, NetworkMemberRow, NetworkRow, StreamRow, UserRow, WebSessionRow,
+    AlertRow, AlertSettingRow, ApiTokenRow, AuditRow, ContainerRow, DockerClientRow, EngineRow, EventRow, FleetRow,
+    HostFacts, HostOrders, HostRow, JoinTokenRow, NetworkMemberRow, NetworkRow, NoticeRow, StreamRow, UserRow,
+    WebSessionRow,
 };
 use muster_protocol::id::{Fingerprint, HostId};
 use serde::de::DeserializeOwned;
@@ -99,6 +100,18 @@ impl Row for NetworkMemberRow {
 }
 
 impl Row for DockerClientRow {
+    const VERSION: u8 = 1;
+}
+
+impl Row for AlertSettingRow {
+    const VERSION: u8 = 1;
+}
+
+impl Row for AlertRow {
+    const VERSION: u8 = 1;
+}
+
+impl Row for NoticeRow {
     const VERSION: u8 = 1;
 }
 
@@ -259,6 +272,13 @@ mod tests {
             76696577657205666c6565740e6d75737465722e6578616d706c6580a0abfef96280f0c1ffe464
             ",
         );
+    }
+
+    #[test]
+    fn alerts_are_frozen() {
+        frozen(samples::alert_setting(), "010873657474696e6773027b7d");
+        frozen(samples::alert(300), "01ac02027b7d");
+        frozen(samples::notice(300), "01ac02027b7d");
     }
 
     #[test]

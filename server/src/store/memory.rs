@@ -24,6 +24,9 @@ struct Kept {
     fleet: Option<FleetRow>,
     network: Option<NetworkRow>,
     network_members: BTreeMap<HostId, NetworkMemberRow>,
+    alert_settings: BTreeMap<String, AlertSettingRow>,
+    alerts: BTreeMap<u64, AlertRow>,
+    notices: BTreeMap<u64, NoticeRow>,
     audit: Vec<AuditRow>,
     newest_event: u64,
     failures: u32,
@@ -78,6 +81,9 @@ impl Store for MemoryStore {
             fleet: kept.fleet.clone(),
             network: kept.network.clone(),
             network_members: kept.network_members.values().cloned().collect(),
+            alert_settings: kept.alert_settings.values().cloned().collect(),
+            alerts: kept.alerts.values().cloned().collect(),
+            notices: kept.notices.values().cloned().collect(),
         })
     }
 
@@ -130,6 +136,12 @@ impl Store for MemoryStore {
                 Write::NetworkMember(row) => drop(kept.network_members.insert(row.host, row)),
                 Write::NetworkMemberGone(host) => drop(kept.network_members.remove(&host)),
                 Write::NetworkMembersGone => kept.network_members.clear(),
+                Write::AlertSetting(row) => drop(kept.alert_settings.insert(row.key.clone(), row)),
+                Write::AlertSettingGone(key) => drop(kept.alert_settings.remove(&key)),
+                Write::Alert(row) => drop(kept.alerts.insert(row.id, row)),
+                Write::AlertGone(id) => drop(kept.alerts.remove(&id)),
+                Write::Notice(row) => drop(kept.notices.insert(row.id, row)),
+                Write::NoticeGone(id) => drop(kept.notices.remove(&id)),
                 Write::Audit(row) => {
                     let id = kept.audit.len() as u64 + 1;
                     kept.audit.push(AuditRow { id, ..row });

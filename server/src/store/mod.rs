@@ -167,6 +167,18 @@ pub enum Write {
     NetworkMemberGone(HostId),
     /// All hosts have left the managed network.
     NetworkMembersGone,
+    /// Something of alerts was set, or has changed.
+    AlertSetting(AlertSettingRow),
+    /// It is set no more.
+    AlertSettingGone(String),
+    /// An alert is new or changed.
+    Alert(AlertRow),
+    /// An alert is forgotten.
+    AlertGone(u64),
+    /// A notice is to be delivered.
+    Notice(NoticeRow),
+    /// A notice was delivered, or dropped.
+    NoticeGone(u64),
     /// An operator did something. The row's id is given by the store.
     Audit(AuditRow),
 }
@@ -196,6 +208,12 @@ pub struct Snapshot {
     pub network: Option<NetworkRow>,
     /// Its hosts.
     pub network_members: Vec<NetworkMemberRow>,
+    /// What is set of alerts, by key.
+    pub alert_settings: Vec<AlertSettingRow>,
+    /// Alerts, oldest first.
+    pub alerts: Vec<AlertRow>,
+    /// Notices that wait, oldest first.
+    pub notices: Vec<NoticeRow>,
 }
 
 /// The store could not do it.

@@ -182,6 +182,18 @@ pub(crate) fn docker_client(number: u8) -> DockerClientRow {
     }
 }
 
+pub(crate) fn alert_setting() -> AlertSettingRow {
+    AlertSettingRow { key: "settings".to_owned(), json: b"{}".to_vec() }
+}
+
+pub(crate) fn alert(id: u64) -> AlertRow {
+    AlertRow { id, json: b"{}".to_vec() }
+}
+
+pub(crate) fn notice(id: u64) -> NoticeRow {
+    NoticeRow { id, json: b"{}".to_vec() }
+}
+
 pub(crate) fn network() -> NetworkRow {
     NetworkRow {
         enabled: true,

@@ -21,6 +21,9 @@ const NETWORK: TableDefinition<&str, &[u8]> = TableDefinition::new("network");
 const NETWORK_KEY: &str = "network";
 const NETWORK_MEMBERS: TableDefinition<&[u8; 8], &[u8]> = TableDefinition::new("network_members");
 const DOCKER_CLIENTS: TableDefinition<&str, &[u8]> = TableDefinition::new("docker_clients");
+const ALERT_SETTINGS: TableDefinition<&str, &[u8]> = TableDefinition::new("alert_settings");
+const ALERTS: TableDefinition<u64, &[u8]> = TableDefinition::new("alerts");
+const NOTICES: TableDefinition<u64, &[u8]> = TableDefinition::new("notices");
 const API_TOKENS: TableDefinition<&str, &[u8]> = TableDefinition::new("api_tokens");
 const USERS: TableDefinition<&str, &[u8]> = TableDefinition::new("users");
 const WEB_SESSIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("web_sessions");
@@ -38,6 +41,9 @@ pub(super) struct Tables<'txn> {
     fleet: Table<'txn, &'static str, &'static [u8]>,
     network: Table<'txn, &'static str, &'static [u8]>,
     network_members: Table<'txn, &'static [u8; 8], &'static [u8]>,
+    alert_settings: Table<'txn, &'static str, &'static [u8]>,
+    alerts: Table<'txn, u64, &'static [u8]>,
+    notices: Table<'txn, u64, &'static [u8]>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -55,6 +61,9 @@ impl<'txn> Tables<'txn> {
             fleet: transaction.open_table(FLEET)?,
             network: transaction.open_table(NETWORK)?,
             network_members: transaction.open_table(NETWORK_MEMBERS)?,
+            alert_settings: transaction.open_table(ALERT_SETTINGS)?,
+            alerts: transaction.open_table(ALERTS)?,
+            notices: transaction.open_table(NOTICES)?,
         })
     }
 
@@ -129,6 +138,24 @@ impl<'txn> Tables<'txn> {
             Write::NetworkMembersGone => {
                 self.network_members.retain(|_, _| false)?;
             }
+            Write::AlertSetting(row) => {
+                self.alert_settings.insert(row.key.as_str(), encode(row)?.as_slice())?;
+            }
+            Write::AlertSettingGone(key) => {
+                self.alert_settings.remove(key.as_str())?;
+            }
+            Write::Alert(row) => {
+                self.alerts.insert(row.id, encode(row)?.as_slice())?;
+            }
+            Write::AlertGone(id) => {
+                self.alerts.remove(id)?;
+            }
+            Write::Notice(row) => {
+                self.notices.insert(row.id, encode(row)?.as_slice())?;
+            }
+            Write::NoticeGone(id) => {
+                self.notices.remove(id)?;
+            }
             Write::Event(_) | Write::Audit(_) => {}
         }
         Ok(())
@@ -155,6 +182,9 @@ pub(super) fn load(transaction: &ReadTransaction) -> Result<(Snapshot, u64), Tro
         fleet: all(transaction, FLEET, &mut missed("fleet"))?.pop(),
         network: all(transaction, NETWORK, &mut missed("network"))?.pop(),
         network_members: all(transaction, NETWORK_MEMBERS, &mut missed("network's host"))?,
+        alert_settings: all(transaction, ALERT_SETTINGS, &mut missed("setting of alerts"))?,
+        alerts: all(transaction, ALERTS, &mut |_| Ok(()))?,
+        notices: all(transaction, NOTICES, &mut |_| Ok(()))?,
     };
     Ok((snapshot, unreadable))
 }
@@ -180,6 +210,9 @@ pub(super) fn copy(
         Table::Network => copy_table(transaction, NETWORK, last, bytes),
         Table::NetworkMembers => copy_table(transaction, NETWORK_MEMBERS, last, bytes),
         Table::DockerClients => copy_table(transaction, DOCKER_CLIENTS, last, bytes),
+        Table::AlertSettings => copy_table(transaction, ALERT_SETTINGS, last, bytes),
+        Table::Alerts => copy_table(transaction, ALERTS, last, bytes),
+        Table::Notices => copy_table(transaction, NOTICES, last, bytes),
         // They are in the history.
         Table::Events => Ok((Vec::new(), None)),
     }
