@@ -5,15 +5,19 @@
 mod alerts;
 mod changes;
 mod docker_clients;
+mod fleet;
 mod keys;
 mod network;
+mod sign_in;
 mod vitals;
 
 pub use alerts::*;
 pub use changes::*;
 pub use docker_clients::*;
+pub use fleet::*;
 pub use keys::*;
 pub use network::*;
+pub use sign_in::*;
 pub use vitals::*;
 
 use serde::{Deserialize, Serialize};
@@ -414,6 +418,17 @@ impl Change {
             Change::ContainerGone { .. } => "container_gone",
             Change::Event(_) => "event",
             Change::Alert(_) => "alert",
+        }
+    }
+
+    /// The id of the host that it is about; empty if it is about none.
+    pub fn host_id(&self) -> &str {
+        match self {
+            Change::Host(host) => &host.id,
+            Change::Container(container) => &container.host_id,
+            Change::ContainerGone { host_id, .. } => host_id,
+            Change::Event(event) => &event.host_id,
+            Change::Alert(alert) => &alert.host_id,
         }
     }
 

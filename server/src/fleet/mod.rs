@@ -16,6 +16,9 @@ mod health;
 pub mod host;
 mod hosts;
 pub mod lines;
+mod listed;
+#[cfg(test)]
+mod listed_tests;
 pub mod liveness;
 mod look;
 mod metrics;
@@ -26,10 +29,14 @@ mod orders;
 pub mod pace;
 mod removed;
 mod sessions;
+mod sign_in;
+#[cfg(test)]
+mod sign_in_tests;
 #[cfg(test)]
 mod tests;
 mod trust;
 mod turn;
+mod users;
 mod vitals;
 mod wanted;
 mod wishes;
@@ -38,11 +45,12 @@ pub use audit::{AuditSelect, By};
 pub use docker_clients::DockerDoor;
 pub use metrics::MetricSelect;
 pub use orders::{HostChange, INTERVALS_MS, NO_VITALS, Rhythm};
+pub use sign_in::{NotSignedIn, SignedIn};
 pub use turn::{HostCell, Turn};
 pub use vitals::VitalsSpan;
 #[cfg(test)]
 pub(crate) use vitals::tests as vitals_for_tests;
-pub use wanted::{ContainerSelect, EventSelect, Refusal};
+pub use wanted::{ContainerFind, ContainerSelect, EventSelect, HostKey, HostOrder, HostSelect, Refusal};
 
 use crate::access::keys::Keys;
 use crate::access::secret::Secret;
@@ -96,6 +104,8 @@ pub struct Fleet {
     watched: Mutex<VecDeque<HostId>>,
     /// Places for readers of metrics, who may be slow.
     metering: Arc<smol::lock::Semaphore>,
+    /// The id of the newest event at the start.
+    newest_stored: u64,
 }
 
 /// Readings of many rows at a time: more would only take the processor from the agents.
@@ -110,6 +120,8 @@ struct State {
     api_tokens: Mutex<ApiTokens>,
     docker: DockerClients,
     sessions: Sessions,
+    /// Who signs in by a browser.
+    people: sign_in::People,
     /// What agents are to recognise and reach the server by.
     trust: Mutex<FleetRow>,
     /// What alerts are to look at.
@@ -167,13 +179,16 @@ impl Fleet {
             }
             hosts.insert(Host::restored(row, streams.remove(&id), containers.remove(&id).unwrap_or_default(), now));
         }
+        let api_tokens = ApiTokens::new(admin, all.api_tokens);
+        let people = sign_in::People::open(admin, all.users, all.web_sessions, &api_tokens)?;
         let state = Arc::new(State {
             hosts: RwLock::new(hosts),
             feed: Feed::new(boot),
             join_tokens: Mutex::new(JoinTokens::new(all.join_tokens)),
-            api_tokens: Mutex::new(ApiTokens::new(admin, all.api_tokens)),
+            api_tokens: Mutex::new(api_tokens),
             docker: DockerClients::new(all.docker_clients),
             sessions: Sessions::default(),
+            people,
             trust: Mutex::new(trust),
             touched: Arc::default(),
             started,
@@ -184,6 +199,7 @@ impl Fleet {
             let state = state.clone();
             move || state.feed.interrupt()
         };
+        let newest_stored = store.newest_event()?;
         let committer = Committer::start(store.clone(), recovered)?;
         let secrets = Secrets::of(&keys.derived(Secrets::PURPOSE));
         Ok(Fleet {
@@ -207,6 +223,7 @@ impl Fleet {
             vitals: Arc::new(History::new(Path::new(""), HistoryShape { bytes: 0 })),
             watched: Mutex::default(),
             metering: Arc::new(smol::lock::Semaphore::new(metrics::READERS)),
+            newest_stored,
         })
     }
 
@@ -315,6 +332,7 @@ impl Fleet {
             return;
         }
         self.forget_removed().await;
+        self.end_old_sessions();
         let mut settling = Vec::new();
         for cell in self.state.cells() {
             // Whoever is being heard right now is not quiet.

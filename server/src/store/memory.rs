@@ -17,6 +17,8 @@ struct Kept {
     containers: BTreeMap<(HostId, EngineId), ContainerRow>,
     join_tokens: BTreeMap<String, JoinTokenRow>,
     api_tokens: BTreeMap<String, ApiTokenRow>,
+    users: BTreeMap<String, UserRow>,
+    web_sessions: BTreeMap<String, WebSessionRow>,
     docker_clients: BTreeMap<String, DockerClientRow>,
     events: BTreeMap<u64, EventRow>,
     fleet: Option<FleetRow>,
@@ -73,6 +75,8 @@ impl Store for MemoryStore {
             containers: kept.containers.values().cloned().collect(),
             join_tokens: kept.join_tokens.values().cloned().collect(),
             api_tokens: kept.api_tokens.values().cloned().collect(),
+            users: kept.users.values().cloned().collect(),
+            web_sessions: kept.web_sessions.values().cloned().collect(),
             docker_clients: kept.docker_clients.values().cloned().collect(),
             fleet: kept.fleet.clone(),
             network: kept.network.clone(),
@@ -121,6 +125,10 @@ impl Store for MemoryStore {
                 Write::JoinTokenGone(id) => drop(kept.join_tokens.remove(&id)),
                 Write::ApiToken(row) => drop(kept.api_tokens.insert(row.id.clone(), row)),
                 Write::ApiTokenGone(id) => drop(kept.api_tokens.remove(&id)),
+                Write::User(row) => drop(kept.users.insert(row.name.clone(), row)),
+                Write::UserGone(name) => drop(kept.users.remove(&name)),
+                Write::WebSession(row) => drop(kept.web_sessions.insert(row.id.clone(), row)),
+                Write::WebSessionGone(id) => drop(kept.web_sessions.remove(&id)),
                 Write::DockerClient(row) => drop(kept.docker_clients.insert(row.id.clone(), row)),
                 Write::DockerClientGone(id) => drop(kept.docker_clients.remove(&id)),
                 Write::Fleet(row) => kept.fleet = Some(row),
@@ -164,6 +172,20 @@ impl Store for MemoryStore {
             }
         }
         Ok(page)
+    }
+
+    fn events_before(
+        &self,
+        before: u64,
+        _span: Span,
+        keep: &mut dyn FnMut(&EventRow) -> Keep,
+    ) -> Result<(), StoreError> {
+        for event in self.kept().events.range(..before).rev().map(|(_, event)| event) {
+            if keep(event) == Keep::Stop {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn audit(&self, before: u64, limit: usize) -> Result<Vec<AuditRow>, StoreError> {

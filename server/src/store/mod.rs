@@ -14,6 +14,7 @@ mod history;
 pub(crate) mod memory;
 mod migrate;
 mod overlay;
+mod people;
 mod redb_store;
 mod restoring;
 mod rows;
@@ -23,6 +24,7 @@ mod state;
 mod trouble;
 
 pub use history::Retention;
+pub use people::*;
 pub use redb_store::RedbStore;
 pub use restoring::{Restoring, UNFINISHED};
 pub use rows::*;
@@ -52,6 +54,17 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
         keep: &mut dyn FnMut(&EventRow) -> Keep,
     ) -> Result<Vec<EventRow>, StoreError>;
+
+    /// Asks `keep` for events with `id < before`, the newest first, until it says [`Keep::Stop`]. Otherwise as
+    /// [`Store::events`].
+    fn events_before(
+        &self,
+        _before: u64,
+        _span: Span,
+        _keep: &mut dyn FnMut(&EventRow) -> Keep,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// What operators did, newest first: rows with `id < before`, at most `limit`. The newest [`AUDIT`] are kept.
     fn audit(&self, before: u64, limit: usize) -> Result<Vec<AuditRow>, StoreError>;
@@ -132,6 +145,14 @@ pub enum Write {
     ApiToken(ApiTokenRow),
     /// An API token is gone.
     ApiTokenGone(String),
+    /// A user is new or changed.
+    User(UserRow),
+    /// A user is gone.
+    UserGone(String),
+    /// A browser has signed in, or its session is still used.
+    WebSession(WebSessionRow),
+    /// A browser's session is over.
+    WebSessionGone(String),
     /// A client of the Docker API is new.
     DockerClient(DockerClientRow),
     /// A client of the Docker API is gone.
@@ -175,6 +196,10 @@ pub struct Snapshot {
     pub join_tokens: Vec<JoinTokenRow>,
     /// All API tokens.
     pub api_tokens: Vec<ApiTokenRow>,
+    /// All users.
+    pub users: Vec<UserRow>,
+    /// All sessions of browsers.
+    pub web_sessions: Vec<WebSessionRow>,
     /// All clients of the Docker API.
     pub docker_clients: Vec<DockerClientRow>,
     /// Where the server is reached; `None` if that was never changed.

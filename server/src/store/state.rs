@@ -25,6 +25,8 @@ const ALERT_SETTINGS: TableDefinition<&str, &[u8]> = TableDefinition::new("alert
 const ALERTS: TableDefinition<u64, &[u8]> = TableDefinition::new("alerts");
 const NOTICES: TableDefinition<u64, &[u8]> = TableDefinition::new("notices");
 const API_TOKENS: TableDefinition<&str, &[u8]> = TableDefinition::new("api_tokens");
+const USERS: TableDefinition<&str, &[u8]> = TableDefinition::new("users");
+const WEB_SESSIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("web_sessions");
 
 /// The tables, open for writing.
 pub(super) struct Tables<'txn> {
@@ -33,6 +35,8 @@ pub(super) struct Tables<'txn> {
     containers: Table<'txn, &'static [u8; 40], &'static [u8]>,
     join_tokens: Table<'txn, &'static str, &'static [u8]>,
     api_tokens: Table<'txn, &'static str, &'static [u8]>,
+    users: Table<'txn, &'static str, &'static [u8]>,
+    web_sessions: Table<'txn, &'static str, &'static [u8]>,
     docker_clients: Table<'txn, &'static str, &'static [u8]>,
     fleet: Table<'txn, &'static str, &'static [u8]>,
     network: Table<'txn, &'static str, &'static [u8]>,
@@ -51,6 +55,8 @@ impl<'txn> Tables<'txn> {
             containers: transaction.open_table(CONTAINERS)?,
             join_tokens: transaction.open_table(JOIN_TOKENS)?,
             api_tokens: transaction.open_table(API_TOKENS)?,
+            users: transaction.open_table(USERS)?,
+            web_sessions: transaction.open_table(WEB_SESSIONS)?,
             docker_clients: transaction.open_table(DOCKER_CLIENTS)?,
             fleet: transaction.open_table(FLEET)?,
             network: transaction.open_table(NETWORK)?,
@@ -98,6 +104,18 @@ impl<'txn> Tables<'txn> {
             }
             Write::ApiTokenGone(id) => {
                 self.api_tokens.remove(id.as_str())?;
+            }
+            Write::User(row) => {
+                self.users.insert(row.name.as_str(), encode(row)?.as_slice())?;
+            }
+            Write::UserGone(name) => {
+                self.users.remove(name.as_str())?;
+            }
+            Write::WebSession(row) => {
+                self.web_sessions.insert(row.id.as_str(), encode(row)?.as_slice())?;
+            }
+            Write::WebSessionGone(id) => {
+                self.web_sessions.remove(id.as_str())?;
             }
             Write::DockerClient(row) => {
                 self.docker_clients.insert(row.id.as_str(), encode(row)?.as_slice())?;
@@ -157,6 +175,9 @@ pub(super) fn load(transaction: &ReadTransaction) -> Result<(Snapshot, u64), Tro
         })?,
         join_tokens: all(transaction, JOIN_TOKENS, &mut missed("join token"))?,
         api_tokens: all(transaction, API_TOKENS, &mut missed("API token"))?,
+        users: all(transaction, USERS, &mut missed("user"))?,
+        // Who cannot be read signs in again.
+        web_sessions: all(transaction, WEB_SESSIONS, &mut |_| Ok(()))?,
         docker_clients: all(transaction, DOCKER_CLIENTS, &mut missed("client of the Docker API"))?,
         fleet: all(transaction, FLEET, &mut missed("fleet"))?.pop(),
         network: all(transaction, NETWORK, &mut missed("network"))?.pop(),
@@ -183,6 +204,7 @@ pub(super) fn copy(
         Table::Containers => copy_table(transaction, CONTAINERS, last, bytes),
         Table::JoinTokens => copy_table(transaction, JOIN_TOKENS, last, bytes),
         Table::ApiTokens => copy_table(transaction, API_TOKENS, last, bytes),
+        Table::Users => copy_table(transaction, USERS, last, bytes),
         Table::Fleet => copy_table(transaction, FLEET, last, bytes),
         Table::Audit => copy_table(transaction, audit::TABLE, last, bytes),
         Table::Network => copy_table(transaction, NETWORK, last, bytes),
