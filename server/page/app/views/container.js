@@ -1,0 +1,1 @@
+import { html } from '../html.js'; export function Container() { return html`<h1>x</h1>`; }
