@@ -96,7 +96,7 @@ export function usePages(where, parameters) {
  * cells of a row, `keyOf(item)` what tells it from others, and `onView(first, end)` hears which rows are there. Rows have
  * the height of the style variable `--row`.
  */
-export function LongTable({ caption, columns, list, draw, keyOf, rowClass, onView, class: look }) {
+export function LongTable({ caption, columns, list, draw, keyOf, rowClass, onView, kind = '' }) {
   const body = useRef(null);
   const [rowHeight, setRowHeight] = useState(44);
   const [view, setView] = useState({ first: 0, end: 30 });
@@ -131,7 +131,7 @@ export function LongTable({ caption, columns, list, draw, keyOf, rowClass, onVie
   }
   const space = (count) => count > 0 && html`<tr class="space" role="presentation" aria-hidden="true"><td colspan=${columns.length} style=${{ height: `${count * rowHeight}px` }}></td></tr>`;
   return html`
-    <table class=${`table long ${look ?? ''}`} role="table" aria-rowcount=${total + 1} aria-busy=${list.waiting}>
+    <table class=${`table long ${kind}`} role="table" aria-rowcount=${total + 1} aria-busy=${list.waiting}>
       <caption class="unseen">${caption}</caption>
       <thead role="rowgroup"><tr role="row" aria-rowindex="1">
         ${columns.map((column) => html`<th key=${column.name} role="columnheader" scope="col" class=${column.class ?? ''} aria-sort=${column.sort}>${column.title}</th>`)}

@@ -129,7 +129,7 @@ function Hosts() {
     <${ProblemNote} problem=${list.problem} retry=${list.refresh} />
     ${list.total === 0 && !list.waiting && !list.problem
       ? html`<${Nothing} title="No host is like that"><button type="button" class="button" onClick=${() => change(SHAPE)}>Clear filters</button><//>`
-      : html`<${LongTable} class="hosts" caption="Hosts" columns=${COLUMNS} list=${list} keyOf=${(host) => host.id}
+      : html`<${LongTable} kind="hosts" caption="Hosts" columns=${COLUMNS} list=${list} keyOf=${(host) => host.id}
           rowClass=${(host) => (host.state === 'active' ? '' : 'stale')} draw=${(host) => html`<${HostCells} host=${host} spark=${sparks.get(host.id)} />`} onView=${look} />`}
   </section>`;
 }
