@@ -69,6 +69,7 @@ async function open() {
       retryAfter = Number(answer.headers.get('Retry-After')) || null;
       throw new Error(`the stream answered with ${answer.status}`);
     }
+    step({ type: 'heard' });
     await follow(answer.body.pipeThrough(new TextDecoderStream()).getReader(), mine);
   } catch (error) {
     // Whatever it was, the banner and the next attempt say it.

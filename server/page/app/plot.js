@@ -24,7 +24,7 @@ function load() {
 
 const HEIGHT = 150;
 
-function options(uPlot, width, { format, top, series, since, until }, element) {
+function options(uPlot, width, { format, top, least, series, since, until }, element) {
   const style = getComputedStyle(element);
   const color = (name) => style.getPropertyValue(name).trim();
   const axis = { stroke: color('--quiet'), grid: { stroke: color('--line'), width: 1 }, ticks: { show: false }, font: `11px ${style.fontFamily}` };
@@ -33,9 +33,9 @@ function options(uPlot, width, { format, top, series, since, until }, element) {
     height: HEIGHT,
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, sync: { key: 'vitals' } },
-    scales: { x: { min: since, max: until }, y: { range: (plot, least, most) => [0, top ?? Math.max(most * 1.15 || 1, 1e-6)] } },
+    scales: { x: { min: since, max: until }, y: { range: (plot, least, most) => [0, top ?? Math.max((most ?? 0) * 1.15, least ?? 1)] } },
     axes: [
-      { ...axis, space: 70, values: (plot, splits) => splits.map((at, index) => tick(at, until - since, index === 0)) },
+      { ...axis, size: 26, space: 70, values: (plot, splits) => splits.map((at, index) => tick(at, until - since, index === 0)) },
       { ...axis, size: 64, space: 36, values: (plot, splits) => splits.map(format) },
     ],
     series: [
@@ -77,9 +77,9 @@ export function withGaps(times, rows, step) {
 
 /**
  * A plot. `series` are `{label, values}` over `times` (seconds since 1970, one each `step`), shown from `since` to
- * `until`; `format` words a value; `top` is the end of the scale if it is known.
+ * `until`; `format` words a value; `top` is the end of the scale if it is known, `least` what it reaches at least.
  */
-export function Plot({ title, times, series, step, since, until, format, top }) {
+export function Plot({ title, times, series, step, since, until, format, top, least }) {
   const element = useRef(null);
   const [under, setUnder] = useState(null);
   const [broken, setBroken] = useState(false);
@@ -94,7 +94,7 @@ export function Plot({ title, times, series, step, since, until, format, top }) 
     let gone = false;
     load().then((uPlot) => {
       if (gone) return;
-      const settings = options(uPlot, element.current.clientWidth, { format, top, series, since: shown.current.since, until: shown.current.until }, element.current);
+      const settings = options(uPlot, element.current.clientWidth, { format, top, least, series, since: shown.current.since, until: shown.current.until }, element.current);
       settings.hooks = { setCursor: [(one) => setUnder(one.cursor.idx ?? null)] };
       plot = new uPlot(settings, shown.current.data, element.current);
       element.current.plot = plot;

@@ -84,7 +84,7 @@ function Live() {
   const { lost, state } = useLost();
   const [look, words, title] = lost
     ? ['lost', 'Not live', 'The connection to the server is lost']
-    : state.phase === 'live'
+    : state.phase === 'live' || state.heardAt !== null
       ? ['live', 'Live', 'What you see changes as it happens']
       : ['opening', 'Connecting', 'Connecting to the server'];
   return html`<span class=${`live live-${look}`} title=${title}><i aria-hidden="true"></i><span>${words}</span></span>`;

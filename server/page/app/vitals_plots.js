@@ -45,10 +45,10 @@ export function hostPlots(items) {
 export function containerPlots(items) {
   const of = (field) => items.map((item) => item[field] ?? null);
   return [
-    { title: 'CPU', format: percent, series: [{ label: 'of one processor', values: of('cpu_percent') }] },
-    { title: 'Memory', format: bytes, series: [{ label: 'used', values: of('memory') }] },
-    { title: 'Network', format: perSecond, series: [{ label: 'received', values: rates(items, 'received') }, { label: 'sent', values: rates(items, 'sent') }] },
-    { title: 'Disk', format: perSecond, series: [{ label: 'read', values: rates(items, 'read') }, { label: 'written', values: rates(items, 'written') }] },
+    { title: 'CPU', format: percent, least: 2, series: [{ label: 'of one processor', values: of('cpu_percent') }] },
+    { title: 'Memory', format: bytes, least: 1048576, series: [{ label: 'used', values: of('memory') }] },
+    { title: 'Network', format: perSecond, least: 1000, series: [{ label: 'received', values: rates(items, 'received') }, { label: 'sent', values: rates(items, 'sent') }] },
+    { title: 'Disk', format: perSecond, least: 1000, series: [{ label: 'read', values: rates(items, 'read') }, { label: 'written', values: rates(items, 'written') }] },
   ].filter((plot) => plot.title === 'CPU' || plot.title === 'Memory' || plot.series.some((one) => one.values.some((value) => value !== null)));
 }
 

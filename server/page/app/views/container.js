@@ -24,7 +24,7 @@ const MANAGED = 'muster';
 export function Container({ host, container: asked }) {
   const where = `containers/${path(host, asked)}`;
   const { data: container, problem, reload, change } = useLoad(where, undefined, { every: 10000 });
-  useChanges({ kinds: ['container', 'container_gone'], host: container?.host_id }, (kind, object) => {
+  useChanges({ kinds: ['container', 'container_gone'], host: container?.host_id, background: !container }, (kind, object) => {
     if (object.id !== container?.id || object.host_id !== container?.host_id) return;
     if (kind === 'container_gone') reload();
     else change((before) => ({ ...object, vitals: object.vitals ?? before.vitals }));

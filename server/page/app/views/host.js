@@ -22,7 +22,7 @@ import { bytes, duration, lower, percent, seconds, parseSeconds } from '../forma
 export function Host({ host: name }) {
   const where = `hosts/${path(name)}`;
   const { data: host, problem, reload, change } = useLoad(where, undefined, { every: 15000 });
-  useChanges({ kinds: ['host'], host: host?.id }, (kind, other) => {
+  useChanges({ kinds: ['host'], host: host?.id, background: !host }, (kind, other) => {
     if (other.id !== host?.id) return;
     if (other.name !== name && name !== other.id) navigate(hostLink(other.name), { replace: true });
     change((before) => ({ ...other, vitals: other.vitals ?? before.vitals }));
