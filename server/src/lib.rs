@@ -10,6 +10,7 @@ pub mod fleet;
 pub mod install;
 pub mod listen;
 pub mod network;
+pub mod page;
 pub mod relay;
 pub mod serve;
 pub mod store;

@@ -1,10 +1,10 @@
 //! `muster serve`: everything of the server, tied together.
 
-use crate::access::admin;
 use crate::access::fleet_key::FleetKey;
 use crate::access::keys::Keys;
 use crate::access::operator_certificate::OperatorCertificate;
 use crate::access::secret::{hash, number, random};
+use crate::access::{admin, browser};
 use crate::agents;
 use crate::api::{self, ApiRequest};
 use crate::cli::connection::{SERVER_FILE, ServerFile};
@@ -13,6 +13,7 @@ use crate::fleet::{By, Fleet};
 use crate::install::{self, Offers};
 use crate::listen::{self, Limits, Method, Request, Response};
 use crate::network::relaying;
+use crate::page::Page;
 use crate::store::{RedbStore, Retention, Store};
 use crate::time::{format_ms, now_ms};
 use crate::vitals::{History, HistoryShape};
@@ -207,7 +208,8 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
             }
             None => Offers::of(vec![data_dir.join(install::FOLDER), install::OF_THE_SYSTEM.into()]),
         });
-        move |request| answer(fleet.clone(), offers.clone(), request)
+        let page = Page::new();
+        move |request| answer(fleet.clone(), offers.clone(), page.clone(), request)
     };
     listen::serve(listener, tls, Limits::default(), executor.clone(), handler, ended).await;
     ticker.cancel().await;
@@ -309,25 +311,45 @@ fn write_server_file(data_dir: &Path, file: &ServerFile) -> Result<(), Failure> 
         .map_err(|error| Failure::new(Exit::Unavailable, format!("cannot write {}: {error}", path.display())))
 }
 
-/// One request: an agent's, an installer's, or the API's.
-async fn answer(fleet: Arc<Fleet>, offers: Arc<Offers>, mut request: Request) -> Response {
+/// One request: an agent's, an installer's, a browser's, or the API's.
+async fn answer(fleet: Arc<Fleet>, offers: Arc<Offers>, page: Page, mut request: Request) -> Response {
     if agents::is_asked(&request.path) {
         return agents::answer(&fleet, request).await;
     }
     if install::is_asked(&request.path) {
         return install::answer(&fleet, &offers, &request).await;
     }
+    if let Some(shown) = page.answer(&request).await {
+        return shown;
+    }
     let bearer = request.bearer().map(str::to_owned);
     // Prometheus has nothing else everywhere. Browsers repeat such a password by themselves, for whatever page asks.
     let reads_metrics = request.path == api::METRICS && [Method::GET, Method::HEAD].contains(&request.method);
     let basic = || request.basic_password().filter(|_| reads_metrics);
-    let who = bearer.or_else(basic).and_then(|token| {
-        let by = By::holder(fleet.authenticate(&token)?, request.peer.ip());
-        Some((by, number(&hash(token.as_bytes()))))
-    });
-    // Whoever has no token is answered without a look at what they sent.
-    let body = match &who {
-        Some(_) => match request.body.read(api::BODY).await {
+    let told = told(&request);
+    let who = match bearer.or_else(basic) {
+        Some(token) => fleet
+            .authenticate(&token)
+            .map(|holder| (By::holder(holder, request.peer.ip()), number(&hash(token.as_bytes())))),
+        None => match request.header("cookie").and_then(browser::session) {
+            Some(secret) => match fleet.by_session_secret(secret, request.peer.ip()) {
+                Some(_) if !told.is_meant() => return adapt(api::not_meant()),
+                by => by.map(|by| (by, number(&hash(secret.as_bytes())))),
+            },
+            None => None,
+        },
+    };
+    let signs_in = request.path == api::SESSION && request.method == Method::POST;
+    if signs_in && !told.is_own() {
+        return adapt(api::not_meant());
+    }
+    // Whoever has no token is answered without a look at what they sent, unless they come for one.
+    let most = match &who {
+        Some(_) => Some(api::BODY),
+        None => signs_in.then_some(api::SESSION_BODY),
+    };
+    let body = match most {
+        Some(most) => match request.body.read(most).await {
             Ok(body) => body,
             Err(error) => return adapt(api::failed(error.status())),
         },
@@ -343,6 +365,7 @@ async fn answer(fleet: Arc<Fleet>, offers: Arc<Offers>, mut request: Request) ->
             body: &body,
             by: who.as_ref().map(|(by, _)| by),
             last_event_id: request.header("last-event-id"),
+            peer: request.peer.ip(),
         },
     )
     .await;
@@ -350,6 +373,17 @@ async fn answer(fleet: Arc<Fleet>, offers: Arc<Offers>, mut request: Request) ->
     match who {
         Some((_, number)) => response.known(number),
         None => response,
+    }
+}
+
+/// What a browser says of a request.
+fn told(request: &Request) -> browser::Told<'_> {
+    browser::Told {
+        reads: [Method::GET, Method::HEAD].contains(&request.method),
+        site: request.header("sec-fetch-site"),
+        origin: request.header("origin"),
+        host: request.header("host"),
+        page: request.header(browser::HEADER),
     }
 }
 

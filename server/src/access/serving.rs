@@ -1,6 +1,7 @@
 //! TLS as the server speaks it: which certificate a client is shown, and how that changes while connections go on.
 
 use super::fleet_key::{FleetKey, lasting, serial};
+use super::secret::{hash, hex};
 use super::serving_key::ServingKey;
 use muster_dial::{Pin, pinned};
 use rcgen::{DnType, ExtendedKeyUsagePurpose, KeyUsagePurpose, SanType};
@@ -74,6 +75,12 @@ impl Serving {
     /// The pin of the serving key that clients of the fleet see.
     pub fn pin(&self) -> Pin {
         self.shown.0.read().unwrap_or_else(PoisonError::into_inner).pin
+    }
+
+    /// SHA-256 of the certificate that browsers and other plain clients are shown, 64 hexadecimal digits.
+    pub fn shown_to_browsers(&self) -> Option<String> {
+        let shown = self.shown.choose(Some([HTTP].into_iter()));
+        shown.cert.first().map(|certificate| hex(&hash(certificate)))
     }
 
     /// Shows browsers and other plain clients this certificate from now on.

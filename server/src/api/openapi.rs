@@ -3,11 +3,13 @@
 use super::types::Problem;
 use super::{ApiAnswer, Handled};
 use super::{
-    audit, backup, containers, events, healthz, hosts, join_tokens, keys, metrics, network, stream, tokens, vitals,
+    audit, backup, containers, events, healthz, hosts, join_tokens, keys, metrics, network, session, sign_in_links,
+    stream, tokens, users, vitals,
 };
+use crate::access::browser;
 use std::sync::OnceLock;
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi, PathItem, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi as _};
 
@@ -55,11 +57,19 @@ use utoipa::{Modify, OpenApi as _};
         network::ping,
         network::accept,
         network::remove,
+        session::begin,
+        session::show,
+        session::end,
+        sign_in_links::make,
+        users::list,
+        users::make,
+        users::change,
+        users::remove,
         healthz::show,
         document,
     ),
     components(schemas(Problem)),
-    security(("token" = [])),
+    security(("token" = []), ("session" = [])),
     modifiers(&Shared),
 )]
 struct Document;
@@ -70,7 +80,10 @@ struct Shared;
 impl Modify for Shared {
     fn modify(&self, document: &mut OpenApi) {
         let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        document.components.get_or_insert_default().add_security_scheme("token", bearer);
+        let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(browser::COOKIE)));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", bearer);
+        components.add_security_scheme("session", cookie);
         for operation in document.paths.paths.values_mut().flat_map(operations) {
             let error = ResponseBuilder::new()
                 .description("An error: 401 without a valid token, 403 where it may only read, 404, 409, 422, 503")
@@ -158,6 +171,13 @@ mod tests {
             "ChangeHosts",
             "Audit",
             "Healthz",
+            "SignIn",
+            "Session",
+            "NewSignInLink",
+            "MadeSignInLink",
+            "User",
+            "NewUser",
+            "ChangeUser",
             "KeyStatus",
             "RotateKey",
             "AgentAddress",
@@ -192,7 +212,7 @@ mod tests {
                 assert!(operation["responses"]["default"].is_object(), "{method} {path}");
             }
         }
-        assert_eq!(open, ["get /api/v1/openapi.json", "get /healthz"]);
+        assert_eq!(open, ["get /api/v1/openapi.json", "post /api/v1/session", "get /healthz"]);
         assert_eq!(document["security"][0]["token"], Value::Array(Vec::new()));
     }
 }

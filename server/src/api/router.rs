@@ -4,8 +4,8 @@ use super::problem::{problem, shown};
 use super::types::Problem;
 use super::{ApiAnswer, ApiRequest, Handled, Role, query};
 use super::{
-    audit, backup, containers, events, healthz, hosts, join_tokens, keys, metrics, network, openapi, stream, tokens,
-    vitals,
+    audit, backup, containers, events, healthz, hosts, join_tokens, keys, metrics, network, openapi, session,
+    sign_in_links, stream, tokens, users, vitals,
 };
 use crate::fleet::Fleet;
 
@@ -63,6 +63,14 @@ enum Operation {
     PingNetwork,
     AcceptNetworkKey,
     RemoveFromNetwork,
+    SignIn,
+    ShowSession,
+    SignOut,
+    MakeSignInLink,
+    ListUsers,
+    MakeUser,
+    ChangeUser,
+    RemoveUser,
     ShowHealth,
     ShowDocument,
 }
@@ -115,6 +123,14 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/api/v1/network/ping", ADMIN, Operation::PingNetwork),
     route("POST", "/api/v1/network/hosts/{host}/accept", ADMIN, Operation::AcceptNetworkKey),
     route("DELETE", "/api/v1/network/hosts/{host}", ADMIN, Operation::RemoveFromNetwork),
+    route("POST", session::PATH, None, Operation::SignIn),
+    route("GET", session::PATH, VIEWER, Operation::ShowSession),
+    route("DELETE", session::PATH, VIEWER, Operation::SignOut),
+    route("POST", "/api/v1/sign-in-links", ADMIN, Operation::MakeSignInLink),
+    route("GET", "/api/v1/users", ADMIN, Operation::ListUsers),
+    route("POST", "/api/v1/users", ADMIN, Operation::MakeUser),
+    route("PATCH", "/api/v1/users/{user}", ADMIN, Operation::ChangeUser),
+    route("DELETE", "/api/v1/users/{user}", ADMIN, Operation::RemoveUser),
     route("GET", METRICS, VIEWER, Operation::Metrics),
     route("GET", "/healthz", None, Operation::ShowHealth),
     route("GET", "/api/v1/openapi.json", None, Operation::ShowDocument),
@@ -163,7 +179,7 @@ impl From<Problem> for Refused {
 fn find(request: &ApiRequest<'_>) -> Result<(Operation, Vec<String>), Refused> {
     let here: Vec<(&Route, Vec<&str>)> =
         ROUTES.iter().filter_map(|route| Some((route, parameters(route.path, request.path)?))).collect();
-    let open = here.iter().any(|(route, _)| route.role.is_none());
+    let open = here.iter().any(|(route, _)| route.role.is_none() && answers(route, request.method));
     // Who has no token does not learn which paths there are.
     if request.by.is_none() && (request.path.starts_with(API) || !here.is_empty()) && !open {
         return Err(Refused {
@@ -260,6 +276,14 @@ async fn run(fleet: &Fleet, request: &ApiRequest<'_>, operation: Operation, para
         (Operation::PingNetwork, []) => network::ping(fleet, request).await,
         (Operation::RemoveFromNetwork, [host]) => network::remove(fleet, request, host).await,
         (Operation::AcceptNetworkKey, [host]) => network::accept(fleet, request, host).await,
+        (Operation::SignIn, []) => session::begin(fleet, request).await,
+        (Operation::ShowSession, []) => session::show(fleet, request),
+        (Operation::SignOut, []) => session::end(fleet, request).await,
+        (Operation::MakeSignInLink, []) => sign_in_links::make(fleet, request).await,
+        (Operation::ListUsers, []) => users::list(fleet, request),
+        (Operation::MakeUser, []) => users::make(fleet, request).await,
+        (Operation::ChangeUser, [user]) => users::change(fleet, request, user).await,
+        (Operation::RemoveUser, [user]) => users::remove(fleet, request, user).await,
         (Operation::Metrics, []) => metrics::show(fleet, request).await,
         (Operation::ShowHealth, []) => healthz::show(fleet),
         (Operation::ShowDocument, []) => openapi::document(),
@@ -274,7 +298,15 @@ mod tests {
     use crate::fleet::By;
 
     fn request<'a>(method: &'a str, path: &'a str, by: Option<&'a By>) -> ApiRequest<'a> {
-        ApiRequest { method, path, query: &[], body: &[], by, last_event_id: None }
+        ApiRequest {
+            method,
+            path,
+            query: &[],
+            body: &[],
+            by,
+            last_event_id: None,
+            peer: std::net::Ipv4Addr::LOCALHOST.into(),
+        }
     }
 
     fn by(role: Role) -> By {
@@ -295,7 +327,8 @@ mod tests {
                 .replace("{host}", "h")
                 .replace("{container}", "c")
                 .replace("{id}", "i")
-                .replace("{address}", "a:1");
+                .replace("{address}", "a:1")
+                .replace("{user}", "u");
             let (operation, parameters) = found(route.method, &path, route.role).expect(route.path);
             assert_eq!(operation, route.operation);
             assert_eq!(parameters.len(), route.path.matches('{').count());
@@ -324,7 +357,8 @@ mod tests {
             let allowed = found(route.method, &path, VIEWER).map(|_| ()).map_err(|(status, _)| status);
             let may = route.role == VIEWER;
             assert_eq!(allowed, if may { Ok(()) } else { Err(403) }, "{}", route.path);
-            assert!(route.method == "GET" || !may, "{} changes something", route.path);
+            let is_own = route.operation == Operation::SignOut;
+            assert!(route.method == "GET" || !may || is_own, "{} changes something", route.path);
         }
     }
 

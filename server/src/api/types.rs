@@ -5,11 +5,13 @@
 mod changes;
 mod keys;
 mod network;
+mod sign_in;
 mod vitals;
 
 pub use changes::*;
 pub use keys::*;
 pub use network::*;
+pub use sign_in::*;
 pub use vitals::*;
 
 use serde::{Deserialize, Serialize};

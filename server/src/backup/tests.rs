@@ -26,6 +26,8 @@ fn full(directory: &Path) -> Arc<RedbStore> {
         Write::Stream(samples::stream(1)),
         Write::JoinToken(samples::join_token(1)),
         Write::ApiToken(samples::api_token(1)),
+        Write::User(samples::user("ada")),
+        Write::WebSession(samples::web_sessions()[0].clone()),
         Write::Fleet(samples::fleet()),
         Write::Network(samples::network()),
         Write::NetworkMember(samples::network_member(1)),
@@ -107,6 +109,8 @@ fn what_is_restored_is_what_there_was() {
     assert!(tells.generation >= told.generation + trust::AHEAD, "a server of before could still be believed");
     assert_eq!((&tells.pins, &tells.addresses), (&told.pins, &told.addresses));
     before.fleet = Some(tells);
+    assert_eq!((before.web_sessions.len(), after.web_sessions.len()), (1, 0), "who has signed in does so again");
+    before.web_sessions.clear();
     assert_eq!(before, after);
     assert_eq!(rows(&restored), rows(&*store)[..5_000]);
     assert_eq!(fs::read_dir(target.join("history")).expect("there").count(), 3, "a file for each day");

@@ -24,6 +24,9 @@ mod orders;
 pub mod pace;
 mod removed;
 mod sessions;
+mod sign_in;
+#[cfg(test)]
+mod sign_in_tests;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -35,6 +38,7 @@ mod wishes;
 pub use audit::{AuditSelect, By};
 pub use metrics::MetricSelect;
 pub use orders::{HostChange, INTERVALS_MS, NO_VITALS, Rhythm};
+pub use sign_in::{NotSignedIn, SignedIn};
 pub use turn::{HostCell, Turn};
 pub use vitals::VitalsSpan;
 #[cfg(test)]
@@ -103,6 +107,8 @@ struct State {
     join_tokens: Mutex<JoinTokens>,
     api_tokens: Mutex<ApiTokens>,
     sessions: Sessions,
+    /// Who signs in by a browser.
+    people: sign_in::People,
     /// What agents are to recognise and reach the server by.
     trust: Mutex<FleetRow>,
     started: Instant,
@@ -158,12 +164,15 @@ impl Fleet {
             }
             hosts.insert(Host::restored(row, streams.remove(&id), containers.remove(&id).unwrap_or_default(), now));
         }
+        let api_tokens = ApiTokens::new(admin, all.api_tokens);
+        let people = sign_in::People::open(admin, all.users, all.web_sessions, &api_tokens)?;
         let state = Arc::new(State {
             hosts: RwLock::new(hosts),
             feed: Feed::new(boot),
             join_tokens: Mutex::new(JoinTokens::new(all.join_tokens)),
-            api_tokens: Mutex::new(ApiTokens::new(admin, all.api_tokens)),
+            api_tokens: Mutex::new(api_tokens),
             sessions: Sessions::default(),
+            people,
             trust: Mutex::new(trust),
             started,
             #[cfg(test)]
@@ -298,6 +307,7 @@ impl Fleet {
             return;
         }
         self.forget_removed().await;
+        self.end_old_sessions();
         let mut settling = Vec::new();
         for cell in self.state.cells() {
             // Whoever is being heard right now is not quiet.

@@ -3,7 +3,7 @@
 use super::encoded::{Row, decode};
 use super::{
     ApiTokenRow, AuditRow, ContainerRow, EventRow, FleetRow, HostRow, JoinTokenRow, NetworkMemberRow, NetworkRow,
-    StreamRow, Write,
+    StreamRow, UserRow, Write,
 };
 
 /// What a row is about. The numbers are part of the format of backups: they are never used for anything else.
@@ -30,16 +30,19 @@ pub enum Table {
     Network = 9,
     /// A host of the managed network.
     NetworkMembers = 10,
+    /// Somebody who signs in with a password. 12 would be the sessions of browsers, which no backup has.
+    Users = 11,
 }
 
 impl Table {
     /// All, in the order in which they are copied.
-    pub const ALL: [Table; 10] = [
+    pub const ALL: [Table; 11] = [
         Table::Hosts,
         Table::Streams,
         Table::Containers,
         Table::JoinTokens,
         Table::ApiTokens,
+        Table::Users,
         Table::Fleet,
         Table::Audit,
         Table::Network,
@@ -70,6 +73,7 @@ impl Table {
             Table::Audit => read::<AuditRow>(row, Write::Audit),
             Table::Network => read::<NetworkRow>(row, Write::Network),
             Table::NetworkMembers => read::<NetworkMemberRow>(row, Write::NetworkMember),
+            Table::Users => read::<UserRow>(row, Write::User),
             Table::Events => read::<EventRow>(row, Write::Event),
         }
     }

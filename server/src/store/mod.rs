@@ -132,6 +132,14 @@ pub enum Write {
     ApiToken(ApiTokenRow),
     /// An API token is gone.
     ApiTokenGone(String),
+    /// A user is new or changed.
+    User(UserRow),
+    /// A user is gone.
+    UserGone(String),
+    /// A browser has signed in, or its session is still used.
+    WebSession(WebSessionRow),
+    /// A browser's session is over.
+    WebSessionGone(String),
     /// Where the server is reached, or what it is recognised by, has changed.
     Fleet(FleetRow),
     /// The managed network's settings, or what is next given in it, have changed.
@@ -159,6 +167,10 @@ pub struct Snapshot {
     pub join_tokens: Vec<JoinTokenRow>,
     /// All API tokens.
     pub api_tokens: Vec<ApiTokenRow>,
+    /// All users.
+    pub users: Vec<UserRow>,
+    /// All sessions of browsers.
+    pub web_sessions: Vec<WebSessionRow>,
     /// Where the server is reached; `None` if that was never changed.
     pub fleet: Option<FleetRow>,
     /// The managed network; `None` if there never was one.

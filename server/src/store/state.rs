@@ -21,6 +21,8 @@ const NETWORK: TableDefinition<&str, &[u8]> = TableDefinition::new("network");
 const NETWORK_KEY: &str = "network";
 const NETWORK_MEMBERS: TableDefinition<&[u8; 8], &[u8]> = TableDefinition::new("network_members");
 const API_TOKENS: TableDefinition<&str, &[u8]> = TableDefinition::new("api_tokens");
+const USERS: TableDefinition<&str, &[u8]> = TableDefinition::new("users");
+const WEB_SESSIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("web_sessions");
 
 /// The tables, open for writing.
 pub(super) struct Tables<'txn> {
@@ -29,6 +31,8 @@ pub(super) struct Tables<'txn> {
     containers: Table<'txn, &'static [u8; 40], &'static [u8]>,
     join_tokens: Table<'txn, &'static str, &'static [u8]>,
     api_tokens: Table<'txn, &'static str, &'static [u8]>,
+    users: Table<'txn, &'static str, &'static [u8]>,
+    web_sessions: Table<'txn, &'static str, &'static [u8]>,
     fleet: Table<'txn, &'static str, &'static [u8]>,
     network: Table<'txn, &'static str, &'static [u8]>,
     network_members: Table<'txn, &'static [u8; 8], &'static [u8]>,
@@ -43,6 +47,8 @@ impl<'txn> Tables<'txn> {
             containers: transaction.open_table(CONTAINERS)?,
             join_tokens: transaction.open_table(JOIN_TOKENS)?,
             api_tokens: transaction.open_table(API_TOKENS)?,
+            users: transaction.open_table(USERS)?,
+            web_sessions: transaction.open_table(WEB_SESSIONS)?,
             fleet: transaction.open_table(FLEET)?,
             network: transaction.open_table(NETWORK)?,
             network_members: transaction.open_table(NETWORK_MEMBERS)?,
@@ -87,6 +93,18 @@ impl<'txn> Tables<'txn> {
             Write::ApiTokenGone(id) => {
                 self.api_tokens.remove(id.as_str())?;
             }
+            Write::User(row) => {
+                self.users.insert(row.name.as_str(), encode(row)?.as_slice())?;
+            }
+            Write::UserGone(name) => {
+                self.users.remove(name.as_str())?;
+            }
+            Write::WebSession(row) => {
+                self.web_sessions.insert(row.id.as_str(), encode(row)?.as_slice())?;
+            }
+            Write::WebSessionGone(id) => {
+                self.web_sessions.remove(id.as_str())?;
+            }
             Write::Fleet(row) => {
                 self.fleet.insert(FLEET_KEY, encode(row)?.as_slice())?;
             }
@@ -121,6 +139,9 @@ pub(super) fn load(transaction: &ReadTransaction) -> Result<(Snapshot, u64), Tro
         })?,
         join_tokens: all(transaction, JOIN_TOKENS, &mut missed("join token"))?,
         api_tokens: all(transaction, API_TOKENS, &mut missed("API token"))?,
+        users: all(transaction, USERS, &mut missed("user"))?,
+        // Who cannot be read signs in again.
+        web_sessions: all(transaction, WEB_SESSIONS, &mut |_| Ok(()))?,
         fleet: all(transaction, FLEET, &mut missed("fleet"))?.pop(),
         network: all(transaction, NETWORK, &mut missed("network"))?.pop(),
         network_members: all(transaction, NETWORK_MEMBERS, &mut missed("network's host"))?,
@@ -143,6 +164,7 @@ pub(super) fn copy(
         Table::Containers => copy_table(transaction, CONTAINERS, last, bytes),
         Table::JoinTokens => copy_table(transaction, JOIN_TOKENS, last, bytes),
         Table::ApiTokens => copy_table(transaction, API_TOKENS, last, bytes),
+        Table::Users => copy_table(transaction, USERS, last, bytes),
         Table::Fleet => copy_table(transaction, FLEET, last, bytes),
         Table::Audit => copy_table(transaction, audit::TABLE, last, bytes),
         Table::Network => copy_table(transaction, NETWORK, last, bytes),
