@@ -87,7 +87,7 @@ function Join({ made, onAgain }) {
   const [way, setWay] = useState('install');
   const version = useStore(headline, (value) => value?.version ?? '0.1.0');
   return html`<div class="columns">
-    <section class="card" aria-labelledby="commands"><header class="card-head"><h2 id="commands">Run this</h2><span class="quiet small-text">good until <${Ago} at=${made.expires_at} /></span></header>
+    <section class="card" aria-labelledby="commands"><header class="card-head"><h2 id="commands">Run this</h2><span class="quiet small-text">ends <${Ago} at=${made.expires_at} /></span></header>
       <div class="card-body">
         <div class="segments" role="group" aria-label="Where">${WAYS.map(([value, words]) => html`<button key=${value} type="button" aria-pressed=${way === value} onClick=${() => setWay(value)}>${words}</button>`)}</div>
         <div class="steps" style=${{ marginTop: '14px' }}>
