@@ -4,7 +4,6 @@ import { html } from './html.js';
 import { Icon } from './icons.js';
 import { Ago } from './moment.js';
 import { severityIcon } from './badges.js';
-import { byRule } from './firing.js';
 import { hostLink, containerLink } from './router.js';
 import { count, duration, lower, time } from './format.js';
 
@@ -27,15 +26,6 @@ export const RULE_NAMES = Object.entries(RULES).map(([rule, [title]]) => [rule, 
 /** A rule's title. */
 export function ruleName(rule) {
   return RULES[rule]?.[0] ?? rule;
-}
-
-/** More alerts of one rule than this are one row. */
-const TOGETHER = 3;
-
-/** Rows for alerts, many of one rule as one: `{rows, hidden}` with at most `most` rows. Pure. */
-export function groupedForFleet(alerts, most) {
-  const rows = byRule(alerts).flatMap((group) => (group.alerts.length > TOGETHER ? [group] : group.alerts));
-  return { rows: rows.slice(0, most), hidden: Math.max(0, rows.length - most) };
 }
 
 /** Where to look at what an alert is about. */

@@ -50,7 +50,7 @@ export function HostState({ host }) {
 /** An engine's state and version. */
 export function EngineState({ engine }) {
   const [tone, icon, word] = ENGINES[engine.state] ?? ['idle', 'question', 'not heard of'];
-  if (engine.state === 'ok') return html`<span class="quiet">${engine.version ?? 'ok'}</span>`;
+  if (engine.state === 'ok') return html`<span class="quiet" title=${engine.version}>${(engine.version ?? 'ok').split('+')[0]}</span>`;
   return html`<${Badge} tone=${tone} icon=${icon}>${word}<//>`;
 }
 

@@ -2,6 +2,7 @@
 
 import { html, useEffect, useRef, useState } from './html.js';
 import { useStore } from './store.js';
+import { withGaps } from './series.js';
 import { theme } from './theme_choice.js';
 
 let loading = null;
@@ -58,21 +59,6 @@ function tick(at, span, first) {
   if (span <= 86400) return clock;
   const day = when.toLocaleDateString(undefined, { day: 'numeric', month: 'short' });
   return span <= 3 * 86400 && !first ? `${day} ${clock}` : day;
-}
-
-/** With nothing in between where nothing was said for longer than two steps. Pure. */
-export function withGaps(times, rows, step) {
-  const at = [];
-  const values = rows.map(() => []);
-  times.forEach((time, index) => {
-    if (index > 0 && time - times[index - 1] > 2 * step) {
-      at.push(times[index - 1] + step);
-      values.forEach((list) => list.push(null));
-    }
-    at.push(time);
-    rows.forEach((row, number) => values[number].push(row[index] ?? null));
-  });
-  return [at, ...values];
 }
 
 /**

@@ -3,28 +3,10 @@
 import { html, useState, useEffect } from './html.js';
 import { get } from './api.js';
 import { percent } from './format.js';
+import { sparkPath } from './series.js';
 
 const WIDTH = 72;
 const HEIGHT = 22;
-
-/** The path of a line through `values`, which are null where nothing was said. Pure. */
-export function sparkPath(values, top, width = WIDTH, height = HEIGHT) {
-  if (values.length < 2) return '';
-  let path = '';
-  let pen = false;
-  values.forEach((value, index) => {
-    if (value === null || value === undefined) {
-      pen = false;
-      return;
-    }
-    const x = ((index / (values.length - 1)) * width).toFixed(1);
-    const y = (height - 1 - (Math.min(Math.max(value, 0), top) / top) * (height - 2)).toFixed(1);
-    // One value between gaps is a dot: a line to where the pen is.
-    path += pen ? `L${x} ${y}` : `M${x} ${y}h.1`;
-    pen = true;
-  });
-  return path;
-}
 
 /** A small plot of percents beside the newest one. */
 export function Spark({ values, now, label }) {
@@ -33,7 +15,7 @@ export function Spark({ values, now, label }) {
   return html`<span class=${`spark spark-${tone}`}>
     <svg viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} width=${WIDTH} height=${HEIGHT} aria-hidden="true" focusable="false">
       <path d=${`M0 ${HEIGHT - 0.5}H${WIDTH}`} class="spark-base" />
-      ${values && html`<path d=${sparkPath(values, 100)} class="spark-line" />`}
+      ${values && html`<path d=${sparkPath(values, 100, WIDTH, HEIGHT)} class="spark-line" />`}
     </svg><span class="spark-now"><span class="unseen">${label} </span>${text}</span></span>`;
 }
 

@@ -10,7 +10,7 @@ export const OPENING = 15000;
 export const GRACE = 1500;
 
 const FIRST_WAIT = 500;
-const LONGEST_WAIT = 15000;
+const LONGEST_WAIT = 8000;
 
 /** Characters of one event at most: the largest is some 16 KiB. Beyond this the other side is no Muster. */
 const LONGEST = 1024 * 1024;

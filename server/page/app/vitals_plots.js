@@ -5,20 +5,11 @@ import { useLoad } from './load.js';
 import { Plot } from './plot.js';
 import { ProblemNote, Waiting } from './notice.js';
 import { bytes, percent, traffic, time } from './format.js';
+import { rates } from './series.js';
 import { serverNow } from './moment.js';
 
 /** `[words, what `since` is, seconds]` */
 const SPANS = [['1 h', '1h', 3600], ['6 h', '6h', 21600], ['24 h', '24h', 86400], ['7 d', '7d', 604800], ['30 d', '30d', 2592000]];
-
-/** Bytes a second from counters since a container's start. Null where it started again. Pure. */
-export function rates(items, field) {
-  return items.map((item, index) => {
-    const before = items[index - 1];
-    if (!before || item[field] === null || before[field] === null || item[field] === undefined || before[field] === undefined) return null;
-    const span = (time(item.time) - time(before.time)) / 1000;
-    return span > 0 && item[field] >= before[field] ? (item[field] - before[field]) / span : null;
-  });
-}
 
 const perSecond = (value) => (value === null || value === undefined ? '–' : `${traffic(value)}/s`);
 const degrees = (value) => (value === null || value === undefined ? '–' : `${Math.round(value)} °C`);

@@ -59,11 +59,11 @@ function Groups({ list }) {
     draw((n) => n + 1);
   }, [list.show, list.total]);
   const rows = Array.from({ length: list.total }, (_, row) => list.row(row)).filter(Boolean);
-  return html`<div class="table-area"><table class="table long containers grouped" role="table"><caption class="unseen">Containers by compose project</caption>
+  return html`<table class="table long containers grouped" role="table"><caption class="unseen">Containers by compose project</caption>
     <thead role="rowgroup"><tr role="row">${['Name', 'Status', 'Image', 'Host', 'CPU', 'Memory'].map((title, index) => html`<th key=${title} role="columnheader" scope="col" class=${index === 0 ? 'wide' : index > 3 ? 'number' : ''}>${title}</th>`)}</tr></thead>
     ${byProject(rows).map(([project, containers]) => html`<tbody key=${project} role="rowgroup">
       <tr class="group" role="row"><th role="rowheader" scope="rowgroup" colspan="6">${project || 'No project'} <span class="quiet">${count(containers.length, 'container')}, ${containers.filter((one) => one.state === 'running').length} running</span></th></tr>
       ${containers.map((one) => html`<tr key=${`${one.host_id} ${one.id}`} role="row" class=${one.stale ? 'stale' : ''}><${Cells} container=${one} /></tr>`)}
     </tbody>`)}
-  </table></div>`;
+  </table>`;
 }
