@@ -7,6 +7,9 @@ import { SIZE, empty, piecesFor, withPiece, withItem, item, rowsInView } from '.
 /** Milliseconds between readings that changes ask for: of a busy fleet every change could move rows. */
 const CALM = 1000;
 
+/** Rows of which all are drawn. */
+const SHORT = 100;
+
 /** How often what is in view is read again, in milliseconds: vitals do not come by the stream. */
 const AGAIN = 15000;
 
@@ -108,7 +111,8 @@ export function LongTable({ caption, columns, list, draw, keyOf, rowClass, onVie
       if (!table) return;
       const height = parseFloat(getComputedStyle(table).getPropertyValue('--row')) || 44;
       setRowHeight(height);
-      const next = rowsInView({ top: table.getBoundingClientRect().top, height: window.innerHeight, rowHeight: height, total });
+      // Of a short table all rows are there: the browser's own search finds them.
+      const next = total <= SHORT ? { first: 0, end: total } : rowsInView({ top: table.getBoundingClientRect().top, height: window.innerHeight, rowHeight: height, total });
       setView((before) => (before.first === next.first && before.end === next.end ? before : next));
     };
     look();

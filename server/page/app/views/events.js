@@ -52,7 +52,7 @@ export function Events() {
       <div class="newer">${newer > 0 && html`<button type="button" class="button primary small" onClick=${showNewer}>${count(newer, 'newer event')}</button>`}</div>
       ${events === null ? !problem && html`<${Waiting} what="events" />`
         : events.length === 0 ? html`<${Nothing} title="Nothing has happened that is like that" />`
-        : html`<${EventList} events=${events} />
+        : html`<h2 class="unseen">Timeline</h2><${EventList} events=${events} />
           <${Bottom} reading=${reading} end=${end} begins=${begins} full=${events.length >= MOST} onOlder=${older} />`}
     </section>`;
 }
