@@ -7,7 +7,7 @@ use crate::access::secret::{hash, number, random};
 use crate::access::{admin, browser};
 use crate::agents;
 use crate::api::{self, ApiRequest};
-use crate::cli::connection::{SERVER_FILE, ServerFile};
+use crate::cli::connection::{DATA_DIR, SERVER_FILE, ServerFile};
 use crate::cli::exit::{Exit, Failure};
 use crate::fleet::{By, Fleet};
 use crate::install::{self, Offers};
@@ -22,7 +22,7 @@ use muster_dial::Address;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use rustls::sign::CertifiedKey;
 use smol::{Executor, Timer};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -184,6 +184,18 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
     let _ = writeln!(std::io::stdout(), "listening https://{bound} pin={}", keys.pin());
     let _ = std::io::stdout().flush();
     log::info!("{} hosts are known", fleet.count_hosts());
+    if std::io::stderr().is_terminal() {
+        let here = if *data_dir == Path::new(DATA_DIR) {
+            String::new()
+        } else {
+            format!(" --data-dir {}", data_dir.display())
+        };
+        let address = fleet.addresses().first().map(ToString::to_string).unwrap_or_default();
+        let _ = writeln!(
+            std::io::stderr(),
+            "open https://{address}/ in a browser; `muster{here} sign-in-link` makes a link that signs it in"
+        );
+    }
 
     let ended = {
         let fleet = fleet.clone();

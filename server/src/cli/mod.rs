@@ -18,12 +18,15 @@ mod key;
 mod network;
 mod output;
 mod ports;
+mod prompt;
 mod ps;
 mod serve;
 mod server;
+mod sign_in_link;
 mod sse;
 mod token;
 mod top;
+mod user;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
@@ -90,6 +93,11 @@ enum Command {
     /// List, make and revoke join tokens and API tokens
     #[command(subcommand)]
     Token(token::Token),
+    /// Print a link that signs a browser in to the page, once
+    SignInLink(sign_in_link::SignInLink),
+    /// List users of the page, and change them
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// Print what operators did, newest first
     Audit(audit::AuditLog),
     /// Show and change the keys that agents recognise the server by
@@ -138,6 +146,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Events(flags) => events::run(flags, &server, &mut out),
         Command::Inspect(flags) => inspect::run(flags, &server, &mut out),
         Command::Token(flags) => token::run(flags, &server, &mut out),
+        Command::SignInLink(flags) => sign_in_link::run(flags, &cli.target, &server, &mut out),
+        Command::User(command) => user::run(command, &server, &mut out),
         Command::Audit(flags) => audit::run(flags, &server, &mut out),
         Command::Key(flags) => key::run(flags, &server, &mut out),
         Command::Network(flags) => network::run(flags, &server, &mut out),
@@ -211,6 +221,8 @@ mod tests {
             (&["events", "--since", "soon"][..], "RFC 3339"),
             (&["hosts", "rm"][..], "<HOST>"),
             (&["token", "create"][..], "--role"),
+            (&["user", "add", "ada"][..], "--role"),
+            (&["sign-in-link", "--ttl", "never"][..], "duration"),
             (&["nothing"][..], "nothing"),
         ] {
             let (code, message) = explained(line);
@@ -255,6 +267,13 @@ mod tests {
             "token ls",
             "token create --role viewer --name x",
             "token rm a",
+            "sign-in-link",
+            "sign-in-link --role viewer --ttl 24h --name wall --format json",
+            "user ls --format json",
+            "user add ada --role admin --password-stdin",
+            "user passwd ada",
+            "user role ada viewer",
+            "user rm ada bob",
             "key status",
             "key rotate",
             "key rotate --backup-key b --compromised --format json",

@@ -34,7 +34,7 @@ pub(super) struct People {
     /// Stands for the token of the data directory: sessions end when there is another.
     admin: SessionOrigin,
     users: Mutex<Users>,
-    sessions: Mutex<WebSessions>,
+    pub(super) sessions: Mutex<WebSessions>,
     links: Mutex<Links>,
     attempts: Mutex<Attempts>,
     /// To look at a password takes much memory: one at a time.
@@ -363,7 +363,7 @@ impl Fleet {
     }
 
     /// In the store. To be called while the sessions are locked: see the top.
-    fn forget_sessions(&self, ended: &[String]) {
+    pub(super) fn forget_sessions(&self, ended: &[String]) {
         if !ended.is_empty() {
             let writes = ended.iter().cloned().map(Write::WebSessionGone).collect();
             drop(self.committer.commit(writes, |_| {}));
