@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod containers;
 mod events;
+mod fleet;
 mod healthz;
 mod hosts;
 mod join_tokens;

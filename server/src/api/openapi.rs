@@ -3,8 +3,8 @@
 use super::types::Problem;
 use super::{ApiAnswer, Handled};
 use super::{
-    audit, backup, containers, events, healthz, hosts, join_tokens, keys, metrics, network, session, sign_in_links,
-    stream, tokens, users, vitals,
+    audit, backup, containers, events, fleet, healthz, hosts, join_tokens, keys, metrics, network, session,
+    sign_in_links, stream, tokens, users, vitals,
 };
 use crate::access::browser;
 use std::sync::OnceLock;
@@ -49,6 +49,8 @@ use utoipa::{Modify, OpenApi as _};
         vitals::host,
         vitals::container,
         vitals::top,
+        vitals::sparklines,
+        fleet::show,
         metrics::show,
         network::show,
         network::enable,
@@ -171,6 +173,8 @@ mod tests {
             "ChangeHosts",
             "Audit",
             "Healthz",
+            "FleetSummary",
+            "Sparklines",
             "SignIn",
             "Session",
             "NewSignInLink",

@@ -4,8 +4,8 @@ use super::problem::{problem, shown};
 use super::types::Problem;
 use super::{ApiAnswer, ApiRequest, Handled, Role, query};
 use super::{
-    audit, backup, containers, events, healthz, hosts, join_tokens, keys, metrics, network, openapi, session,
-    sign_in_links, stream, tokens, users, vitals,
+    audit, backup, containers, events, fleet as fleets, healthz, hosts, join_tokens, keys, metrics, network, openapi,
+    session, sign_in_links, stream, tokens, users, vitals,
 };
 use crate::fleet::Fleet;
 
@@ -71,6 +71,8 @@ enum Operation {
     MakeUser,
     ChangeUser,
     RemoveUser,
+    ShowFleet,
+    Sparklines,
     ShowHealth,
     ShowDocument,
 }
@@ -115,6 +117,8 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/api/v1/backup", ADMIN, Operation::GiveBackup),
     route("GET", "/api/v1/hosts/{host}/vitals", VIEWER, Operation::HostVitals),
     route("GET", "/api/v1/containers/{host}/{container}/vitals", VIEWER, Operation::ContainerVitals),
+    route("GET", "/api/v1/fleet", VIEWER, Operation::ShowFleet),
+    route("GET", "/api/v1/vitals", VIEWER, Operation::Sparklines),
     route("GET", "/api/v1/top", VIEWER, Operation::Top),
     route("GET", "/api/v1/network", VIEWER, Operation::ShowNetwork),
     route("POST", "/api/v1/network", ADMIN, Operation::EnableNetwork),
@@ -268,6 +272,8 @@ async fn run(fleet: &Fleet, request: &ApiRequest<'_>, operation: Operation, para
         (Operation::GiveBackup, []) => backup::give(fleet, request).await,
         (Operation::HostVitals, [host]) => vitals::host(fleet, request, host).await,
         (Operation::ContainerVitals, [host, container]) => vitals::container(fleet, request, host, container),
+        (Operation::ShowFleet, []) => fleets::show(fleet, request),
+        (Operation::Sparklines, []) => vitals::sparklines(fleet, request).await,
         (Operation::Top, []) => vitals::top(fleet, request).await,
         (Operation::ShowNetwork, []) => network::show(fleet, request),
         (Operation::EnableNetwork, []) => network::enable(fleet, request).await,

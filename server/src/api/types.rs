@@ -3,12 +3,14 @@
 //! Times are RFC 3339 in UTC, or null.
 
 mod changes;
+mod fleet;
 mod keys;
 mod network;
 mod sign_in;
 mod vitals;
 
 pub use changes::*;
+pub use fleet::*;
 pub use keys::*;
 pub use network::*;
 pub use sign_in::*;
@@ -405,6 +407,16 @@ impl Change {
             Change::Container(_) => "container",
             Change::ContainerGone { .. } => "container_gone",
             Change::Event(_) => "event",
+        }
+    }
+
+    /// The id of the host that it is about; empty if it is about none.
+    pub fn host_id(&self) -> &str {
+        match self {
+            Change::Host(host) => &host.id,
+            Change::Container(container) => &container.host_id,
+            Change::ContainerGone { host_id, .. } => host_id,
+            Change::Event(event) => &event.host_id,
         }
     }
 

@@ -37,6 +37,8 @@ pub struct Host {
     /// Whether it is there.
     pub liveness: Liveness,
     counts: types::ContainerCounts,
+    /// The same by state.
+    tally: types::FleetContainers,
     /// Whether a whole list has taken effect since this was restored.
     listed: bool,
     /// When the last agent was turned away, by the monotonic clock.
@@ -73,6 +75,7 @@ impl Host {
             mirror: Mirror::restore(place, held),
             liveness,
             counts: types::ContainerCounts::default(),
+            tally: types::FleetContainers::default(),
             listed: false,
             conflict_ms: now.monotonic_ms,
             settings_due: false,

@@ -14,6 +14,9 @@ mod health;
 pub mod host;
 mod hosts;
 pub mod lines;
+mod listed;
+#[cfg(test)]
+mod listed_tests;
 pub mod liveness;
 mod look;
 mod metrics;
@@ -43,7 +46,7 @@ pub use turn::{HostCell, Turn};
 pub use vitals::VitalsSpan;
 #[cfg(test)]
 pub(crate) use vitals::tests as vitals_for_tests;
-pub use wanted::{ContainerSelect, EventSelect, Refusal};
+pub use wanted::{ContainerFind, ContainerSelect, EventSelect, HostKey, HostOrder, HostSelect, Refusal};
 
 use crate::access::keys::Keys;
 use crate::access::secret::Secret;
@@ -94,6 +97,8 @@ pub struct Fleet {
     watched: Mutex<VecDeque<HostId>>,
     /// Places for readers of metrics, who may be slow.
     metering: Arc<smol::lock::Semaphore>,
+    /// The id of the newest event at the start.
+    newest_stored: u64,
 }
 
 /// Readings of many rows at a time: more would only take the processor from the agents.
@@ -182,6 +187,7 @@ impl Fleet {
             let state = state.clone();
             move || state.feed.interrupt()
         };
+        let newest_stored = store.newest_event()?;
         let committer = Committer::start(store.clone(), recovered)?;
         let secrets = Secrets::of(&keys.derived(Secrets::PURPOSE));
         Ok(Fleet {
@@ -199,6 +205,7 @@ impl Fleet {
             vitals: Arc::new(History::new(Path::new(""), HistoryShape { bytes: 0 })),
             watched: Mutex::default(),
             metering: Arc::new(smol::lock::Semaphore::new(metrics::READERS)),
+            newest_stored,
         })
     }
 
