@@ -14,6 +14,13 @@ let openQuery = null;
 let giveUp = null;
 let changeTimer = null;
 
+/** Nobody looks: the connection is given back, for a browser has few of them for all of its tabs. */
+let unseen = false;
+let unseenTimer = null;
+
+/** Milliseconds for which a tab may be hidden before that. */
+const UNSEEN = 10000;
+
 /**
  * Calls `onChange(kind, object)` for each change of these kinds, and `onReset()` when lists have to be read again.
  * With `host`, an id, only what is of that host has to come; in the
@@ -38,7 +45,7 @@ export function useChanges({ kinds, host, background }, onChange, onReset) {
 function rearrange() {
   clearTimeout(changeTimer);
   changeTimer = setTimeout(() => {
-    const query = session.get().state === 'in' ? wanted([...watchers]) : null;
+    const query = session.get().state === 'in' && !unseen ? wanted([...watchers]) : null;
     const text = query && queryString(query);
     if (text === openQuery) return;
     openQuery = text;
@@ -131,6 +138,16 @@ setInterval(look, 250);
 window.addEventListener('online', retryNow);
 window.addEventListener('offline', () => giveUp?.abort() ?? look());
 document.addEventListener('visibilitychange', () => {
+  clearTimeout(unseenTimer);
+  if (document.hidden) {
+    unseenTimer = setTimeout(() => {
+      unseen = true;
+      rearrange();
+    }, UNSEEN);
+    return;
+  }
+  unseen = false;
+  rearrange();
   // A machine that slept has dead connections, and timers that did not run.
-  if (!document.hidden) look();
+  look();
 });
