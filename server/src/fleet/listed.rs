@@ -128,7 +128,7 @@ impl Fleet {
         self.scan(move || state.containers_at(&wanted, Some(&after), 0, limit)).await.0
     }
 
-    async fn scan<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> T {
+    pub(super) async fn scan<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> T {
         let place = self.scans.acquire_arc().await;
         smol::unblock(move || {
             // Given back when it is over, and not when the client leaves.
@@ -196,7 +196,7 @@ struct Found {
 }
 
 impl State {
-    fn containers_at(
+    pub(super) fn containers_at(
         &self,
         find: &ContainerFind,
         after: Option<&[String; 4]>,

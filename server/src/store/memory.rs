@@ -158,6 +158,20 @@ impl Store for MemoryStore {
         Ok(page)
     }
 
+    fn events_before(
+        &self,
+        before: u64,
+        _span: Span,
+        keep: &mut dyn FnMut(&EventRow) -> Keep,
+    ) -> Result<(), StoreError> {
+        for event in self.kept().events.range(..before).rev().map(|(_, event)| event) {
+            if keep(event) == Keep::Stop {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn audit(&self, before: u64, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
         Ok(self.kept().audit.iter().rev().filter(|row| row.id < before).take(limit).cloned().collect())
     }

@@ -53,6 +53,17 @@ pub trait Store: Send + Sync + 'static {
         keep: &mut dyn FnMut(&EventRow) -> Keep,
     ) -> Result<Vec<EventRow>, StoreError>;
 
+    /// Asks `keep` for events with `id < before`, the newest first, until it says [`Keep::Stop`]. Otherwise as
+    /// [`Store::events`].
+    fn events_before(
+        &self,
+        _before: u64,
+        _span: Span,
+        _keep: &mut dyn FnMut(&EventRow) -> Keep,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// What operators did, newest first: rows with `id < before`, at most `limit`. The newest [`AUDIT`] are kept.
     fn audit(&self, before: u64, limit: usize) -> Result<Vec<AuditRow>, StoreError>;
 
