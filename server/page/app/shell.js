@@ -7,7 +7,7 @@ import { session, isAdmin } from './session.js';
 import { connection, retryNow } from './live.js';
 import { isLost } from './stream.js';
 import { headline, useHeadline } from './headline.js';
-import { useFiring } from './firing.js';
+import { firing as alerts, useFiring } from './firing.js';
 import { theme, chooseTheme } from './theme_choice.js';
 import { Icon } from './icons.js';
 import { Announcer, say } from './announce.js';
@@ -33,7 +33,9 @@ export function Shell({ children }) {
   const [help, setHelp] = useState(false);
   useShortcuts(() => setHelp(true));
   const { view } = useStore(route);
-  const firing = useStore(headline, (value) => value?.alerts?.firing ?? 0);
+  const told = useStore(headline, (value) => value?.alerts?.firing ?? 0);
+  // The stream is faster than the counts.
+  const firing = Math.max(told, useStore(alerts, (value) => value.items?.filter((alert) => !alert.silenced).length ?? 0));
   const admin = useStore(session, isAdmin);
   return html`
     <a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
