@@ -223,9 +223,13 @@ export MUSTER_RELEASE_FILE=$place/release.key
 beside=$!
 
 heading 'unit tests and simulation'
-[ -z "$all" ] || export MUSTER_HISTORIES=20000
-cargo test --workspace --exclude muster-tests --features $network --locked
-[ -z "$all" ] || cargo test -p muster-agent --features $network --test ground --test names --locked -- --ignored
+ignored=()
+if [ -n "$all" ]; then
+    export MUSTER_HISTORIES=20000
+    # Packages are tested where they were built, below; children are run by the tests that need them.
+    ignored=(--include-ignored --skip built_ --skip ::child_)
+fi
+tests/run.py --skip tests/ ${ignored[@]+"${ignored[@]}"}
 
 wait_for_builds() {
     [ -n "$beside" ] || return 0
@@ -235,15 +239,15 @@ wait_for_builds() {
 }
 
 heading 'end to end'
-cargo build --workspace --bins --features $network --locked
-ignored=()
-# Packages are tested where they were built, below.
-[ -z "$all" ] || ignored=(--include-ignored --skip built_)
-cargo test -p muster-tests --locked -- --test-threads 2 ${ignored[@]+"${ignored[@]}"}
+tests/run.py tests/ ${ignored[@]+"${ignored[@]}"}
 
 heading 'agents for boards'
 wait_for_builds
 tests/boards.sh "${boards[@]}"
+
+# It mostly waits, and fuzzing does not care who runs beside it. Programs for release are built elsewhere.
+MUSTER_TRY_PROFILE=dev bash tests/try_itself.sh >"$place/try.log" 2>&1 &
+beside=$!
 
 if [ -f fuzz/Cargo.toml ]; then
     heading 'fuzzing'
@@ -271,7 +275,8 @@ if [ -f fuzz/Cargo.toml ]; then
 fi
 
 heading 'try.sh'
-# Not built once more.
-MUSTER_TRY_PROFILE=dev bash tests/try_itself.sh
+wait "$beside" || { cat "$place/try.log"; fail 'try.sh does not do what it says'; }
+beside=''
+cat "$place/try.log"
 
 step=''

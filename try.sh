@@ -47,6 +47,8 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 here=$PWD/.try
 engine='' started=() tail_of=''
 
+# Tests of this script take what is built already: MUSTER_TRY_PROFILE=dev.
+profile=${MUSTER_TRY_PROFILE:-release}
 # What the caller has set up for other servers must not lead these programs there.
 for name in ${!MUSTER_@}; do unset "$name"; done
 
@@ -307,8 +309,6 @@ build() {
         command -v cargo >/dev/null || fail 'there is no cargo: install Rust (https://rustup.rs)'
     fi
     say 'building (the first time takes some minutes)'
-    # Tests of this script take what is built already: MUSTER_TRY_PROFILE=dev.
-    profile=${MUSTER_TRY_PROFILE:-release}
     cargo build --profile "$profile" --locked --bins || fail 'the build failed'
     local target
     target=$(cargo metadata --no-deps --locked --format-version 1 |

@@ -5,7 +5,7 @@ set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 [ $# -gt 0 ] || { echo 'usage: tests/boards.sh TARGET...' >&2; exit 2; }
 # Join, import, events and reports over HTTPS; vitals; what status and doctor say.
-tests=(import_at_join events_equal two_hosts)
+tests=(tests/import_at_join:: tests/events_equal:: tests/two_hosts::)
 built=$(cargo metadata --no-deps --locked --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
 programs=$(mktemp -d "${MUSTER_TEST_DIR:-/tmp}/boards.XXXXXX")
 trap 'rm -rf "$programs"' EXIT
@@ -25,7 +25,7 @@ for target in "$@"; do
     printf '#!/bin/sh\nexec %s %s "$@"\n' "$run" "$agent" >"$programs/$target/muster-agent"
     chmod +x "$programs/$target/muster-agent"
     printf '%s: %s\n' "$target" "$("$programs/$target/muster-agent" --version)"
-    MUSTER_BIN_DIR=$programs/$target cargo test -p muster-tests --locked "${tests[@]/#/--test=}" -- --test-threads 2
+    MUSTER_BIN_DIR=$programs/$target tests/run.py "${tests[@]}"
     # The server of the board too, where it was built.
     if [ -x "dist/$target/muster" ]; then
         mkdir -p "$programs/$target.server"
@@ -33,8 +33,11 @@ for target in "$@"; do
         chmod +x "$programs/$target.server/muster"
         ln -sf "$programs/$target/muster-agent" "$programs/$target.server/muster-agent"
         printf '%s: %s\n' "$target" "$("$programs/$target.server/muster" --version)"
-        MUSTER_BIN_DIR=$programs/$target.server cargo test -p muster-tests --locked --test=import_at_join
+        MUSTER_BIN_DIR=$programs/$target.server tests/run.py tests/import_at_join::
     fi
     # Container image and Debian packages.
-    [ -n "$run" ] || cargo test -p muster-tests --locked --test packages -- --include-ignored
+    [ -n "$run" ] || tests/run.py --include-ignored tests/packages::
+    # What the network process takes as it is shipped.
+    [ -n "$run" ] || [ ! -x "dist/$target/muster-network" ] ||
+        tests/run.py --include-ignored tests/network_process::built_
 done

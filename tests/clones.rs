@@ -20,11 +20,13 @@ fn start(agent: &mut Agent, board: &str) {
     agent.start_with(&[("MUSTER_FINGERPRINT", board), ("MUSTER_NAME", "alpha")]);
 }
 
-/// Its card, copied.
+/// Its card, copied. The agent may run: files that it is just writing come and go.
 fn copy_of(agent: &Agent) -> Agent {
-    let copy = Agent::new(NO_ENGINE);
-    Ran::of("cp", &["-a", &agent.state_dir(), &copy.state_dir()], &[], 60).ok();
-    copy
+    eventually("the card is copied", || {
+        let copy = Agent::new(NO_ENGINE);
+        let ran = Ran::of("cp", &["-a", &agent.state_dir(), &copy.state_dir()], &[], 60);
+        if ran.code == 0 { Ok(copy) } else { Err(ran.stderr) }
+    })
 }
 
 fn identity(agent: &Agent) -> String {

@@ -1,4 +1,4 @@
-//! The seed's import rule: a container appears once it has started, and stays until it is removed.
+//! A container appears once it has started, and stays until it is removed.
 
 use muster_tests::{Agent, Engine, Server, text, texts};
 

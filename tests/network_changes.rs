@@ -1,9 +1,10 @@
 //! The managed network follows what changes around it, and leaves nothing behind.
 
-use muster_tests::host::{BRIDGE, NETWORK, TUNNEL};
-use muster_tests::managed::box_of;
+use muster_tests::host::{BRIDGE, BULK, LABEL, NETWORK, TUNNEL};
+use muster_tests::internet::WAN;
+use muster_tests::managed::{FIRST_HOME, PUBLIC, box_of};
 use muster_tests::wait::when;
-use muster_tests::{Managed, eventually, eventually_within};
+use muster_tests::{Capture, Managed, eventually, eventually_within};
 use std::time::Duration;
 
 /// A line that is dead is given up when an answer is overdue, and ways are told twice a minute.
@@ -60,6 +61,12 @@ fn a_removed_host_loses_its_place() {
     let managed = Managed::up(&["alpha", "bravo", "charlie"]);
     let flow = managed.flow("alpha", "bravo");
     let address = managed.address("bravo");
+    // The probes of below, while it has its place.
+    for name in ["alpha", "charlie"] {
+        let (host, bravo) = (managed.host(name), managed.host("bravo"));
+        assert!(host.pings(&box_of(host), &address), "{name} reaches it");
+        assert!(bravo.pings("box-bravo", &managed.address(name)), "it reaches {name}");
+    }
     managed.server.muster(&["hosts", "rm", "bravo"]).ok();
     eventually_within(REMOVED, "the others do not know it any more", || {
         let routes = ["alpha", "charlie"].map(|name| managed.host(name).node.run("ip", &["route"]));
@@ -105,6 +112,31 @@ fn a_firewall_that_is_reloaded_is_repaired() {
 }
 
 #[test]
+fn a_bridge_without_a_place_stays_closed_after_a_restart() {
+    let mut managed = Managed::joined(&["alpha"]);
+    managed.enable(&[]);
+    let alpha = managed.host_mut("alpha");
+    alpha.network_up();
+    alpha.run_box(&box_of(alpha));
+    let address = managed.address("alpha");
+    let alpha = managed.host_mut("alpha");
+    alpha.network_stop();
+    // The plan is gone, and the firewall was made anew meanwhile.
+    std::fs::remove_file(format!("{}-network/plan", alpha.agent.state_dir())).expect("removing the plan");
+    alpha.node.script("iptables-save | grep -v MUSTER- | iptables-restore -w");
+    managed.server.muster(&["network", "disable"]).ok();
+    let alpha = managed.host_mut("alpha");
+    alpha.network_up();
+    let alpha = managed.host("alpha");
+    eventually("the bridge is closed", || {
+        let rules = alpha.node.run("iptables", &["-w", "-S"]);
+        when(rules.contains(&format!("-A MUSTER-FORWARD -o {BRIDGE} -j DROP")), rules)
+    });
+    assert!(alpha.node.run("iptables", &["-w", "-S", "DOCKER-USER"]).contains("-j MUSTER-FORWARD"));
+    assert!(address.starts_with("10."), "{address}");
+}
+
+#[test]
 fn down_leaves_what_was_there() {
     let mut managed = Managed::joined(&["alpha", "bravo"]);
     // The engine's own is made with the first container.
@@ -130,11 +162,108 @@ fn down_leaves_what_was_there() {
 }
 
 #[test]
-fn a_narrow_way_carries_full_packets() {
-    let managed = Managed::up(&["alpha", "bravo", "charlie"]);
-    managed.homes[0].cable.carry_at_most(1400);
-    for (from, to) in [("bravo", "alpha"), ("alpha", "bravo"), ("bravo", "charlie"), ("charlie", "bravo")] {
-        let host = managed.host(from);
-        assert_eq!(host.downloads(&box_of(host), &managed.address(to)), muster_tests::host::BULK, "{from} from {to}");
+fn down_needs_neither_the_plan_nor_the_bridge_and_lets_containers_go() {
+    let managed = Managed::joined(&["alpha"]);
+    managed.hosts[0].run_box_with("plain", &[]);
+    let before = managed.hosts[0].ground();
+    let mut managed = managed.brought_up(&[]);
+    let host = &mut managed.hosts[0];
+    host.run_box_with("alone", &["-l", LABEL, "--network", "none"]);
+    host.run_box("stopped");
+    for name in ["alone", "stopped"] {
+        host.address(name);
     }
+    host.engine.docker(&["stop", "-t", "1", "stopped"]);
+
+    // While all of them are in it, and somebody who was put there by hand.
+    host.engine.docker(&["network", "connect", NETWORK, "plain"]);
+    host.network_stop();
+    let refused = host.network_command(&["down"]);
+    refused.exits(1);
+    assert!(refused.stderr.contains("plain is in it") && refused.stderr.lines().count() == 1, "{}", refused.stderr);
+    host.engine.docker(&["network", "disconnect", NETWORK, "plain"]);
+    host.network_command(&["down"]).ok();
+    assert!(!host.engine.docker(&["network", "ls"]).contains(NETWORK));
+    for name in ["box-alpha", "alone", "stopped"] {
+        assert_eq!(host.find_address(name), None, "{name}");
+    }
+    for name in ["box-alpha", "alone", "plain"] {
+        assert_eq!(host.asks(name, "127.0.0.1"), name, "it runs as before");
+    }
+
+    // Nothing is known, and what was made is not whole.
+    host.network_up();
+    for name in ["box-alpha", "alone"] {
+        host.address(name);
+    }
+    host.network_kill();
+    let kept = format!("{}-network", host.agent.state_dir());
+    std::fs::remove_file(format!("{kept}/plan")).expect("a plan");
+    host.node.run("ip", &["link", "delete", BRIDGE]);
+    host.network_command(&["down"]).ok();
+    assert!(!host.engine.docker(&["network", "ls"]).contains(NETWORK));
+    host.engine.docker(&["rm", "-f", "box-alpha", "alone", "stopped"]);
+    assert_eq!(host.ground(), before);
+}
+
+/// What a usual cable carries, and what the LTE of two carriers does.
+const WAYS: [u16; 3] = [1500, 1428, 1358];
+
+#[test]
+fn full_packets_pass_whole_on_usual_and_on_narrow_ways() {
+    let managed = Managed::up(&["alpha", "bravo", "charlie"]);
+    let home = &managed.homes[0];
+    // Every cable that the packets take: bundles are no packets.
+    home.cable.unbundle();
+    managed.server_cable.unbundle();
+    managed.homes[1].cable.unbundle();
+    managed.public_cable.as_ref().expect("alpha").unbundle();
+    for host in &managed.hosts {
+        host.node.run("ip", &["link", "set", WAN, "gso_max_segs", "1"]);
+    }
+    let all_download = |what: &str| {
+        // Direct and relayed, both ways.
+        for (from, to) in [("bravo", "alpha"), ("alpha", "bravo"), ("bravo", "charlie"), ("charlie", "bravo")] {
+            let host = managed.host(from);
+            eventually(&format!("{from} has all of {to}'s bytes, {what}"), || {
+                let bytes = host.downloads(&box_of(host), &managed.address(to));
+                when(bytes == BULK, bytes)
+            });
+        }
+    };
+    for mtu in WAYS {
+        home.cable.carry_at_most(mtu);
+        let cable = Capture::start(home.router(), WAN);
+        all_download(&format!("on a way of {mtu} bytes"));
+        // What comes last shows that all before it was looked at; and that a full packet is seen as it is.
+        home.router().try_run("busybox", &["ping", "-c", "1", "-W", "1", "-s", &(mtu - 28).to_string(), PUBLIC]);
+        eventually("the last packet is seen", || {
+            let full = cable.seen().into_iter().filter(|it| it.protocol == "icmp" && it.bytes == usize::from(mtu));
+            when(full.count() == 2, "not yet")
+        });
+        let seen = cable.seen();
+        let parts: Vec<_> = seen.iter().filter(|packet| packet.is_part).collect();
+        assert!(parts.is_empty(), "{} fragments on a way of {mtu} bytes, such as {:?}", parts.len(), parts[0]);
+        let longest = seen.iter().filter(|packet| packet.protocol == "udp").map(|packet| packet.bytes).max();
+        eprintln!("way of {mtu} bytes: {} packets, the longest of a tunnel has {longest:?} bytes", seen.len());
+        // Without full packets nothing is proven.
+        assert!(longest.is_some_and(|longest| (1280..=usize::from(mtu)).contains(&longest)), "{longest:?}");
+    }
+
+    // A network that was told to use more than this way carries: still nothing is lost, and the capture sees fragments.
+    managed.enable(&["--mtu", "1400"]);
+    let place = |name: &str| managed.host(name).node.try_run("ip", &["-o", "link", "show", TUNNEL]).stdout;
+    for name in ["alpha", "bravo", "charlie"] {
+        eventually("it has the other size", || when(place(name).contains("mtu 1400"), place(name)));
+    }
+    managed.wait_for_all_pairs();
+    let cable = Capture::start(home.router(), WAN);
+    all_download("in fragments");
+    eventually("fragments are seen, both ways", || {
+        let parts: Vec<_> =
+            cable.seen().into_iter().filter(|packet| packet.is_part && packet.protocol == "udp").collect();
+        let is_from_home = |from: &str| from.split(':').next() == Some(FIRST_HOME);
+        let ways = (parts.iter().any(|it| is_from_home(&it.from)), parts.iter().any(|it| !is_from_home(&it.from)));
+        when(ways == (true, true), parts.len())
+    });
 }

@@ -18,7 +18,12 @@ const AIM: u64 = 15;
 #[test]
 #[ignore = "takes minutes: run by ./test.sh --all"]
 fn an_idle_host_behind_nat_sends_and_receives_little() {
-    let mut managed = Managed::up(&ALL);
+    let managed = Managed::joined(&ALL);
+    // One of those that are looked at has IPv6 on its interfaces, as hosts have it, and one has it not.
+    let ipv6 = |name: &str| managed.host(name).node.script(&format!("ip -6 address show dev {WAN}"));
+    managed.host("charlie").node.script("echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6");
+    assert!(ipv6("bravo").contains("inet6 fe80:") && !ipv6("charlie").contains("inet6"));
+    let mut managed = managed.brought_up(&[]);
     // Reports are not what is measured.
     for host in &mut managed.hosts {
         host.agent.stop();

@@ -170,7 +170,18 @@ fn a_network_is_enabled_shown_tried_and_disabled() {
         shown if shown["hosts"][1]["state"] == "key_changed" => Ok(()),
         shown => Err(shown.to_string()),
     });
-    server.muster(&["network", "accept", "two"]).ok();
+    let seen = show(&server)["hosts"][1].clone();
+    // It comes with one more before the operator accepts the one that was seen.
+    two.hello(10, &[]);
+    eventually("its next key is seen", || match show(&server)["hosts"][1].clone() {
+        host if host["new_key"] != seen["new_key"] => Ok(()),
+        host => Err(host.to_string()),
+    });
+    let why = server.muster(&["network", "accept", "two", "--key", text(&seen, "new_key")]).refuses(1).stderr.clone();
+    assert!(why.contains("another key by now"), "{why}");
+    assert_eq!(show(&server)["hosts"][1]["state"], "key_changed");
+    let said = server.muster(&["network", "accept", "two"]).ok();
+    assert!(said.contains(text(&seen, "key")), "{said}");
     assert_eq!(two.block(), "10.42.0.64/26");
 
     server.muster(&["hosts", "rm", "one"]).ok();

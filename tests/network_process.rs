@@ -1,6 +1,8 @@
 //! The network process by itself: who starts it, what it says when something is missing, and what it leaves alone.
 
-use muster_tests::host::{Host, NETWORK};
+use muster_tests::agents::TARGET;
+use muster_tests::host::{BULK, Host, NETWORK};
+use muster_tests::managed::box_of;
 use muster_tests::wait::when;
 use muster_tests::{Managed, eventually, text};
 use serde_json::Value;
@@ -40,7 +42,7 @@ fn what_is_missing_or_in_the_way_is_said() {
     });
     let second = host.network_command(&["up"]);
     assert_eq!(second.code, 1);
-    assert!(second.stderr.contains("runs already"), "{}", second.stderr);
+    assert!(second.stderr.contains("runs already") && second.stderr.lines().count() == 1, "{}", second.stderr);
     assert_eq!(host.network_command(&["down"]).code, 1, "not while it runs");
     assert_eq!(host.network_command(&["accept", "00112233445566aa"]).code, 6);
 
@@ -98,4 +100,49 @@ fn a_peers_new_key_is_refused_until_it_is_accepted() {
     assert_eq!(alpha.log().matches("seen first").count(), 1, "once: {}", alpha.log());
     alpha.network_command(&["accept", &id]).ok();
     managed.wait_for_all_pairs();
+}
+
+/// What the network process may have resident at its peak, as it is shipped: static and stripped.
+const RESIDENT_KIB: u64 = 3 * 1024;
+
+/// What it may have of its own, and not from its file. A build for tests, whose file is twenty times as big, has pages here that
+/// the loader had to write into, and the arenas of another C library: some 1,400 KiB, where what is shipped has some 750.
+const OWN_KIB: u64 = 2 * 1024;
+
+/// Names, all kinds of records, and some megabytes have passed.
+fn worked(programs: Option<String>) -> Managed {
+    let mut managed = Managed::joined(&["alpha", "bravo"]);
+    managed.hosts.iter_mut().for_each(|host| host.programs.clone_from(&programs));
+    let managed = managed.brought_up(&["--names"]);
+    for (from, to) in [("alpha", "bravo"), ("bravo", "alpha")] {
+        let host = managed.host(from);
+        assert_eq!(host.downloads(&box_of(host), &managed.address(to)), BULK);
+    }
+    managed
+}
+
+#[test]
+fn it_takes_little_memory_of_its_own() {
+    for host in &mut worked(None).hosts {
+        let own = host.network_memory("RssAnon");
+        let most = host.network_memory("VmHWM");
+        eprintln!("{}: {own} KiB of its own, {most} KiB with its file at most", host.name());
+        assert!(own <= OWN_KIB, "{own} KiB");
+    }
+}
+
+#[test]
+#[ignore = "wants what ./dist.sh built: tests/boards.sh runs it"]
+fn built_it_takes_three_megabytes_at_most() {
+    let folder = format!("{}/../dist/{TARGET}", env!("CARGO_MANIFEST_DIR"));
+    for name in ["muster-agent", "muster-network"] {
+        let path = std::path::Path::new(&folder).join(name);
+        assert!(path.is_file(), "there is no {}: run ./dist.sh {TARGET} first", path.display());
+    }
+    for host in &mut worked(Some(folder)).hosts {
+        let most = host.network_memory("VmHWM");
+        let own = host.network_memory("RssAnon");
+        eprintln!("{}: {most} KiB at most, {own} KiB of its own", host.name());
+        assert!(most <= RESIDENT_KIB, "{most} KiB");
+    }
 }

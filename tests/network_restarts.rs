@@ -3,7 +3,7 @@
 use muster_tests::host::FLOW_PAUSE_MS;
 use muster_tests::managed::{ALL, box_of};
 use muster_tests::wait::when;
-use muster_tests::{Flow, Managed, eventually};
+use muster_tests::{Flow, Host, Managed, eventually};
 
 /// Pings in three seconds: the longest interruption that is promised.
 const INTERRUPTION: usize = (3000 / FLOW_PAUSE_MS) as usize;
@@ -20,9 +20,22 @@ fn goes_on(what: &str, flow: &Flow, before: usize, most: usize) {
     assert!(lost <= most, "{what}: {lost} pings of {FLOW_PAUSE_MS} ms lost");
 }
 
+/// How a network process is made to start anew.
+#[derive(Debug, Clone, Copy)]
+enum Restart {
+    /// Its unit is restarted.
+    Asked,
+    /// It dies.
+    Killed,
+    /// Another program has taken the place of its own, and its unit is restarted.
+    Upgraded,
+}
+
 #[test]
-fn the_processes_of_a_host_restart() {
-    let mut managed = Managed::up(&["alpha", "bravo", "charlie"]);
+fn the_processes_of_a_host_restart_and_are_upgraded() {
+    let mut managed = Managed::joined(&["alpha", "bravo", "charlie"]);
+    managed.hosts.iter_mut().for_each(Host::with_own_programs);
+    let mut managed = managed.brought_up(&[]);
     let direct = managed.flow("bravo", "alpha");
     let relayed = managed.flow("bravo", "charlie");
     let flows = [("direct", direct), ("relayed", relayed)];
@@ -39,23 +52,23 @@ fn the_processes_of_a_host_restart() {
     }
 
     for name in ["bravo", "alpha", "charlie"] {
-        for asked in [true, false] {
+        for restart in [Restart::Asked, Restart::Killed, Restart::Upgraded] {
             let before = lost(&flows);
             let host = managed.host_mut(name);
-            if asked {
-                host.network_stop();
-            } else {
-                host.network_kill();
+            match restart {
+                Restart::Asked => assert_eq!(host.network_stop(), 0),
+                Restart::Killed => host.network_kill(),
+                Restart::Upgraded => {
+                    host.replace_network();
+                    assert!(!host.runs_what_is_there());
+                    assert_eq!(host.network_stop(), 0);
+                }
             }
             host.network_up();
             for ((what, flow), before) in flows.iter().zip(before) {
-                goes_on(
-                    &format!("network process of {name} restarts, asked: {asked}, {what}"),
-                    flow,
-                    before,
-                    INTERRUPTION,
-                );
+                goes_on(&format!("network process of {name}: {restart:?}, {what}"), flow, before, INTERRUPTION);
             }
+            assert!(managed.host_mut(name).runs_what_is_there());
         }
     }
     drop(flows);
@@ -91,4 +104,42 @@ fn the_server_is_down_and_comes_back() {
     let before = relayed.lost();
     managed.server.crash();
     goes_on("relay restarts", &relayed, before, NEW_RELAY);
+}
+
+#[test]
+fn neither_of_a_hosts_processes_stalls_the_other() {
+    let mut managed = Managed::up(&["alpha", "bravo"]);
+    // The network process hangs: all is reported, of labelled containers as well.
+    managed.host_mut("alpha").network().signal("STOP");
+    let (alpha, server) = (managed.host("alpha"), &managed.server);
+    alpha.run_box("labelled");
+    alpha.engine.run("plain");
+    for name in ["labelled", "plain"] {
+        server.wait_for_actions("alpha", name, &["start"]);
+        server.wait_for_state("alpha", name, "running");
+    }
+    alpha.engine.docker(&["stop", "-t", "1", "plain"]);
+    server.wait_for_actions("alpha", "plain", &["start", "die"]);
+    server.wait_for_state("alpha", "plain", "exited");
+    assert_eq!(alpha.find_address("labelled"), None, "it hangs indeed");
+    managed.host_mut("alpha").network().signal("CONT");
+    let address = managed.host("alpha").address("labelled");
+    let bravo = managed.host("bravo");
+    eventually("bravo asks it", || when(bravo.asks("box-bravo", &address) == "labelled", "no answer"));
+
+    // The agent hangs: data go on, and containers join.
+    let flow = managed.flow("bravo", "alpha");
+    let before = flow.lost();
+    let (alpha, bravo) = (managed.host("alpha"), managed.host("bravo"));
+    alpha.agent.freeze();
+    alpha.run_box("late");
+    let address = alpha.address("late");
+    eventually("bravo asks the late one", || when(bravo.asks("box-bravo", &address) == "late", "no answer"));
+    alpha.engine.docker(&["restart", "-t", "1", "late"]);
+    eventually("bravo asks it again", || when(bravo.asks("box-bravo", &address) == "late", "no answer"));
+    flow.wait_for_more(5);
+    assert_eq!(flow.lost(), before);
+    assert!(managed.server.find_container("alpha", "late").is_none(), "the agent hangs indeed");
+    alpha.agent.thaw();
+    managed.server.wait_for_state("alpha", "late", "running");
 }

@@ -1,9 +1,10 @@
 //! What a host takes from its server, and what it does not.
 
 use muster_tests::managed::box_of;
-use muster_tests::wait::when;
+use muster_tests::wait::{eventually_within, when};
 use muster_tests::{Host, Managed, eventually, text};
 use serde_json::Value;
+use std::time::Duration;
 
 fn shown(managed: &Managed, name: &str) -> Value {
     let network = managed.network();
@@ -74,4 +75,41 @@ fn another_key_is_shown_and_not_followed() {
     assert_ne!(text(&host, "key"), first);
     alpha.network_command(&["accept", text(&host, "id")]).ok();
     managed.wait_for_all_pairs();
+}
+
+#[test]
+fn a_block_that_was_another_hosts_is_refused_until_it_is_accepted() {
+    let mut managed = Managed::joined(&["alpha", "bravo", "charlie"]);
+    // Two blocks.
+    managed.enable(&["--cidr", "10.98.0.0/28", "--block", "/29"]);
+    for name in ["alpha", "bravo"] {
+        let host = managed.host_mut(name);
+        host.network_up();
+        host.run_box(&box_of(host));
+    }
+    managed.wait_for_pairs(&[managed.host("alpha"), managed.host("bravo")]);
+    let stolen = managed.address("bravo");
+    managed.host_mut("bravo").network_stop();
+    // As a stolen server would: what was bravo's is charlie's now.
+    managed.server.muster(&["hosts", "rm", "bravo"]).ok();
+    let charlie = managed.host_mut("charlie");
+    charlie.network_up();
+    charlie.run_box(&box_of(charlie));
+    assert_eq!(managed.address("charlie"), stolen);
+    let alpha = managed.host("alpha");
+    eventually("alpha shows it", || {
+        let said = alpha.network_command(&["status", "--format", "json"]).stdout;
+        let status: Value = serde_json::from_str(&said).unwrap_or_default();
+        let refused = status["refused"][0].as_str().unwrap_or_default().to_owned();
+        when(refused.contains("charlie") && refused.contains("10.98.0."), status)
+    });
+    eventually_within(Duration::from_secs(60), "the server shows it", || {
+        when(managed.way("alpha", "charlie") == "refused", managed.way("alpha", "charlie"))
+    });
+    assert!(!alpha.pings("box-alpha", &stolen));
+    assert!(!alpha.node.run("ip", &["route"]).contains("dev muster-wg0"), "no way to what is refused");
+
+    let id = text(&shown(&managed, "charlie"), "id").to_owned();
+    alpha.network_command(&["accept", &id]).ok();
+    managed.wait_for_pairs(&[alpha, managed.host("charlie")]);
 }

@@ -5,7 +5,7 @@
 
 #[cfg(feature = "mirror")]
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "seeded"))]
 extern crate std;
 
 pub mod batch;
@@ -23,7 +23,7 @@ pub mod orders;
 mod queue;
 pub mod record;
 pub mod reporter;
-#[cfg(test)]
-mod seeded;
+#[cfg(any(test, feature = "seeded"))]
+pub mod seeded;
 pub mod spool;
 pub mod vitals;

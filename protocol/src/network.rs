@@ -279,6 +279,8 @@ pub enum Way {
     Lan = 2,
     /// Through a relay.
     Relayed = 3,
+    /// Not at all, or not to all of its addresses: the host has refused what the plan says of it.
+    Refused = 4,
 }
 
 /// What kind of endpoint it is. Numbers are the wire format: append only.

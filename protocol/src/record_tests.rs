@@ -19,7 +19,7 @@ fn some_message(random: &mut Random) -> (Records, Vec<u8>) {
     for _ in 0..random.below(8) {
         let kind = Kind::ALL[random.below(Kind::ALL.len())];
         let len = [0, 1, 100, 127, 128, 400][random.below(6)];
-        let (seq, body) = (random.next() >> random.below(64), random.bytes(len));
+        let (seq, body) = (random.number() >> random.below(64), random.bytes(len));
         let cut = random.below(len + 1);
         writer.numbered_from(kind, seq, &body[..cut], &body[cut..]).unwrap();
         let mut payload = postcard::to_stdvec(&seq).unwrap();
@@ -148,8 +148,8 @@ fn a_record_that_does_not_fit_leaves_the_message_as_it_was() {
             let len = random.below(40);
             let body = random.bytes(len);
             let outcome = match random.below(3) {
-                0 => writer.numbered(Kind::Event, random.next(), &body),
-                1 => writer.record(Kind::Absent, &Absent { seq: random.next(), id: EngineId([9; 32]) }),
+                0 => writer.numbered(Kind::Event, random.number(), &body),
+                1 => writer.record(Kind::Absent, &Absent { seq: random.number(), id: EngineId([9; 32]) }),
                 _ => writer.record(Kind::ListEnd, &ListEnd { seq: 1, total: 2, hidden: 3 }),
             };
             if outcome.is_err() {

@@ -1,19 +1,20 @@
 //! `muster serve`: everything of the server, tied together.
 
+use crate::access::admin;
 use crate::access::fleet_key::FleetKey;
 use crate::access::keys::Keys;
 use crate::access::operator_certificate::OperatorCertificate;
-use crate::access::secret::{hash, number, random};
-use crate::access::{admin, browser};
+use crate::access::secret::random;
 use crate::agents;
 use crate::api::{self, ApiRequest};
 use crate::cli::connection::{DATA_DIR, SERVER_FILE, ServerFile};
 use crate::cli::exit::{Exit, Failure};
-use crate::fleet::{By, Fleet};
+use crate::fleet::Fleet;
 use crate::install::{self, Offers};
-use crate::listen::{self, Limits, Method, Request, Response};
+use crate::listen::{self, Limits, Request, Response};
 use crate::network::relaying;
 use crate::page::Page;
+use crate::page::asker::{self, Asker};
 use crate::store::{RedbStore, Retention, Store};
 use crate::time::{format_ms, now_ms};
 use crate::vitals::{History, HistoryShape};
@@ -34,6 +35,8 @@ const TICK: Duration = Duration::from_millis(500);
 const TIDY: Duration = Duration::from_secs(3600);
 /// More threads than this gain nothing: the store has one of its own.
 const THREADS: usize = 4;
+/// A browser opens six connections for a moment and then needs one: what the others hold is given back so soon.
+const BROWSER_IDLE: Duration = Duration::from_secs(30);
 /// How often the operator's certificate is looked at.
 const CERTIFICATE: Duration = Duration::from_secs(2);
 
@@ -332,29 +335,9 @@ async fn answer(fleet: Arc<Fleet>, offers: Arc<Offers>, page: Page, mut request:
         return install::answer(&fleet, &offers, &request).await;
     }
     if let Some(shown) = page.answer(&request).await {
-        return shown;
+        return shown.keep_idle(BROWSER_IDLE);
     }
-    let bearer = request.bearer().map(str::to_owned);
-    // Prometheus has nothing else everywhere. Browsers repeat such a password by themselves, for whatever page asks.
-    let reads_metrics = request.path == api::METRICS && [Method::GET, Method::HEAD].contains(&request.method);
-    let basic = || request.basic_password().filter(|_| reads_metrics);
-    let told = told(&request);
-    let who = match bearer.or_else(basic) {
-        Some(token) => fleet
-            .authenticate(&token)
-            .map(|holder| (By::holder(holder, request.peer.ip()), number(&hash(token.as_bytes())))),
-        None => match request.header("cookie").and_then(browser::session) {
-            Some(secret) => match fleet.by_session_secret(secret, request.peer.ip()) {
-                Some(_) if !told.is_meant() => return adapt(api::not_meant()),
-                by => by.map(|by| (by, number(&hash(secret.as_bytes())))),
-            },
-            None => None,
-        },
-    };
-    let signs_in = request.path == api::SESSION && request.method == Method::POST;
-    if signs_in && !told.is_own() {
-        return adapt(api::not_meant());
-    }
+    let Ok(Asker { who, is_browser, signs_in }) = asker::of(&fleet, &request) else { return adapt(api::not_meant()) };
     // Whoever has no token is answered without a look at what they sent, unless they come for one.
     let most = match &who {
         Some(_) => Some(api::BODY),
@@ -381,21 +364,13 @@ async fn answer(fleet: Arc<Fleet>, offers: Arc<Offers>, page: Page, mut request:
         },
     )
     .await;
-    let response = adapt(answer);
+    let mut response = adapt(answer);
+    if is_browser {
+        response = response.keep_idle(BROWSER_IDLE);
+    }
     match who {
         Some((_, number)) => response.known(number),
         None => response,
-    }
-}
-
-/// What a browser says of a request.
-fn told(request: &Request) -> browser::Told<'_> {
-    browser::Told {
-        reads: [Method::GET, Method::HEAD].contains(&request.method),
-        site: request.header("sec-fetch-site"),
-        origin: request.header("origin"),
-        host: request.header("host"),
-        page: request.header(browser::HEADER),
     }
 }
 

@@ -35,6 +35,11 @@ impl Agents {
         agents
     }
 
+    /// Puts this build's `muster-network` there.
+    pub fn offer_built_network(&self) {
+        Ran::of("strip", &["-o", &self.network_file(), &program("muster-network")], &[], LIMIT).ok();
+    }
+
     /// Puts a program there as `muster-network`.
     pub fn offer_network(&self, content: &str) {
         let path = self.network_file();

@@ -56,7 +56,8 @@ done
 exec "$@"
 "#;
 
-/// As [`BOOT`], with systemd as its first process. `$1` is the root, `$2` an engine's socket or nothing.
+/// As [`BOOT`], with systemd as its first process. `$1` is the root, `$2` an engine's socket or nothing, `$3` says whether it
+/// has a network of its own.
 const BOOT_SYSTEMD: &str = r#"
 set -e
 mount --bind "$1" "$1"
@@ -92,6 +93,13 @@ fi
 # The kernel's settings are this machine's, and its terminals.
 mount --bind "$1/proc/sys" "$1/proc/sys"
 mount -o remount,ro,bind "$1/proc/sys"
+if [ "$3" = networked ]; then
+    # Those of the network are its own, and so is what is made with this device.
+    mount --bind "$1/proc/sys/net" "$1/proc/sys/net"
+    mount -o remount,rw,bind "$1/proc/sys/net"
+    mkdir "$1/dev/net"
+    mknod -m 666 "$1/dev/net/tun" c 10 200
+fi
 ln -sf /dev/null "$1/etc/systemd/system/getty.target"
 ln -sf /dev/null "$1/etc/systemd/system/console-getty.service"
 touch "$1/.board"
@@ -282,8 +290,13 @@ cp -a /etc "$1/etc"
         let socket = self.socket.clone().unwrap_or_default();
         if self.kind == Kind::Systemd {
             command = Command::new("sh");
-            command.args(["-c", OWN_CGROUPS, "groups", &self.cgroup(), "unshare", "--cgroup", "--uts", "--ipc"]);
-            command.args(separate).args(["sh", "-c", BOOT_SYSTEMD, "boot", &self.root(), &socket]);
+            command.args(["-c", OWN_CGROUPS, "groups", &self.cgroup()]);
+            if let Some(namespace) = &self.network {
+                command.args(["nsenter", &format!("--net={namespace}")]);
+            }
+            let networked = if self.network.is_some() { "networked" } else { "shared" };
+            command.args(["unshare", "--cgroup", "--uts", "--ipc"]).args(separate);
+            command.args(["sh", "-c", BOOT_SYSTEMD, "boot", &self.root(), &socket, networked]);
         } else {
             command.args(["sh", "-c", BOOT, "boot", &self.root(), &socket, kind]);
         }
@@ -365,7 +378,7 @@ impl Drop for Board {
                 eprintln!("--- {log} of the board:\n{text}---");
             }
             if self.kind == Kind::Systemd {
-                eprintln!("{}", self.run("journalctl --no-pager -u muster-agent -n 40").stdout);
+                eprintln!("{}", self.run("journalctl --no-pager -u muster-agent -u muster-network -n 60").stdout);
             }
         }
         if self.running.is_some() && self.kind == Kind::Systemd {

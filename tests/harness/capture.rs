@@ -16,7 +16,7 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Listens to an interface of a node.
+    /// Listens to an interface of a node, or to all of them that have Ethernet: `any`.
     pub fn start(node: &Node, interface: &str) -> Capture {
         let place = Place::new();
         let mut command = node.command("python3");
@@ -37,10 +37,20 @@ impl Capture {
         std::fs::read(self.place.join("packets")).expect("reading what was captured")
     }
 
-    /// A line for each packet so far: seconds, bytes without Ethernet's, protocol, from, to, and the first byte that it
-    /// carries.
+    /// A line for each packet so far: seconds, bytes without Ethernet's, protocol, from, to, the first byte that it
+    /// carries, and whether it is `whole` or a `part`.
     pub fn list(&self) -> String {
         std::fs::read_to_string(self.place.join("list")).expect("reading what was captured")
+    }
+
+    /// The same, in words. The last line may be half of one.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.list().lines().filter_map(Seen::read).collect()
+    }
+
+    /// How many UDP packets of at least so many bytes have passed so far: what a tunnel carries, if it is much.
+    pub fn datagrams(&self, least: usize) -> usize {
+        self.seen().iter().filter(|seen| seen.protocol == "udp" && seen.bytes >= least).count()
     }
 
     /// Waits until these bytes have passed: what was sent before them has been looked at.
@@ -50,5 +60,34 @@ impl Capture {
             0 => Err(format!("{} bytes without it", self.packets().len())),
             _ => Ok(()),
         });
+    }
+}
+
+/// What the list says of a packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Without Ethernet's header.
+    pub bytes: usize,
+    /// `udp`, `tcp`, `icmp`, `udp6`, `tcp6` or `other`.
+    pub protocol: String,
+    /// Address and port.
+    pub from: String,
+    /// Address and port.
+    pub to: String,
+    /// Whether it is a fragment of a packet of IP.
+    pub is_part: bool,
+}
+
+impl Seen {
+    fn read(line: &str) -> Option<Seen> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [_, bytes, protocol, from, to, _, part] = words[..] else { return None };
+        let (protocol, from, to) = (protocol.to_owned(), from.to_owned(), to.to_owned());
+        let is_part = match part {
+            "part" => true,
+            "whole" => false,
+            _ => return None,
+        };
+        Some(Seen { bytes: bytes.parse().ok()?, protocol, from, to, is_part })
     }
 }

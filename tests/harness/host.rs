@@ -38,6 +38,8 @@ pub struct Host {
     pub engine: Engine,
     /// More flags of `muster-agent network up`, from its next start on.
     pub flags: Vec<String>,
+    /// The directory of `muster-agent` and `muster-network`, from the next start of the network on; none: this build's.
+    pub programs: Option<String>,
     place: Place,
 }
 
@@ -53,7 +55,7 @@ impl Host {
         let node = engine.node();
         let mut agent = Agent::new(&engine.docker_host());
         agent.network = Some(node.namespace());
-        Host { network: None, agent, node, engine, flags: Vec::new(), place: Place::new() }
+        Host { network: None, agent, node, engine, flags: Vec::new(), programs: None, place: Place::new() }
     }
 
     /// Several at once.
@@ -81,7 +83,9 @@ impl Host {
     /// Starts `muster-agent network up`, which becomes the network process.
     pub fn network_up(&mut self) {
         assert!(self.network.is_none(), "the network process runs");
-        let mut command = self.node.command(&program("muster-agent"));
+        let agent =
+            self.programs.as_ref().map_or_else(|| program("muster-agent"), |folder| format!("{folder}/muster-agent"));
+        let mut command = self.node.command(&agent);
         command.args(["network", "up"]).args(self.whose()).args(&self.flags);
         let log = self.place.join("network.log");
         self.network = Some(Process::start(&format!("network of {}", self.name()), clean(&mut command), &log));
@@ -109,6 +113,48 @@ impl Host {
     /// The network process, while it runs.
     pub fn network(&mut self) -> &mut Process {
         self.network.as_mut().expect("the network process runs")
+    }
+
+    /// A field of what the kernel says of the network process's memory, such as `VmHWM`, in KiB.
+    #[track_caller]
+    pub fn network_memory(&mut self, field: &str) -> u64 {
+        let id = self.network().id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("the network process runs");
+        let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        let value = value.and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok());
+        value.unwrap_or_else(|| panic!("no {field} in:\n{status}"))
+    }
+
+    /// Puts another program in the place of the network's own in [`Host::programs`], as an upgrade does: the process goes on
+    /// with the one that it was started with.
+    pub fn replace_network(&self) {
+        let folder = self.programs.as_ref().expect("programs of its own");
+        let (path, fresh) = (format!("{folder}/muster-network"), format!("{folder}/muster-network.new"));
+        std::fs::copy(&path, &fresh).expect("a copy");
+        // What follows the last section is not looked at.
+        let mut file = std::fs::File::options().append(true).open(&fresh).expect("the copy");
+        std::io::Write::write_all(&mut file, b"another").expect("a longer file");
+        drop(file);
+        std::fs::rename(&fresh, &path).expect("another file");
+    }
+
+    /// Whether the network process runs by the file that is in its place now, and not by one that was replaced.
+    pub fn runs_what_is_there(&mut self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let folder = self.programs.clone().expect("programs of its own");
+        let id = self.network().id();
+        let inode = |path: String| std::fs::metadata(path).ok().map(|it| (it.dev(), it.ino()));
+        inode(format!("/proc/{id}/exe")) == inode(format!("{folder}/muster-network"))
+    }
+
+    /// Takes copies of this build's programs, which can be replaced, from the next start of the network on.
+    pub fn with_own_programs(&mut self) {
+        let folder = self.place.join("programs");
+        std::fs::create_dir(&folder).expect("a folder");
+        for name in ["muster-agent", "muster-network"] {
+            std::fs::copy(program(name), format!("{folder}/{name}")).expect("a copy");
+        }
+        self.programs = Some(folder);
     }
 
     /// What the network process has logged so far, since the first start.

@@ -121,6 +121,13 @@ impl Cable {
         self.site.run("ip", &["link", "set", WAN, "mtu", &mtu]);
     }
 
+    /// Makes both ends hand over packet by packet what their programs send in bundles, so that a [`Capture`](crate::Capture)
+    /// sees what a real cable would carry.
+    pub fn unbundle(&self) {
+        self.core.run("ip", &["link", "set", &self.interface, "gso_max_segs", "1"]);
+        self.site.run("ip", &["link", "set", WAN, "gso_max_segs", "1"]);
+    }
+
     /// From now on no UDP passes, and nobody is told; other packets pass.
     pub fn block_udp(&self) {
         self.udp("-I").ok();

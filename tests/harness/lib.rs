@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod agents;
 pub mod board;
+pub mod browser;
 pub mod capture;
 pub mod clock;
 pub mod datagrams;

@@ -81,6 +81,17 @@ impl Process {
         self.child.try_wait().expect("asking for a child's state").map(|status| status.code().unwrap_or(-1))
     }
 
+    /// Its exit code, if it ends by itself within a time.
+    pub fn ended_within(&mut self, limit: Duration) -> Option<i32> {
+        let started = Instant::now();
+        loop {
+            match self.ended() {
+                None if started.elapsed() < limit => std::thread::sleep(Duration::from_millis(20)),
+                ended => return ended,
+            }
+        }
+    }
+
     /// Ends it at once, without asking.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

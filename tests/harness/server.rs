@@ -77,6 +77,14 @@ impl Server {
         Server::start_in(Some((node.namespace(), address)), 0)
     }
 
+    /// The same with more arguments of `muster serve`.
+    pub fn start_on_with(node: &Node, address: &'static str, options: &[&str]) -> Server {
+        let mut server = Server::nowhere(Some((node.namespace(), address)), 0);
+        server.flags = options.iter().map(|option| (*option).to_owned()).collect();
+        server.start_again();
+        server
+    }
+
     fn start_in(network: Option<(String, &'static str)>, port: u16) -> Server {
         let mut server = Server::nowhere(network, port);
         server.start_again();

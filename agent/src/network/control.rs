@@ -96,6 +96,7 @@ pub fn status(hub: &Hub) -> Value {
                 Way::Direct => "direct",
                 Way::Lan => "lan",
                 Way::Relayed => "relayed",
+                Way::Refused => "refused",
             };
             json!({
                 "id": peer.host.to_string(),
@@ -135,7 +136,9 @@ pub fn status(hub: &Hub) -> Value {
             "detail": *hub.ground_trouble.borrow(),
         },
         "containers": containers,
+        "containers_beyond": members.beyond(),
         "peers": peers,
+        "refused_peers": view.refused_peers.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "changed_keys": view.changed_keys.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "refused": view.refused,
         "uptime_seconds": hub.began.elapsed().as_secs(),

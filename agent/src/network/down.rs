@@ -4,7 +4,8 @@ use super::bridge::{self, Found};
 use super::container;
 use super::engine::change;
 use super::engine::request::{NETWORK, Request};
-use super::options::UpSettings;
+use super::options::{self, UpSettings};
+use super::peers::Peers;
 use super::plan::{Judge, Place, View};
 use super::resolving::resolv_conf;
 use super::store::Store;
@@ -12,7 +13,6 @@ use super::{BRIDGE, DEVICE, ground, names};
 use crate::command::exit::{Exit, Trouble};
 use crate::docker::engine::{Element, Engine, EngineError};
 use muster_protocol::network::Prefix;
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::File;
 use std::net::Ipv4Addr;
@@ -23,7 +23,16 @@ pub fn down(settings: &UpSettings) -> Result<String, Trouble> {
     // Who never brought it up has nothing to lock.
     let was_up = store.exists();
     let _lock = if was_up { Some(hold(&store)?) } else { None };
-    let judge = Judge { accepted: Prefix::default(), own_key: [0; 32], server: None, remembered: &BTreeMap::new() };
+    let label = store.label().as_deref().and_then(options::label);
+    let judge = Judge {
+        accepted: Prefix::default(),
+        own_key: [0; 32],
+        server: None,
+        remembered: &Peers::default(),
+        today: None,
+        cannot_remember: None,
+        label: settings.label.as_ref().or(label.as_ref()),
+    };
     let view = View::of(&store.plan(), &judge);
     let mut said = Vec::new();
     let engine = Engine::new(settings.docker_host.clone());

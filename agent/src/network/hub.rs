@@ -5,6 +5,7 @@ use super::addresses::Freed;
 use super::carrier::Carrier;
 use super::members::Members;
 use super::options::UpSettings;
+use super::peers::Peers;
 use super::plan::{Judge, Place, View};
 use super::records::Records;
 use super::session::Session;
@@ -17,9 +18,19 @@ use log::{info, warn};
 use muster_protocol::id::{EngineId, HostId};
 use muster_protocol::network::NetworkProbe;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
+
+/// A clock that says less is wrong: the first of January 2026, in days since 1970.
+const FIRST_DAY: u32 = 20_454;
+/// What is remembered is held by others for moments only.
+const PEERS_LOCKED: Duration = Duration::from_millis(500);
+/// What could not be saved is tried again after this.
+const SAVE_AGAIN: Duration = Duration::from_secs(10);
+/// Others that change what is remembered come seldom.
+const TRIES: usize = 3;
 
 /// How the line to the server is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +60,12 @@ pub struct Hub {
     pub session: Session,
     /// The plan, as it came.
     pub records: RefCell<Records>,
-    /// The keys that peers were first seen with.
-    pub remembered: RefCell<BTreeMap<HostId, [u8; 32]>>,
+    /// What peers were first seen with.
+    pub remembered: RefCell<Peers>,
+    /// Since when something of it could not be saved; tried again then.
+    pub unsaved_peers: Cell<Option<Instant>>,
+    /// The day of the newest judgement.
+    pub judged_on: Cell<Option<u32>>,
     /// Of the file that they were read from.
     pub remembered_stamp: Cell<Option<(i64, i64, u64)>>,
     /// What the plan means.
@@ -108,17 +123,13 @@ pub struct Hub {
 
 impl Hub {
     /// With what was kept, and the keys of peers among it.
-    pub fn new(
-        settings: UpSettings,
-        store: Store,
-        key: KeyPair,
-        remembered: BTreeMap<HostId, [u8; 32]>,
-        session: Session,
-    ) -> Hub {
+    pub fn new(settings: UpSettings, store: Store, key: KeyPair, remembered: Peers, session: Session) -> Hub {
         Hub {
             engine: Engine::new(settings.docker_host.clone()),
             records: RefCell::new(store.plan()),
             remembered: RefCell::new(remembered),
+            unsaved_peers: Cell::new(None),
+            judged_on: Cell::new(None),
             remembered_stamp: Cell::new(store.peers_stamp()),
             view: RefCell::default(),
             place: RefCell::default(),
@@ -155,23 +166,7 @@ impl Hub {
 
     /// Takes over what the records say now: the tunnel at once, the rest by its tasks.
     pub fn plan_changed(&self) {
-        let view = {
-            let remembered = self.remembered.borrow();
-            let judge = Judge {
-                accepted: self.settings.accept,
-                own_key: self.key.public,
-                server: self.server.get(),
-                remembered: &remembered,
-            };
-            View::of(&self.records.borrow(), &judge)
-        };
-        if !view.first_seen.is_empty() {
-            self.remembered.borrow_mut().extend(&view.first_seen);
-            if let Err(error) = self.store.keep_peers(&self.remembered.borrow()) {
-                warn!("cannot save which keys peers have: {error}; they are taken as new after a restart");
-            }
-            self.remembered_stamp.set(self.store.peers_stamp());
-        }
+        let view = self.judged();
         self.tell_refused(&view);
         if let Some(place) = &view.place
             && self.place.borrow().as_ref() != Some(place)
@@ -194,6 +189,65 @@ impl Hub {
         self.carry();
         self.to_lay.ring();
         self.to_greet.ring();
+    }
+
+    /// What the records mean. What is new of peers is remembered before it is used, and not used if it cannot be.
+    fn judged(&self) -> View {
+        self.judged_on.set(today());
+        for _ in 0..TRIES {
+            let mut view = self.view_of_records(None);
+            let Some(peers) = view.remember.take() else {
+                self.unsaved_peers.set(None);
+                return view;
+            };
+            match self.save_peers(peers) {
+                Ok(true) => {
+                    self.unsaved_peers.set(None);
+                    view.noted.iter().for_each(|line| warn!("{line}"));
+                    return view;
+                }
+                // An operator has changed it meanwhile.
+                Ok(false) => {}
+                Err(error) => return self.without_news(&error.to_string()),
+            }
+        }
+        self.without_news("others change it all the time")
+    }
+
+    fn without_news(&self, why: &str) -> View {
+        if self.unsaved_peers.replace(Some(Instant::now())).is_none() {
+            warn!("cannot save what peers were seen with: {why}; nothing new of them is used");
+        }
+        self.view_of_records(Some(why))
+    }
+
+    fn view_of_records(&self, cannot_remember: Option<&str>) -> View {
+        let remembered = self.remembered.borrow();
+        let judge = Judge {
+            accepted: self.settings.accept,
+            own_key: self.key.public,
+            server: self.server.get(),
+            remembered: &remembered,
+            today: self.judged_on.get(),
+            cannot_remember,
+            label: self.settings.label.as_ref(),
+        };
+        View::of(&self.records.borrow(), &judge)
+    }
+
+    /// Saves them, unless the file was changed since it was read: then it is read again, and false.
+    fn save_peers(&self, peers: Peers) -> io::Result<bool> {
+        let _lock = self.store.lock_peers(PEERS_LOCKED)?;
+        let stamp = self.store.peers_stamp();
+        if stamp != self.remembered_stamp.get() {
+            self.remembered.replace(self.store.peers()?);
+            self.remembered_stamp.set(stamp);
+            return Ok(false);
+        }
+        self.store.keep_peers(&peers)?;
+        self.remembered.replace(peers);
+        self.remembered_stamp.set(self.store.peers_stamp());
+        Ok(true)
     }
 
     /// What of the plan decides who reaches whom: all but names.
@@ -249,20 +303,23 @@ impl Hub {
         self.to_look.ring();
     }
 
-    /// Reads the peers' keys again if an operator has changed them.
-    pub fn look_at_keys(&self) {
+    /// Judges the plan anew if an operator has changed what is remembered, if that could not be saved, and on another day.
+    pub fn look_at_peers(&self) {
         let stamp = self.store.peers_stamp();
-        if stamp == self.remembered_stamp.get() {
+        if stamp != self.remembered_stamp.get() {
+            match self.store.peers() {
+                Ok(peers) => {
+                    self.remembered_stamp.set(stamp);
+                    self.remembered.replace(peers);
+                }
+                Err(error) => return warn!("cannot read what peers were seen with: {error}"),
+            }
+        } else if self.unsaved_peers.get().is_none_or(|since| since.elapsed() < SAVE_AGAIN)
+            && self.judged_on.get() == today()
+        {
             return;
         }
-        match self.store.peers() {
-            Ok(peers) => {
-                self.remembered_stamp.set(stamp);
-                self.remembered.replace(peers);
-                self.plan_changed();
-            }
-            Err(error) => warn!("cannot read which keys peers had: {error}"),
-        }
+        self.plan_changed();
     }
 
     fn tell_refused(&self, view: &View) {
@@ -272,4 +329,10 @@ impl Hub {
         }
         told.clone_from(&view.refused);
     }
+}
+
+/// In days since 1970; `None` if the clock was not set yet, as that of a board without a battery.
+fn today() -> Option<u32> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    u32::try_from(since.as_secs() / 86_400).ok().filter(|day| *day >= FIRST_DAY)
 }

@@ -4,7 +4,7 @@ use super::bridge::{self, Wanted};
 use super::engine::change;
 use super::engine::request::{NETWORK, Request};
 use super::hub::Hub;
-use super::members::list;
+use super::listing::list;
 use super::plan::Place;
 use super::resolving::see_to_names;
 use crate::docker::engine::EngineError;
@@ -56,7 +56,7 @@ pub async fn network(hub: &Hub, place: &Place) -> Result<Option<EngineId>, Engin
 
 /// Takes all labelled containers out of the network. False if others are in it, which was said.
 async fn empty(hub: &Hub, place: &Place) -> Result<bool, EngineError> {
-    let containers = list(hub, place).await?;
+    let containers = list(hub, place).await?.containers;
     let others: Vec<&str> = containers
         .iter()
         .filter(|seen| seen.endpoint.is_some() && !seen.is_labelled)
@@ -87,7 +87,7 @@ pub async fn leave(hub: &Hub) -> Result<bool, EngineError> {
     let place = hub.place.borrow().clone().filter(|_| is_disabled);
     let Some(place) = place else { return Ok(false) };
     let without_names = Place { names: false, ..place.clone() };
-    for seen in list(hub, &place).await? {
+    for seen in list(hub, &place).await?.containers {
         if seen.endpoint.is_none() || !seen.is_labelled {
             continue;
         }

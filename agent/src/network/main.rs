@@ -11,6 +11,10 @@ use muster_agent::network::{down, status, up};
 use muster_protocol::id::HostId;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// Others hold what is remembered for a moment.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     one_heap::ask_for_it();
@@ -37,18 +41,28 @@ fn obey(options: Options) -> Result<ExitCode, Trouble> {
     }
 }
 
-/// Forgets a peer's key. The running process notices by itself.
-fn accept(settings: &UpSettings, host: HostId) -> Result<ExitCode, Trouble> {
+/// Forgets what a peer was first seen with. The running process notices by itself.
+fn accept(settings: &UpSettings, host: Option<HostId>) -> Result<ExitCode, Trouble> {
     let store = Store::new(&settings.state_dir);
+    let name = host.map_or_else(|| "all peers".to_owned(), |host| host.to_string());
     let trouble = |exit, why: &dyn std::fmt::Display, advice| {
-        Trouble::new(exit, format!("cannot accept another key of {host}"), why, advice)
+        Trouble::new(exit, format!("cannot accept what {name} comes with"), why, advice)
     };
-    let mut peers = store.peers().map_err(|error| trouble(Exit::Failed, &error, "run this as root"))?;
-    if peers.remove(&host).is_none() {
-        return Err(trouble(Exit::NotFound, &"it was never seen", "`muster-agent network status` shows the peers"));
+    if !store.exists() {
+        return Err(trouble(Exit::NotFound, &"no peer was ever seen here", "name the agent's --state-dir"));
     }
-    store.keep_peers(&peers).map_err(|error| trouble(Exit::Failed, &error, "run this as root"))?;
-    Ok(say(&format!("the key of {host} that is seen next will be remembered\n")))
+    match store.accept(host, PATIENCE) {
+        Ok(true) => {
+            Ok(say(&format!("accepted: what comes next of {name} will be remembered: key, addresses and names\n")))
+        }
+        Ok(false) => {
+            Err(trouble(Exit::NotFound, &"it was never seen", "`muster-agent network status` shows the peers"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(trouble(Exit::Failed, &"another process changes what is remembered", "repeat the command"))
+        }
+        Err(error) => Err(trouble(Exit::Failed, &error, "run this as root")),
+    }
 }
 
 /// Prints. That nobody reads it any more is no error.

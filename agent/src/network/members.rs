@@ -1,36 +1,15 @@
-//! The task that looks at containers and joins those that have the label.
+//! The labelled containers as they are known: what the server is told of them, who holds which address, and who is tried again
+//! when. No I/O.
 
-use super::container::{self, Seen, Verdict};
-use super::engine::change;
-use super::engine::request::Request;
-use super::hub::Hub;
-use super::keeping::{leave, network};
-use super::plan::Place;
-use super::resolving::see_to_names;
-use super::talk;
-use crate::command::exit::one_line;
-use crate::docker::engine::{Element, EngineError};
-use async_io::Timer;
-use futures_lite::future;
-use log::{debug, info, warn};
+use super::listing::Listing;
 use muster_protocol::id::EngineId;
 use muster_protocol::limits;
 use muster_protocol::network::MemberState;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-/// Between two looks at all containers, in case something was missed.
-const LOOK_AGAIN: Duration = Duration::from_secs(300);
-/// After a failure the next try comes so soon, and later and later up to this.
-const FIRST_TRY: Duration = Duration::from_secs(1);
-const LAST_TRY: Duration = Duration::from_secs(60);
 /// Docker 28 tells of a disconnected container some milliseconds before its list knows of it.
 const AGAIN: Duration = Duration::from_millis(400);
-/// So many failures in a row, and the server is told.
-const TELL: u32 = 3;
-/// Tries with other addresses, if the engine says that one is taken.
-const ADDRESSES: usize = 4;
 
 /// A container that has the label.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,14 +29,16 @@ pub struct Member {
 pub struct Members {
     /// What the server is told.
     pub told: BTreeMap<EngineId, Member>,
-    holders: BTreeMap<EngineId, u32>,
-    tries: BTreeMap<EngineId, (u32, Instant)>,
+    pub(super) holders: BTreeMap<EngineId, u32>,
+    pub(super) tries: BTreeMap<EngineId, (u32, Instant)>,
     /// To be looked at once more: some engines tell of a change before their list has it.
-    again: BTreeMap<EngineId, Instant>,
+    pub(super) again: BTreeMap<EngineId, Instant>,
     /// Whether their files of name servers list ours; of who is not among them, that is not known.
     listed: BTreeMap<EngineId, bool>,
     /// A container has found no address.
-    is_full: bool,
+    pub(super) is_full: bool,
+    /// Containers with the label for which there is no room, of one of which the server is told.
+    beyond: usize,
 }
 
 impl Members {
@@ -94,6 +75,61 @@ impl Members {
         self.listed.clear();
     }
 
+    /// Containers with the label for which there is no room.
+    pub fn beyond(&self) -> usize {
+        self.beyond
+    }
+
+    /// Whether there is room for one more, or it is known already.
+    pub(super) fn has_room(&self, id: EngineId) -> bool {
+        self.told.contains_key(&id) || self.told.len() < limits::CONTAINERS
+    }
+
+    /// Takes over what a list of all containers says. Those that are not there any more.
+    pub(super) fn take_all(&mut self, listing: &Listing) -> Vec<EngineId> {
+        self.is_full = false;
+        self.beyond = listing.beyond;
+        let known = self.told.keys().chain(self.holders.keys()).chain(self.tries.keys());
+        let gone: BTreeSet<EngineId> = known.copied().filter(|id| listing.is_gone(*id)).collect();
+        for (id, address) in &listing.held {
+            self.holds(*id, Some(*address));
+        }
+        for seen in &listing.containers {
+            self.holds(seen.id, seen.holds());
+        }
+        // For whom there is no room any more the server is not told.
+        let kept: BTreeSet<EngineId> = listing.containers.iter().map(|seen| seen.id).collect();
+        self.told.retain(|id, _| kept.contains(id) || gone.contains(id));
+        if let Some((id, name)) = &listing.first_beyond {
+            let reason = format!(
+                "a host has at most {} containers in the network: no room for this one and {} more",
+                limits::CONTAINERS - 1,
+                listing.beyond.saturating_sub(1)
+            );
+            let member = Member { name: name.clone(), state: MemberState::Refused, address: 0, reason };
+            self.told.insert(*id, member);
+        }
+        gone.into_iter().collect()
+    }
+
+    /// Notes which address a container holds.
+    pub(super) fn holds(&mut self, id: EngineId, address: Option<u32>) {
+        match address {
+            Some(address) => drop(self.holders.insert(id, address)),
+            None => drop(self.holders.remove(&id)),
+        }
+    }
+
+    /// A container is not there any more. The address that nobody has now, and whether somebody may have waited for that.
+    pub(super) fn gone(&mut self, id: EngineId) -> (Option<u32>, bool) {
+        let held = self.holders.remove(&id).filter(|address| !self.holders.values().any(|held| held == address));
+        self.tries.remove(&id);
+        self.again.remove(&id);
+        self.listed.remove(&id);
+        let was_told = self.told.remove(&id).is_some();
+        (held, was_told && (std::mem::take(&mut self.is_full) || self.beyond > 0))
+    }
+
     /// A container has left the network.
     pub fn left(&mut self, id: EngineId) {
         self.told.remove(&id);
@@ -102,320 +138,19 @@ impl Members {
         self.listed.remove(&id);
     }
 
-    fn taken(&self) -> BTreeSet<u32> {
+    pub(super) fn taken(&self) -> BTreeSet<u32> {
         self.holders.values().copied().collect()
     }
 
-    fn is_alone(&self, id: EngineId, address: Option<u32>) -> bool {
+    pub(super) fn is_alone(&self, id: EngineId, address: Option<u32>) -> bool {
         address.is_none_or(|address| !self.holders.iter().any(|(other, held)| *other != id && *held == address))
     }
 
-    fn next_try(&self) -> Option<Instant> {
+    pub(super) fn next_try(&self) -> Option<Instant> {
         self.tries.values().map(|(_, at)| *at).chain(self.again.values().copied()).min()
     }
 }
 
-/// Looks at containers for ever.
-pub async fn keep(hub: &Hub) {
-    let mut looked = Instant::now();
-    let mut have_left = false;
-    loop {
-        let has_place = hub.view.borrow().place.is_some() && hub.is_negotiated.get();
-        let due = due(has_place, looked, hub.members.borrow().next_try());
-        let woken = async {
-            hub.to_look.wait().await;
-        };
-        future::or(woken, async {
-            match due {
-                Some(due) => drop(Timer::at(due).await),
-                None => future::pending().await,
-            }
-        })
-        .await;
-        if looked.elapsed() >= LOOK_AGAIN {
-            hub.all_dirty.set(true);
-        }
-        // The listener rings when it has reached the engine.
-        if !hub.is_negotiated.get() {
-            continue;
-        }
-        let place = hub.view.borrow().place.clone();
-        let done = match &place {
-            Some(place) => look(hub, place, &mut looked).await.map(|()| false),
-            None if have_left => continue,
-            None => leave(hub).await,
-        };
-        have_left = done == Ok(true);
-        match done {
-            Ok(_) => {}
-            Err(error) => {
-                hub.note_engine(Some(error.to_string()));
-                hub.network.set(None);
-                hub.all_dirty.set(true);
-                Timer::after(FIRST_TRY).await;
-                hub.to_look.ring();
-            }
-        }
-        talk::tell_members(hub);
-    }
-}
-
-/// When to look without being asked. A host that has no place, or no engine yet, has nothing to look at, and is asked when
-/// it has: a time that is over would come again and again at once.
-fn due(has_place: bool, looked: Instant, next_try: Option<Instant>) -> Option<Instant> {
-    let again = looked + LOOK_AGAIN;
-    has_place.then(|| next_try.map_or(again, |next| next.min(again)))
-}
-
-async fn look(hub: &Hub, place: &Place, looked: &mut Instant) -> Result<(), EngineError> {
-    let Some(network) = network(hub, place).await? else {
-        Timer::after(LAST_TRY).await;
-        hub.look_at_all();
-        return Ok(());
-    };
-    let now = Instant::now();
-    let due: Vec<EngineId> = {
-        let members = &mut *hub.members.borrow_mut();
-        let again = members.again.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id);
-        let due = members.tries.iter().filter(|(_, (_, at))| *at <= now).map(|(id, _)| *id).chain(again).collect();
-        members.again.retain(|_, at| *at > now);
-        due
-    };
-    if hub.all_dirty.replace(false) {
-        hub.dirty.borrow_mut().clear();
-        let containers = list(hub, place).await.inspect_err(|_| hub.all_dirty.set(true))?;
-        *looked = Instant::now();
-        take_all(hub, &containers);
-        for seen in &containers {
-            judge(hub, place, network, seen).await?;
-        }
-        hub.is_listed.set(true);
-        return Ok(());
-    }
-    hub.dirty.borrow_mut().extend(due);
-    loop {
-        let Some(id) = hub.dirty.borrow_mut().pop_first() else { return Ok(()) };
-        match hub.engine.list_one(id).await? {
-            None => gone(hub, id),
-            Some(json) => match container::parse(&json, &place.label) {
-                Ok(seen) => {
-                    take(hub, &seen);
-                    judge(hub, place, network, &seen).await?;
-                }
-                Err(error) => warn!("cannot read a container: {error}"),
-            },
-        }
-        // Each as soon as it is so.
-        talk::tell_members(hub);
-    }
-}
-
-/// All containers, those that run first.
-pub(super) async fn list(hub: &Hub, place: &Place) -> Result<Vec<Seen>, EngineError> {
-    let mut containers = Vec::new();
-    let mut list = hub.engine.list().await?;
-    while let Some(element) = list.next().await? {
-        let Element::Whole(json) = element else { continue };
-        match container::parse(json, &place.label) {
-            // Others are of no interest, nor is their name.
-            Ok(seen) if seen.is_labelled || seen.endpoint.is_some() => containers.push(seen),
-            Ok(_) => {}
-            Err(error) => warn!("cannot read a container: {error}"),
-        }
-        if containers.len() == limits::CONTAINERS {
-            break;
-        }
-    }
-    containers.sort_by_key(|seen| (!seen.runs, seen.id));
-    Ok(containers)
-}
-
-fn take_all(hub: &Hub, containers: &[Seen]) {
-    let there: BTreeSet<EngineId> = containers.iter().map(|seen| seen.id).collect();
-    let known: Vec<EngineId> = {
-        let members = hub.members.borrow();
-        members.told.keys().chain(members.holders.keys()).chain(members.tries.keys()).copied().collect()
-    };
-    known.into_iter().filter(|id| !there.contains(id)).for_each(|id| gone(hub, id));
-    hub.members.borrow_mut().is_full = false;
-    containers.iter().for_each(|seen| take(hub, seen));
-}
-
-/// Notes which address it holds.
-fn take(hub: &Hub, seen: &Seen) {
-    let mut members = hub.members.borrow_mut();
-    match seen.holds() {
-        Some(address) => drop(members.holders.insert(seen.id, address)),
-        None => drop(members.holders.remove(&seen.id)),
-    }
-}
-
-fn gone(hub: &Hub, id: EngineId) {
-    let mut members = hub.members.borrow_mut();
-    if let Some(address) = members.holders.remove(&id)
-        && !members.holders.values().any(|held| *held == address)
-    {
-        hub.freed.borrow_mut().free(address);
-    }
-    members.tries.remove(&id);
-    members.again.remove(&id);
-    members.listed.remove(&id);
-    if members.told.remove(&id).is_some() {
-        // Who found no address may find one now.
-        if std::mem::take(&mut members.is_full) {
-            hub.look_at_all();
-        }
-    }
-}
-
-async fn judge(hub: &Hub, place: &Place, network: EngineId, seen: &Seen) -> Result<(), EngineError> {
-    let (verdict, waits) = {
-        let members = hub.members.borrow();
-        let before = members
-            .told
-            .get(&seen.id)
-            .map(|member| member.address)
-            .filter(|address| *address != 0 && members.is_alone(seen.id, Some(*address)));
-        let is_alone = members.is_alone(seen.id, seen.holds());
-        let waits = members.tries.get(&seen.id).is_some_and(|(_, at)| *at > Instant::now());
-        (seen.judge(place, network, is_alone, before), waits)
-    };
-    let was_joined = hub.members.borrow().told.get(&seen.id).is_some_and(|member| member.state == MemberState::Joined);
-    match verdict {
-        Verdict::Foreign => {
-            if was_joined && seen.endpoint.is_some() {
-                // The network's label is another one now.
-                change(hub.engine.address(), hub.engine.api(), Request::Disconnect(seen.id)).await?;
-            }
-            let mut members = hub.members.borrow_mut();
-            members.told.remove(&seen.id);
-            members.tries.remove(&seen.id);
-        }
-        Verdict::Waits => {
-            let mut members = hub.members.borrow_mut();
-            members.tries.remove(&seen.id);
-            members.told.remove(&seen.id);
-        }
-        Verdict::Joined(address) => {
-            note(hub, seen, MemberState::Joined, address, "");
-            see_to_names(hub, place, seen).await;
-        }
-        Verdict::Cannot(why) => {
-            if !hub.members.borrow().told.contains_key(&seen.id) {
-                warn!("{} cannot join the managed network: {why}", seen.name);
-            }
-            note(hub, seen, MemberState::Refused, 0, why);
-        }
-        Verdict::Join { .. } if waits => {}
-        Verdict::Join { leave, leave_none, keep } => match join(hub, place, seen, leave, leave_none, keep).await {
-            Ok(Some(address)) => {
-                info!("{} has joined with {}", seen.name, Ipv4Addr::from_bits(address));
-                note(hub, seen, MemberState::Joined, address, "");
-                see_to_names(hub, place, seen).await;
-            }
-            Ok(None) => {
-                hub.members.borrow_mut().is_full = true;
-                hub.to_greet.ring();
-                failed(hub, seen, "all addresses of this host are taken; more were asked for");
-                // A new block ends the wait.
-                let said = &mut hub.members.borrow_mut().tries;
-                said.entry(seen.id).and_modify(|(_, at)| *at = Instant::now() + LAST_TRY);
-            }
-            // The engine is away, or hangs: that is nothing about this container.
-            Err(error) if !matches!(error, EngineError::Refused { .. }) => return Err(error),
-            Err(error) => {
-                let message = match &error {
-                    EngineError::Refused { message, .. } => message.clone(),
-                    error => error.to_string(),
-                };
-                if message.contains("network") && message.contains("not found") {
-                    hub.network.set(None);
-                }
-                failed(hub, seen, &message);
-            }
-        },
-    }
-    Ok(())
-}
-
-/// Joins it; its address, or `None` if there is none left.
-async fn join(
-    hub: &Hub,
-    place: &Place,
-    seen: &Seen,
-    leave: bool,
-    leave_none: bool,
-    keep: Option<u32>,
-) -> Result<Option<u32>, EngineError> {
-    let (address, api) = (hub.engine.address(), hub.engine.api());
-    if leave {
-        change(address, api, Request::Disconnect(seen.id)).await?;
-        hub.members.borrow_mut().holders.remove(&seen.id);
-    }
-    if leave_none {
-        change(address, api, Request::DisconnectNone(seen.id)).await?;
-    }
-    let mut refused = BTreeSet::new();
-    loop {
-        let chosen = {
-            let mut taken = hub.members.borrow().taken();
-            taken.extend(&refused);
-            let keep = keep.filter(|address| !taken.contains(address));
-            keep.or_else(|| hub.freed.borrow().choose(place, &taken))
-        };
-        let Some(chosen) = chosen else { return Ok(None) };
-        match change(address, api, Request::Connect(seen.id, Ipv4Addr::from_bits(chosen))).await {
-            Ok(_) => {
-                hub.members.borrow_mut().holders.insert(seen.id, chosen);
-                return Ok(Some(chosen));
-            }
-            // Somebody has it of whom the list did not tell.
-            Err(EngineError::Refused { message, .. })
-                if message.contains("already in use") && refused.len() < ADDRESSES =>
-            {
-                debug!("{}: {message}", seen.name);
-                refused.insert(chosen);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-fn note(hub: &Hub, seen: &Seen, state: MemberState, address: u32, reason: &str) {
-    let mut members = hub.members.borrow_mut();
-    let reason = one_line(reason, limits::NETWORK_REASON);
-    members.told.insert(seen.id, Member { name: seen.name.clone(), state, address, reason });
-    if state != MemberState::Refused {
-        members.tries.remove(&seen.id);
-    }
-}
-
-fn failed(hub: &Hub, seen: &Seen, why: &str) {
-    let tries = {
-        let mut members = hub.members.borrow_mut();
-        let tries = members.tries.get(&seen.id).map_or(1, |(tries, _)| tries + 1);
-        let wait = FIRST_TRY.saturating_mul(1 << tries.min(16).saturating_sub(1)).min(LAST_TRY);
-        members.tries.insert(seen.id, (tries, Instant::now() + wait));
-        tries
-    };
-    if tries == 1 {
-        warn!("{} has not joined the managed network: {}; trying again", seen.name, one_line(why, 200));
-    }
-    if tries >= TELL || hub.members.borrow().is_full {
-        note(hub, seen, MemberState::Refused, 0, why);
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_without_a_place_does_not_wait_for_a_time_that_is_over() {
-        let looked = Instant::now();
-        assert_eq!(due(false, looked, None), None);
-        assert_eq!(due(false, looked, Some(looked)), None);
-        assert_eq!(due(true, looked, None), Some(looked + LOOK_AGAIN));
-        assert_eq!(due(true, looked, Some(looked + FIRST_TRY)), Some(looked + FIRST_TRY));
-    }
-}
+#[path = "members_tests.rs"]
+mod tests;

@@ -6,6 +6,7 @@ use crate::docker::detect::Surroundings;
 use lexopt::Arg;
 use log::LevelFilter;
 use muster_protocol::id::HostId;
+use muster_protocol::limits;
 use muster_protocol::network::Prefix;
 use std::ffi::OsString;
 use std::fmt;
@@ -19,7 +20,8 @@ Gives the labelled containers of this host addresses that cross hosts. Runs as r
   muster-agent network up            takes part until it is ended; what was made stays, so that a restart is hardly felt
   muster-agent network down          takes away what was made, and nothing else; not while `up` runs
   muster-agent network status        what there is now
-  muster-agent network accept ID     takes the peer's new key: forgets the one that was seen first
+  muster-agent network accept ID     takes what the peer comes with next, key, addresses and names: forgets what was seen first
+                                     (`all` for ID: of all peers)
   muster-agent network help
 
 Settings, as flag or in the environment; the first of them counts:
@@ -29,6 +31,7 @@ Settings, as flag or in the environment; the first of them counts:
   --docker-host URL    DOCKER_HOST              where the engine listens: unix:///path (the socket that is found)
   --accept RANGE       MUSTER_NETWORK_ACCEPT    the range that the server may use; routes outside of it are refused
                                                 (10.0.0.0/8)
+  --label KEY=VALUE    MUSTER_NETWORK_LABEL     the label that joins containers here, whatever the server says (the server's)
   --port PORT          MUSTER_NETWORK_PORT      the UDP port for other hosts (51820)
   --endpoint ADDRESS:PORT
                        MUSTER_NETWORK_ENDPOINT  by which everybody reaches that port, if it is not where the server
@@ -64,8 +67,8 @@ pub enum Command {
         /// As JSON, not as lines for people.
         json: bool,
     },
-    /// To forget the key that a peer was first seen with.
-    Accept(HostId),
+    /// To forget what a peer was first seen with; `None`: what all were.
+    Accept(Option<HostId>),
     /// To print what it can be asked.
     Help,
     /// To print its version.
@@ -94,6 +97,8 @@ pub struct UpSettings {
     pub docker_host: EngineAddress,
     /// What is outside is refused.
     pub accept: Prefix,
+    /// The label that joins containers, as key and value, whatever the server says.
+    pub label: Option<(String, String)>,
     /// The UDP port.
     pub port: u16,
     /// By which everybody reaches it.
@@ -108,6 +113,7 @@ enum Setting {
     RuntimeDir,
     DockerHost,
     Accept,
+    Label,
     Port,
     Endpoint,
     Relay,
@@ -115,11 +121,12 @@ enum Setting {
 }
 
 impl Setting {
-    const ALL: [Setting; 8] = [
+    const ALL: [Setting; 9] = [
         Setting::StateDir,
         Setting::RuntimeDir,
         Setting::DockerHost,
         Setting::Accept,
+        Setting::Label,
         Setting::Port,
         Setting::Endpoint,
         Setting::Relay,
@@ -132,6 +139,7 @@ impl Setting {
             Setting::RuntimeDir => "runtime-dir",
             Setting::DockerHost => "docker-host",
             Setting::Accept => "accept",
+            Setting::Label => "label",
             Setting::Port => "port",
             Setting::Endpoint => "endpoint",
             Setting::Relay => "relay",
@@ -145,6 +153,7 @@ impl Setting {
             Setting::RuntimeDir => "MUSTER_NETWORK_RUNTIME_DIR",
             Setting::DockerHost => "DOCKER_HOST",
             Setting::Accept => "MUSTER_NETWORK_ACCEPT",
+            Setting::Label => "MUSTER_NETWORK_LABEL",
             Setting::Port => "MUSTER_NETWORK_PORT",
             Setting::Endpoint => "MUSTER_NETWORK_ENDPOINT",
             Setting::Relay => "MUSTER_NETWORK_RELAY",
@@ -168,6 +177,7 @@ impl Options {
             runtime_dir: RUNTIME_DIR.into(),
             docker_host: Surroundings::of(&variable).engine(Path::new("/")),
             accept: ACCEPT,
+            label: None,
             port: PORT,
             endpoint: None,
             relay: false,
@@ -244,10 +254,17 @@ fn understand(words: &[String], format: Option<&str>) -> Result<Command, Trouble
         ["up"] => Command::Up,
         ["down"] => Command::Down,
         ["status"] => return Ok(Command::Status { json }),
+        ["accept", "all"] => Command::Accept(None),
         ["accept", host] => {
-            let why =
-                || Trouble::new(Exit::Usage, "accept", "that is no host's id", "give the id that `muster hosts` shows");
-            Command::Accept(HostId::parse(host).ok_or_else(why)?)
+            let why = || {
+                Trouble::new(
+                    Exit::Usage,
+                    "accept",
+                    "that is no host's id",
+                    "give the id that `muster hosts` shows, or all",
+                )
+            };
+            Command::Accept(Some(HostId::parse(host).ok_or_else(why)?))
         }
         ["help", ..] => Command::Help,
         [] => return Err(Trouble::new(Exit::Usage, "nothing to do", "there is no command", COMMANDS)),
@@ -279,6 +296,9 @@ fn set(settings: &mut UpSettings, log: &mut LevelFilter, setting: Setting, text:
         Setting::Accept => {
             settings.accept = Prefix::parse(text).ok_or(("range", "write an address and a length: 10.0.0.0/8"))?;
         }
+        Setting::Label => {
+            settings.label = Some(label(text).ok_or(("label", "write its key and its value: KEY=VALUE"))?);
+        }
         Setting::Port => {
             let port = text.parse().ok().filter(|port| *port != 0);
             settings.port = port.ok_or(("port", "write a number from 1 to 65535"))?;
@@ -308,6 +328,13 @@ fn set(settings: &mut UpSettings, log: &mut LevelFilter, setting: Setting, text:
     Ok(())
 }
 
+/// Reads `KEY=VALUE`, or `KEY` for a label without a value.
+pub fn label(text: &str) -> Option<(String, String)> {
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    let fits = !key.is_empty() && text.len() <= limits::NETWORK_LABEL && !text.chars().any(char::is_control);
+    fits.then(|| (key.to_owned(), value.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -327,11 +354,14 @@ mod tests {
         assert_eq!((options.settings.port, options.settings.relay), (7001, true));
         assert_eq!(options.settings.accept.to_string(), "172.16.0.0/12");
         assert_eq!(options.settings.state_dir, Path::new("/a"));
+        let options = read("up --label a.b=c=d", &[("MUSTER_NETWORK_LABEL", "x")]).expect("a command");
+        assert_eq!(options.settings.label, Some(("a.b".into(), "c=d".into())));
         let options = read("up --relay --endpoint 198.51.100.7:1", &[]).expect("a command");
         assert!(options.settings.relay && options.settings.endpoint.is_some());
         assert_eq!(read("status --json", &[]).expect("a command").command, Command::Status { json: true });
         let host = HostId([0xab; 8]);
-        assert_eq!(read(&format!("accept {host}"), &[]).expect("a command").command, Command::Accept(host));
+        assert_eq!(read(&format!("accept {host}"), &[]).expect("a command").command, Command::Accept(Some(host)));
+        assert_eq!(read("accept all", &[]).expect("a command").command, Command::Accept(None));
     }
 
     #[test]
@@ -344,6 +374,7 @@ mod tests {
             "up --port x",
             "up --accept 10.0.0.1/8",
             "up --endpoint 1.2.3.4",
+            "up --label =on",
             "up --frobnicate",
             "up --port",
             "up --json",

@@ -2,9 +2,11 @@
 //! Pure: whoever asks brings along what is remembered.
 
 use super::names::Name;
+use super::peers::Peers;
 use super::records::Records;
-use super::store::PEERS_KEPT;
+use super::trust::{Key, Trust};
 use super::tunnel::{Guest, Peer, Relay, Table};
+use crate::command::exit::one_line;
 use muster_protocol::id::HostId;
 use muster_protocol::limits;
 use muster_protocol::network::{
@@ -30,8 +32,14 @@ pub struct Judge<'a> {
     pub own_key: [u8; 32],
     /// Where the server was reached last: the address of a relay that has only a port.
     pub server: Option<IpAddr>,
-    /// The keys that peers were first seen with.
-    pub remembered: &'a BTreeMap<HostId, [u8; 32]>,
+    /// What peers were first seen with.
+    pub remembered: &'a Peers,
+    /// Days since 1970, if the clock is right.
+    pub today: Option<u32>,
+    /// Why nothing new can be remembered: then nothing new is used.
+    pub cannot_remember: Option<&'a str>,
+    /// The label that joins containers here, if the operator has pinned it.
+    pub label: Option<&'a (String, String)>,
 }
 
 /// This host's place in the network.
@@ -80,10 +88,14 @@ pub struct View {
     pub names: Vec<Name>,
     /// Names of the peers, for people.
     pub peers: BTreeMap<HostId, String>,
-    /// Keys that were not remembered and are to be from now on.
-    pub first_seen: BTreeMap<HostId, [u8; 32]>,
+    /// What is to be remembered before any of this is used, if it is not what was.
+    pub remember: Option<Peers>,
+    /// What changes hands by that, one line each.
+    pub noted: Vec<String>,
     /// Peers whose key is another one than at first.
     pub changed_keys: BTreeSet<HostId>,
+    /// Peers of which something is refused: key, block or name.
+    pub refused_peers: BTreeSet<HostId>,
     /// What was refused and why, one line each.
     pub refused: Vec<String>,
 }
@@ -103,65 +115,78 @@ impl View {
                 return view;
             }
         }
+        view.pin_label(judge);
         view.table.slot = plan.slot;
         view.table.own = plan.blocks.iter().copied().collect();
-        view.take_peers(records, &plan, judge);
+        let peers = records.of_kind(Kind::NetworkPeer).take(limits::NETWORK_PEERS);
+        let peers = peers.filter_map(|record| record.decode::<NetworkPeer<'_>>().ok());
+        let present = peers.map(|peer| (peer.host, one_line(peer.name, limits::HOST_NAME))).collect();
+        let mut trust = Trust::new(judge, present);
+        view.take_peers(records, &plan, judge, &mut trust);
         view.take_relays(records, judge, plan.range);
         for record in records.of_kind(Kind::NetworkGuest).take(limits::NETWORK_PEERS) {
             let Ok(NetworkGuest { host, slot, secret }) = record.decode() else { continue };
             view.table.guests.push(Guest { host, slot, secret });
         }
         if plan.names {
-            view.take_names(records, plan.range);
+            view.take_names(records, &mut trust);
         }
+        (view.remember, view.noted) = trust.end();
         view
     }
 
-    fn take_peers(&mut self, records: &Records, plan: &NetworkPlan<'_>, judge: &Judge<'_>) {
+    /// What the operator has pinned counts, whatever the server says.
+    fn pin_label(&mut self, judge: &Judge<'_>) {
+        let (Some(pinned), Some(place)) = (judge.label, &mut self.place) else { return };
+        if place.label != *pinned {
+            let said = one_line(&format!("{}={}", place.label.0, place.label.1), limits::NETWORK_LABEL);
+            let (key, value) = pinned;
+            self.refused.push(format!("the server's label {said}: {key}={value} is pinned here, see --label"));
+            place.label.clone_from(pinned);
+        }
+    }
+
+    fn take_peers(&mut self, records: &Records, plan: &NetworkPlan<'_>, judge: &Judge<'_>, trust: &mut Trust<'_>) {
         let mut routed = Routed::default();
         plan.blocks.iter().for_each(|block| routed.add(*block));
         let mut keys = BTreeSet::from([judge.own_key]);
         for record in records.of_kind(Kind::NetworkPeer).take(limits::NETWORK_PEERS) {
             let Ok(peer) = record.decode::<NetworkPeer<'_>>() else { continue };
-            let shown = crate::command::exit::one_line(peer.name, limits::HOST_NAME);
-            let mut refuse = |why: &str| self.refused.push(format!("peer {shown} ({}): {why}", peer.host));
-            let mut key = peer.key;
-            match judge.remembered.get(&peer.host) {
-                // It stays reachable by the one that is known; whoever has the other one gets nothing.
-                Some(known) if *known != peer.key => {
+            let shown = one_line(peer.name, limits::HOST_NAME);
+            let mut refuse = |why: &str| {
+                self.refused.push(format!("peer {shown} ({}): {why}", peer.host));
+                self.refused_peers.insert(peer.host);
+            };
+            let known = match trust.key(peer.host, peer.key) {
+                Ok(known) => known,
+                Err(why) => {
+                    refuse(&why);
+                    continue;
+                }
+            };
+            let key = match known {
+                Key::Said(key) => key,
+                Key::First(key) => {
                     self.changed_keys.insert(peer.host);
                     refuse(
                         "its key is not the one that was seen first, which stays; `muster-agent network accept` takes the new one",
                     );
-                    key = *known;
+                    key
                 }
-                Some(_) => {}
-                None if peer.key == [0; 32] => {
-                    refuse("it has no key");
-                    continue;
-                }
-                // It could have another key each time.
-                None if judge.remembered.len() + self.first_seen.len() >= PEERS_KEPT => {
-                    refuse(
-                        "too many hosts were seen before; remove those that are gone from `peers` in STATE_DIR-network",
-                    );
-                    continue;
-                }
-                None => {}
-            }
+            };
             if !keys.insert(key) {
                 refuse("another host has the same key");
                 continue;
             }
-            if !judge.remembered.contains_key(&peer.host) {
-                self.first_seen.insert(peer.host, key);
-            }
+            trust.note_key(peer.host, &known);
             let mut blocks = Vec::new();
             for block in &peer.blocks {
                 if !block.is_valid() || block.length > 32 || !plan.range.covers(*block) {
                     refuse(&format!("{block} is not within {}", plan.range));
                 } else if routed.overlaps(*block) {
                     refuse(&format!("{block} is somebody else's, too"));
+                } else if let Err(why) = trust.take_block(peer.host, *block) {
+                    refuse(&why);
                 } else {
                     routed.add(*block);
                     blocks.push(*block);
@@ -192,10 +217,41 @@ impl View {
         }
     }
 
-    fn take_names(&mut self, records: &Records, range: Prefix) {
-        for record in records.of_kind(Kind::NetworkName).take(limits::NETWORK_NAMES) {
-            let Ok(NetworkName { host_label, name, address, .. }) = record.decode() else { continue };
-            if is_label(host_label) && is_label(name) && range.contains(address) {
+    /// A name stands for an address of its host: of no other one's.
+    fn take_names(&mut self, records: &Records, trust: &mut Trust<'_>) {
+        let blocks: BTreeMap<HostId, &[Prefix]> =
+            self.table.peers.iter().map(|peer| (peer.host, peer.blocks.as_slice())).collect();
+        let all = records.of_kind(Kind::NetworkName).take(limits::NETWORK_NAMES);
+        let all = all.filter_map(|record| record.decode::<NetworkName<'_>>().ok());
+        let all: Vec<NetworkName<'_>> = all
+            .filter(|name| is_label(name.host_label) && is_label(name.name))
+            // Of a peer that is not believed nothing is.
+            .filter(|name| blocks.contains_key(&name.host) || !trust.is_peer(name.host))
+            .filter(|name| {
+                let its = blocks.get(&name.host).copied().unwrap_or(&self.table.own);
+                its.iter().any(|block| block.contains(name.address))
+            })
+            .collect();
+        // This host's own are nobody else's.
+        let own: BTreeSet<&str> =
+            all.iter().filter(|name| !blocks.contains_key(&name.host)).map(|name| name.host_label).collect();
+        let mut judged: BTreeMap<(HostId, &str), bool> = BTreeMap::new();
+        for NetworkName { host, host_label, name, address } in all {
+            let is_its = *judged.entry((host, host_label)).or_insert_with(|| {
+                let taken = match blocks.contains_key(&host) {
+                    false => Ok(()),
+                    true if own.contains(host_label) => Err(format!("the name {host_label} is this host's own")),
+                    true => trust.take_label(host, host_label),
+                };
+                taken
+                    .map_err(|why| {
+                        let shown = self.peers.get(&host).map_or("", String::as_str);
+                        self.refused.push(format!("peer {shown} ({host}): {why}"));
+                        self.refused_peers.insert(host);
+                    })
+                    .is_ok()
+            });
+            if is_its {
                 self.names.push(Name { name: name.into(), host_label: host_label.into(), address });
             }
         }
@@ -297,66 +353,3 @@ fn is_label(text: &str) -> bool {
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;
-
-#[cfg(test)]
-mod remembered_tests {
-    use super::*;
-    use crate::network::records::{Pending, Taken};
-    use muster_protocol::network::{NetworkSum, sum};
-    use muster_protocol::record::{Reader, Writer};
-
-    fn host(number: usize) -> HostId {
-        HostId((number as u64).to_be_bytes())
-    }
-
-    /// A plan with two peers, of which nothing matters but who they are.
-    fn two_peers(first: usize, second: usize) -> Records {
-        let prefix = |text| Prefix::parse(text).expect("a prefix");
-        let blocks = [prefix("10.42.0.0/26")].into_iter().collect();
-        let range = prefix("10.42.0.0/16");
-        let plan = NetworkPlan { range, label: "net=on", names: true, mtu: 1380, slot: 7, refused: 0, blocks };
-        let mut buffer = vec![0; 4096];
-        let mut writer = Writer::message(&mut buffer).expect("room");
-        writer.record(Kind::NetworkPlan, &plan).expect("room");
-        for (number, key) in [(first, 1), (second, 2)] {
-            let (blocks, endpoints) = ([].into_iter().collect(), [].into_iter().collect());
-            let host = host(number);
-            let peer = NetworkPeer { host, name: "pi", key: [key; 32], slot: 1, keepalive_s: 25, blocks, endpoints };
-            writer.record(Kind::NetworkPeer, &peer).expect("room");
-        }
-        let said = writer.as_bytes().to_vec();
-        let (mut records, mut pending, mut all) = (Records::default(), Pending::default(), 0u64);
-        let mut reader = Reader::message(&said).expect("a message");
-        while let Some(record) = reader.next_record().expect("records") {
-            all = all.wrapping_add(sum(record.kind as u8, record.payload));
-            records.take(&mut pending, record).expect("a record");
-        }
-        let mut end = [0; 64];
-        let mut writer = Writer::records(&mut end);
-        writer.record(Kind::NetworkSum, &NetworkSum { whole: true, sum: all }).expect("room");
-        let record = Reader::records(writer.as_bytes()).next_record().expect("a record").expect("one");
-        assert_eq!(records.take(&mut pending, record), Ok(Taken::Changed));
-        records
-    }
-
-    #[test]
-    fn a_peer_that_cannot_be_remembered_is_refused_and_those_that_are_stay() {
-        let records = two_peers(0, PEERS_KEPT);
-        let mut remembered: BTreeMap<_, _> = (0..PEERS_KEPT).map(|number| (host(number), [1; 32])).collect();
-        let accepted = Prefix::parse("10.0.0.0/8").expect("a prefix");
-        let view = |remembered: &BTreeMap<_, _>| {
-            View::of(&records, &Judge { accepted, own_key: [0xee; 32], server: None, remembered })
-        };
-        let full = view(&remembered);
-        assert!(full.first_seen.is_empty());
-        assert_eq!(full.table.peers.iter().map(|peer| peer.host).collect::<Vec<_>>(), [host(0)]);
-        assert!(full.refused.len() == 1 && full.refused[0].contains("too many hosts were seen before"));
-        remembered.remove(&host(1));
-        let room = view(&remembered);
-        assert_eq!((room.first_seen.len(), room.table.peers.len(), room.refused.len()), (1, 2, 0));
-        // Room for one of two.
-        remembered.insert(host(1), [1; 32]);
-        remembered.remove(&host(0));
-        assert_eq!(view(&remembered).first_seen.len(), 1);
-    }
-}

@@ -1,5 +1,6 @@
 //! What the network process keeps: a directory of its own beside the agent's state directory. Its key never leaves it.
 
+use super::peers::{self, Peers};
 use super::records::{PLAN_BYTES, Records};
 use crate::command::exit::{Exit, Trouble};
 use crate::join::state_dir;
@@ -7,12 +8,12 @@ use boringtun::x25519::{PublicKey, StaticSecret};
 use muster_protocol::id::{EngineId, HostId};
 use muster_protocol::limits;
 use rustix::fs::{FlockOperation, flock};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Stands behind the name of the agent's state directory. In that itself the reporting process, which is no root, could put
 /// something else in the place of what root reads and writes.
@@ -23,14 +24,17 @@ const PEERS: &str = "peers";
 const FREED: &str = "freed";
 const SERVER: &str = "server";
 const LOCK: &str = "lock";
+const PEERS_LOCK: &str = "peers.lock";
+const LABEL: &str = "label";
 /// A key's digits, and what people put around them.
 const KEY_LIMIT: usize = 256;
 /// Peers whose keys are remembered, of all that were ever seen.
 pub const PEERS_KEPT: usize = 4 * limits::NETWORK_PEERS;
-/// A line for each of them, with room for what people add.
-const PEERS_LIMIT: usize = PEERS_KEPT * 96;
-const FREED_LIMIT: usize = 32 * 1024;
+/// Between two tries to get a lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+const FREED_LIMIT: usize = 64 * 1024;
 const SERVER_LIMIT: usize = 256;
+const LABEL_LIMIT: usize = limits::NETWORK_LABEL + 1;
 const PLAN_LIMIT: usize = 2 * PLAN_BYTES;
 
 /// The directory.
@@ -99,6 +103,22 @@ impl Store {
         }
     }
 
+    /// Keeps others from changing the peers' file; waits for them so long at most. Ends when what is returned is dropped.
+    ///
+    /// # Errors
+    /// Of kind `WouldBlock` if another one holds it all the time.
+    pub fn lock_peers(&self, patience: Duration) -> io::Result<File> {
+        let file = File::options().create(true).truncate(false).write(true).open(self.directory.join(PEERS_LOCK))?;
+        let began = Instant::now();
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(file),
+                Err(rustix::io::Errno::WOULDBLOCK) if began.elapsed() < patience => std::thread::sleep(LOCK_PAUSE),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     /// This host's key; made if there is none.
     pub fn key(&self) -> Result<KeyPair, Trouble> {
         let path = self.directory.join(KEY);
@@ -146,18 +166,14 @@ impl Store {
         state_dir::replace(&self.directory, PLAN, &bytes)
     }
 
-    /// The keys that peers were first seen with. Lines that cannot be read are skipped.
-    pub fn peers(&self) -> io::Result<BTreeMap<HostId, [u8; 32]>> {
-        let text = state_dir::read(&self.directory.join(PEERS), PEERS_LIMIT)?.unwrap_or_default();
-        let read = |line: &str| {
-            let (host, key) = line.split_once(' ')?;
-            Some((HostId::parse(host)?, EngineId::parse(key.trim())?.0))
-        };
-        Ok(text.lines().filter_map(read).collect())
+    /// What peers were first seen with.
+    pub fn peers(&self) -> io::Result<Peers> {
+        let text = state_dir::read(&self.directory.join(PEERS), peers::TEXT)?.unwrap_or_default();
+        Ok(Peers::from_text(&text))
     }
 
     /// As [`Store::peers`], for the start: without them every key would be taken as new, and what is there be lost.
-    pub fn remembered(&self) -> Result<BTreeMap<HostId, [u8; 32]>, Trouble> {
+    pub fn remembered(&self) -> Result<Peers, Trouble> {
         self.peers().map_err(|error| {
             let what = format!("cannot read which keys peers had, in {}", self.directory.join(PEERS).display());
             let advice = "put it back from a copy, or remove it: then the keys that are seen next are taken";
@@ -165,10 +181,27 @@ impl Store {
         })
     }
 
-    /// Saves them.
-    pub fn keep_peers(&self, peers: &BTreeMap<HostId, [u8; 32]>) -> io::Result<()> {
-        let text: String = peers.iter().map(|(host, key)| format!("{host} {}\n", EngineId(*key))).collect();
-        state_dir::replace(&self.directory, PEERS, text.as_bytes())
+    /// Saves them. Only for who holds [`Store::lock_peers`] and has read what is there since.
+    pub fn keep_peers(&self, peers: &Peers) -> io::Result<()> {
+        state_dir::replace(&self.directory, PEERS, peers.to_text().as_bytes())
+    }
+
+    /// An operator accepts what a peer comes with next, or `None`: what all do; waits so long at most for others that change the file. False: it was
+    /// never seen.
+    pub fn accept(&self, host: Option<HostId>, patience: Duration) -> io::Result<bool> {
+        let _lock = self.lock_peers(patience)?;
+        let mut peers = self.peers()?;
+        let is_known = match host {
+            Some(host) => peers.accept(host),
+            None => {
+                peers.accept_all();
+                true
+            }
+        };
+        if is_known {
+            self.keep_peers(&peers)?;
+        }
+        Ok(is_known)
     }
 
     /// Changes when the peers' file does.
@@ -187,6 +220,20 @@ impl Store {
         state_dir::replace(&self.directory, FREED, text.as_bytes())
     }
 
+    /// The label that an operator has pinned, `KEY=VALUE`: `network down` is not told of it.
+    pub fn label(&self) -> Option<String> {
+        state_dir::read(&self.directory.join(LABEL), LABEL_LIMIT).ok().flatten().map(|text| text.trim().to_owned())
+    }
+
+    /// Saves it, or that there is none.
+    pub fn keep_label(&self, label: Option<&str>) -> io::Result<()> {
+        match label {
+            _ if self.label().as_deref() == label => Ok(()),
+            Some(label) => state_dir::replace(&self.directory, LABEL, format!("{label}\n").as_bytes()),
+            None => state_dir::remove(&self.directory, LABEL),
+        }
+    }
+
     /// Where the server was reached last.
     pub fn server(&self) -> Option<IpAddr> {
         state_dir::read(&self.directory.join(SERVER), SERVER_LIMIT).ok().flatten()?.trim().parse().ok()
@@ -202,6 +249,7 @@ impl Store {
 mod tests {
     use super::*;
     use crate::join::state_dir::TestDir;
+    use crate::network::peers::Known;
 
     #[test]
     fn what_is_kept_is_read_again() {
@@ -213,7 +261,8 @@ mod tests {
         assert_eq!(store.key().expect("the same").public, key.public);
         let mode = |name| std::fs::metadata(store.directory.join(name)).expect("a file").mode();
         assert_eq!(mode("key") & 0o777, 0o600);
-        let peers = BTreeMap::from([(HostId([1; 8]), [2; 32])]);
+        let mut peers = Peers::default();
+        *peers.entry(HostId([1; 8])) = Known::with_key([2; 32]);
         store.keep_peers(&peers).expect("saved");
         assert_eq!(store.peers().expect("read"), peers);
         store.keep_server("10.0.0.1".parse().expect("an address")).expect("saved");
@@ -228,9 +277,9 @@ mod tests {
         let directory = TestDir::new();
         let store = Store::new(&directory.path().join("agent"));
         store.open().expect("a directory");
-        assert_eq!(store.remembered(), Ok(BTreeMap::new()));
+        assert_eq!(store.remembered(), Ok(Peers::default()));
         let path = store.directory.join(PEERS);
-        for bytes in [vec![0xff], vec![b'x'; PEERS_LIMIT + 1]] {
+        for bytes in [vec![0xff], vec![b'x'; peers::TEXT + 1]] {
             std::fs::write(&path, &bytes).expect("written");
             let trouble = store.remembered().expect_err("unreadable");
             assert!(trouble.what.contains("agent-network/peers") && trouble.advice.contains("a copy"), "{trouble}");
@@ -244,9 +293,39 @@ mod tests {
         let store = Store::new(&directory.path().join("agent"));
         store.open().expect("a directory");
         let host = |number: usize| HostId((number as u64).to_be_bytes());
-        let peers: BTreeMap<_, _> = (0..PEERS_KEPT).map(|number| (host(number), [0xff; 32])).collect();
+        let mut peers = Peers::default();
+        (0..PEERS_KEPT).for_each(|number| *peers.entry(host(number)) = Known::with_key([0xff; 32]));
         store.keep_peers(&peers).expect("saved");
         assert_eq!(store.remembered(), Ok(peers));
+    }
+
+    #[test]
+    fn what_is_accepted_while_others_write_is_not_lost() {
+        let directory = TestDir::new();
+        let store = Store::new(&directory.path().join("agent"));
+        store.open().expect("a directory");
+        let host = |number: u8| HostId([number; 8]);
+        let mut peers = Peers::default();
+        (0..20).for_each(|number| *peers.entry(host(number)) = Known::with_key([number; 32]));
+        store.keep_peers(&peers).expect("saved");
+        let patience = Duration::from_secs(30);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                (0..20).for_each(|number| assert!(store.accept(Some(host(number)), patience).expect("accepted")))
+            });
+            for number in 20..40 {
+                let _lock = store.lock_peers(patience).expect("a lock");
+                let mut peers = store.peers().expect("read");
+                *peers.entry(host(number)) = Known::with_key([number; 32]);
+                store.keep_peers(&peers).expect("saved");
+            }
+        });
+        let peers = store.peers().expect("read");
+        let keys: Vec<_> = (0..40).map(|number| peers.get(host(number)).expect("not lost").key).collect();
+        assert!(keys[..20].iter().all(Option::is_none) && keys[20..].iter().all(Option::is_some));
+        let _lock = store.lock_peers(patience).expect("a lock");
+        let error = store.accept(Some(host(0)), Duration::ZERO).expect_err("another one holds it");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]

@@ -25,9 +25,11 @@ const FIRST_LIST: Duration = Duration::from_secs(10);
 const DIFFER: u32 = 3;
 /// Between two messages about paths.
 const PATHS: Duration = Duration::from_secs(30);
-/// Amounts alone are told this often.
-const AMOUNTS: Duration = Duration::from_secs(600);
-/// Or when so many bytes have come and gone.
+/// Amounts alone are told this often while they change: keepalives and handshakes are not among them.
+const AMOUNTS: Duration = Duration::from_secs(60);
+/// Of a way that carries nothing, the age of its handshake is told this often.
+const AGES: Duration = Duration::from_secs(600);
+/// So many bytes are told sooner.
 const MUCH: u64 = 256 * 1024;
 /// A handshake that is older than this says that the way is not in use.
 const STALE_S: u32 = 180;
@@ -260,7 +262,7 @@ pub fn tell_paths(hub: &Hub) {
         return;
     }
     let mut batch = Batch::new();
-    let paths = hub.carrier.borrow().paths();
+    let paths = paths(hub);
     told.paths.retain(|host, _| paths.iter().any(|path| path.host == *host));
     for path in paths {
         // Of whom nothing was told, nobody thinks that it is reached.
@@ -289,6 +291,21 @@ pub fn tell_paths(hub: &Hub) {
     batch.send(hub);
 }
 
+/// How peers are reached, those among them that are refused.
+fn paths(hub: &Hub) -> Vec<Path> {
+    let refused = hub.view.borrow().refused_peers.clone();
+    let mut paths = hub.carrier.borrow().paths();
+    for host in refused {
+        match paths.iter_mut().find(|path| path.host == host) {
+            Some(path) => path.way = Way::Refused,
+            None => {
+                paths.push(Path { host, way: Way::Refused, endpoint: None, handshake_s: None, received: 0, sent: 0 })
+            }
+        }
+    }
+    paths
+}
+
 fn is_worth_telling(before: &Path, now: &Path, since: Duration) -> bool {
     let is_stale = |path: &Path| path.handshake_s.is_none_or(|age| age > STALE_S);
     let amount = |path: &Path| path.received.wrapping_add(path.sent);
@@ -296,7 +313,8 @@ fn is_worth_telling(before: &Path, now: &Path, since: Duration) -> bool {
         || (now.way != Way::None && before.endpoint != now.endpoint)
         || is_stale(before) != is_stale(now)
         || amount(now).abs_diff(amount(before)) >= MUCH
-        || (since >= AMOUNTS && before != now)
+        || (since >= AMOUNTS && amount(before) != amount(now))
+        || (since >= AGES && before != now)
 }
 
 /// Records in messages that are not too long.
@@ -376,9 +394,12 @@ mod tests {
         };
         let told = path(Way::Direct, Some(10), 1000);
         let soon = Duration::from_secs(30);
-        assert!(!is_worth_telling(&told, &path(Way::Direct, Some(40), 1032), soon), "a keepalive");
-        assert!(is_worth_telling(&told, &path(Way::Direct, Some(40), 1032), AMOUNTS));
-        assert!(!is_worth_telling(&told, &told, AMOUNTS));
+        let idle = path(Way::Direct, Some(40), 1000);
+        assert!(!is_worth_telling(&told, &idle, AMOUNTS), "only keepalives, and they are not counted");
+        assert!(is_worth_telling(&told, &idle, AGES));
+        assert!(!is_worth_telling(&told, &told, AGES));
+        assert!(!is_worth_telling(&told, &path(Way::Direct, Some(40), 1001), soon), "not for a byte");
+        assert!(is_worth_telling(&told, &path(Way::Direct, Some(40), 1001), AMOUNTS), "but once a minute");
         assert!(is_worth_telling(&told, &path(Way::Relayed, Some(40), 1032), soon));
         assert!(is_worth_telling(&told, &path(Way::Direct, Some(STALE_S + 1), 1032), soon));
         assert!(is_worth_telling(&told, &path(Way::Direct, None, 1032), soon));

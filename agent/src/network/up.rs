@@ -5,7 +5,7 @@ use super::hub::Hub;
 use super::options::UpSettings;
 use super::session::Session;
 use super::store::Store;
-use super::{members, talk, upkeep, watch};
+use super::{joining, talk, upkeep, watch};
 use crate::command::exit::{Exit, Trouble};
 use async_signal::{Signal, Signals};
 use futures_lite::{StreamExt, future};
@@ -22,6 +22,8 @@ pub fn up(settings: UpSettings) -> Result<ExitCode, Trouble> {
     let _lock = hold(&store)?;
     let key = store.key()?;
     let remembered = store.remembered()?;
+    let label = settings.label.as_ref().map(|(key, value)| format!("{key}={value}"));
+    store.keep_label(label.as_deref()).map_err(|error| cannot(&error))?;
     let listener = control::listen(&settings.runtime_dir)?;
     let session = Session::start(settings.state_dir.clone()).map_err(|error| cannot(&error))?;
     info!("the managed network accepts {} on UDP port {}", settings.accept, settings.port);
@@ -30,7 +32,7 @@ pub fn up(settings: UpSettings) -> Result<ExitCode, Trouble> {
     hub.plan_changed();
     let executor = smol::LocalExecutor::new();
     executor.spawn(watch::watch(&hub)).detach();
-    executor.spawn(members::keep(&hub)).detach();
+    executor.spawn(joining::keep(&hub)).detach();
     executor.spawn(upkeep::keep(&hub)).detach();
     executor.spawn(talk::talk(&hub)).detach();
     executor.spawn(talk::answer_probes(&hub)).detach();
@@ -39,6 +41,7 @@ pub fn up(settings: UpSettings) -> Result<ExitCode, Trouble> {
         signals.next().await;
     };
     smol::block_on(executor.run(future::or(told, serve)));
+    hub.freed.borrow_mut().end();
     upkeep::save(&hub);
     info!("ending: containers keep their addresses; `muster-agent network down` takes everything away");
     let _ = std::fs::remove_file(hub.settings.runtime_dir.join(control::SOCKET));

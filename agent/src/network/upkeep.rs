@@ -29,8 +29,12 @@ pub async fn keep(hub: &Hub) {
             Timer::after(wait).await;
         })
         .await;
-        hub.look_at_keys();
-        let Some(place) = hub.place.borrow().clone() else { continue };
+        hub.look_at_peers();
+        let place = hub.place.borrow().clone();
+        let Some(place) = place else {
+            close(hub).await;
+            continue;
+        };
         hub.carry();
         let laid = lay(hub, &place).await;
         wait = if laid { LOOK } else { SOON };
@@ -50,6 +54,11 @@ pub fn save(hub: &Hub) {
     if hub.is_unsaved.get() {
         hub.save_plan();
     }
+    save_freed(hub);
+}
+
+/// Saves which addresses were given, and in which order they became free, if that has changed.
+pub fn save_freed(hub: &Hub) {
     let text = {
         let mut freed = hub.freed.borrow_mut();
         if !freed.take_changed() {
@@ -58,6 +67,8 @@ pub fn save(hub: &Hub) {
         freed.to_text()
     };
     if let Err(error) = hub.store.keep_freed(&text) {
+        hub.freed.borrow_mut().not_saved();
+        // They are only given sooner again.
         warn!("cannot save which addresses became free: {error}");
     }
 }
@@ -78,7 +89,7 @@ pub fn ground_of(place: &Place, remote: Vec<muster_protocol::network::Prefix>) -
 
 /// Lays the ground, beside the tasks: it starts processes. False if it has to be tried again soon.
 async fn lay(hub: &Hub, place: &Place) -> bool {
-    if hub.network.get().is_none() && !Path::new("/sys/class/net").join(BRIDGE).exists() {
+    if hub.network.get().is_none() && !bridge_exists() {
         // The engine has not made the bridge yet, and rings when it has. One of an earlier run serves at once.
         return false;
     }
@@ -94,6 +105,24 @@ async fn lay(hub: &Hub, place: &Place) -> bool {
             false
         }
     }
+}
+
+/// A host whose place was taken away while this process did not run may still have the bridge, with containers on it.
+async fn close(hub: &Hub) {
+    if !bridge_exists() {
+        return;
+    }
+    match smol::unblock(|| ground::close(BRIDGE, DEVICE)).await {
+        Ok(done) => {
+            done.iter().for_each(|line| info!("{line}"));
+            hub.note_ground(None);
+        }
+        Err(error) => hub.note_ground(Some(error.to_string())),
+    }
+}
+
+fn bridge_exists() -> bool {
+    Path::new("/sys/class/net").join(BRIDGE).exists()
 }
 
 fn answer_names(hub: &Hub, place: &Place, answerer: &mut Option<(u32, Answerer)>) {

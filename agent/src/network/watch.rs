@@ -38,6 +38,8 @@ async fn open(hub: &Hub) -> Result<EventStream, EngineError> {
     hub.is_negotiated.set(true);
     // Whatever the engine was, it may be another now.
     hub.network.set(None);
+    // It has made its bridges anew.
+    hub.to_lay.ring();
     hub.engine.events().await
 }
 

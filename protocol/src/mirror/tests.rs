@@ -193,7 +193,7 @@ fn no_garbage_panics_or_breaks_what_is_held() {
         let mut bytes = good.clone();
         for _ in 0..1 + random.below(4) {
             let at = random.below(bytes.len());
-            bytes[at] = random.next() as u8;
+            bytes[at] = random.number() as u8;
         }
         let _ = mirror.receive(&bytes, &mut Vec::new());
         for (_, held) in mirror.held() {

@@ -25,6 +25,10 @@ pub const KEEP_S: u64 = 25;
 /// A guest that was silent for so long, in milliseconds, is not sent to any more: its address may be somebody else's.
 pub const SILENCE_MS: u64 = 120_000;
 
+/// What a datagram takes from its sender's rate at least, in bytes: a short one is as much work as a long one, and nobody is to
+/// keep a relay busy with those.
+const COUNTED: u64 = 256;
+
 const TAG: usize = 8;
 const REGISTER_V4: usize = 27;
 const REGISTER_V6: usize = 39;
@@ -107,6 +111,8 @@ pub struct Guest {
     secret: Secret,
     /// Where it is, and when that was last shown, in milliseconds.
     address: Option<(SocketAddr, u64)>,
+    /// Goes into its cookies: another one since it has moved, so that older cookies count no more. 0: it was not heard yet.
+    era: u64,
     /// Bytes that may be forwarded for it at once, as of the time behind.
     allowed: u64,
     filled_ms: u64,
@@ -115,7 +121,7 @@ pub struct Guest {
 impl Guest {
     /// One that has not been heard.
     pub fn new(slot: u32, secret: Secret) -> Guest {
-        Guest { slot, secret, address: None, allowed: 0, filled_ms: 0 }
+        Guest { slot, secret, address: None, era: 0, allowed: 0, filled_ms: 0 }
     }
 
     /// Its number.
@@ -132,7 +138,7 @@ impl Guest {
 /// How much is forwarded for one guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// In the long run, in bytes a second.
+    /// In the long run, in bytes a second. A datagram counts as 256 bytes at least.
     pub per_second: u64,
     /// At once, in bytes.
     pub burst: u64,
@@ -195,12 +201,14 @@ pub struct Forwarder {
     key: Secret,
     rate: Rate,
     counters: Counters,
+    /// The newest one of all guests. None comes twice: also not for a guest that was forgotten and is known again.
+    era: u64,
 }
 
 impl Forwarder {
     /// With a random key.
     pub fn new(key: Secret, rate: Rate) -> Forwarder {
-        Forwarder { key, rate, counters: Counters::default() }
+        Forwarder { key, rate, counters: Counters::default(), era: 0 }
     }
 
     /// What it has done.
@@ -233,15 +241,25 @@ impl Forwarder {
         let Some(guest) = find(guests, slot).filter(|guest| same(&tag(&guest.secret, body, &[]), found)) else {
             return drop_as(&mut self.counters.strangers);
         };
+        if guest.era == 0 {
+            self.era += 1;
+            guest.era = self.era;
+        }
         let mut moved = None;
-        if shown == self.cookie(slot, from) {
-            if guest.address.is_none_or(|(address, _)| address != from) {
+        if shown == self.cookie(slot, guest.era, from) {
+            let before = guest.address.replace((from, now_ms)).map(|(address, _)| address);
+            if before != Some(from) {
                 moved = Some((slot, from));
             }
-            guest.address = Some((from, now_ms));
+            if before.is_some_and(|before| before != from) {
+                // Whoever has recorded what it sent from where it was does not bring it back there.
+                self.era += 1;
+                guest.era = self.era;
+            }
             self.counters.registrations += 1;
         }
-        self.answer(&guest.secret, slot, number, from, moved, datagram)
+        let cookie = self.cookie(slot, guest.era, from);
+        self.answer(&guest.secret, cookie, number, from, moved, datagram)
     }
 
     fn forward(&mut self, guests: &mut [Guest], now_ms: u64, from: SocketAddr, datagram: &mut [u8]) -> Action {
@@ -254,10 +272,12 @@ impl Forwarder {
             Some((address, heard_ms)) if *address == from => *heard_ms = now_ms,
             _ => {
                 self.counters.unregistered += 1;
-                return self.answer(&guest.secret, sender, 0, from, None, datagram);
+                let (secret, era) = (guest.secret, guest.era);
+                let cookie = self.cookie(sender, era, from);
+                return self.answer(&secret, cookie, 0, from, None, datagram);
             }
         }
-        if !guest.allow(self.rate, now_ms, length as u64) {
+        if !guest.allow(self.rate, now_ms, (length as u64).max(COUNTED)) {
             return drop_as(&mut self.counters.limited);
         }
         let receiver = find(guests, to).filter(|_| to != sender);
@@ -277,7 +297,7 @@ impl Forwarder {
     fn answer(
         &mut self,
         secret: &Secret,
-        slot: u32,
+        cookie: u64,
         number: u32,
         from: SocketAddr,
         moved: Option<(u32, SocketAddr)>,
@@ -287,7 +307,7 @@ impl Forwarder {
         let Some(out) = datagram.get_mut(..length) else { return drop_as(&mut self.counters.malformed) };
         out[0] = REGISTERED;
         out[1..5].copy_from_slice(&number.to_le_bytes());
-        out[5..13].copy_from_slice(&self.cookie(slot, from).to_le_bytes());
+        out[5..13].copy_from_slice(&cookie.to_le_bytes());
         match from.ip() {
             IpAddr::V4(address) => out[13..17].copy_from_slice(&address.octets()),
             IpAddr::V6(address) => out[13..29].copy_from_slice(&address.octets()),
@@ -299,9 +319,10 @@ impl Forwarder {
     }
 
     /// What only somebody knows who receives at an address.
-    fn cookie(&self, slot: u32, at: SocketAddr) -> u64 {
+    fn cookie(&self, slot: u32, era: u64, at: SocketAddr) -> u64 {
         let mut hasher = SipHasher24::new_with_key(&self.key);
         hasher.write(&slot.to_le_bytes());
+        hasher.write(&era.to_le_bytes());
         match at.ip() {
             IpAddr::V4(address) => hasher.write(&address.octets()),
             IpAddr::V6(address) => hasher.write(&address.octets()),

@@ -72,7 +72,7 @@ fn golden_bytes() {
     assert_eq!(hex(&datagram), format!("620100000002000000{}616263", GOLDEN_TAGS[2]));
 }
 
-const GOLDEN_TAGS: [&str; 3] = ["0bb74da4f0da4e33", "17d3900cc8dddf08", "b04fd0ec32bfdfac"];
+const GOLDEN_TAGS: [&str; 3] = ["0bb74da4f0da4e33", "9c8ac240a1ab1abe", "b04fd0ec32bfdfac"];
 
 #[test]
 fn a_packet_goes_from_guest_to_guest() {
@@ -109,6 +109,38 @@ fn a_replayed_registration_moves_nobody() {
     let (notice, to) = sent(action, &datagram);
     assert_eq!((read_answer(&ONE, notice).unwrap().number, to), (0, thief));
     assert_eq!(forwarder.counters().unregistered, 1);
+}
+
+#[test]
+fn a_registration_that_was_recorded_moves_no_guest_back() {
+    let (mut forwarder, mut guests) = relay(Rate::default());
+    let (here, there, other) = (at("192.0.2.1:1000"), at("192.0.2.1:1001"), at("192.0.2.2:2000"));
+    register_at(&mut forwarder, &mut guests, &TWO, 2, other);
+    let answer = register_at(&mut forwarder, &mut guests, &ONE, 1, here);
+    let mut recorded = [0; REGISTER_LIMIT];
+    let length = register(&ONE, 1, 9, answer.cookie, here, &mut recorded);
+    let replay = |forwarder: &mut Forwarder, guests: &mut [Guest]| {
+        let mut again = recorded;
+        let action = forwarder.handle(guests, 3, here, &mut again[..length]);
+        assert!(matches!(action, Action::Send { moved: None, .. }));
+        let mut datagram = wrapped(&TWO, 2, 1, b"packet");
+        match forwarder.handle(guests, 3, other, &mut datagram) {
+            Action::Send { to, .. } => Some(to),
+            Action::Drop => None,
+        }
+    };
+    assert_eq!(replay(&mut forwarder, &mut guests), Some(here), "it is still there");
+    register_at(&mut forwarder, &mut guests, &ONE, 1, there);
+    assert_eq!(replay(&mut forwarder, &mut guests), Some(there));
+    // The guest itself may come back, and goes on with what it is told.
+    let back = register_at(&mut forwarder, &mut guests, &ONE, 1, here);
+    let mut out = [0; REGISTER_LIMIT];
+    let length_again = register(&ONE, 1, 7, back.cookie, here, &mut out);
+    let action = forwarder.handle(&mut guests, 4, here, &mut out[..length_again]);
+    assert_eq!(read_answer(&ONE, sent(action, &out).0).unwrap().cookie, back.cookie);
+    // One that was forgotten and is known again, by the same secret.
+    guests[0] = Guest::new(1, ONE);
+    assert_eq!(replay(&mut forwarder, &mut guests), None);
 }
 
 #[test]
@@ -151,11 +183,67 @@ fn a_guest_is_held_to_its_rate() {
     register_at(&mut forwarder, &mut guests, &TWO, 2, there);
     let mut forwarded = 0;
     for now_ms in 2..10_002 {
-        let mut datagram = wrapped(&ONE, 1, 2, &[0; 100 - OVERHEAD]);
-        forwarded += u64::from(forwarder.handle(&mut guests, now_ms, here, &mut datagram) != Action::Drop) * 100;
+        let mut datagram = wrapped(&ONE, 1, 2, &[0; 500 - OVERHEAD]);
+        forwarded += u64::from(forwarder.handle(&mut guests, now_ms, here, &mut datagram) != Action::Drop) * 500;
     }
     assert!((95_000..=105_000).contains(&forwarded), "{forwarded} bytes in ten seconds");
     assert_eq!(forwarder.counters().limited, 10_000 - forwarder.counters().forwarded);
+}
+
+#[test]
+fn a_guest_that_floods_with_short_packets_takes_nothing_from_others() {
+    let rate = Rate::default();
+    let (mut forwarder, mut guests) = relay(rate);
+    let (here, there) = (at("192.0.2.1:1000"), at("192.0.2.2:2000"));
+    register_at(&mut forwarder, &mut guests, &ONE, 1, here);
+    register_at(&mut forwarder, &mut guests, &TWO, 2, there);
+    let mut passed = 0;
+    for now_ms in 2..1_002 {
+        for _ in 0..100 {
+            let mut short = wrapped(&ONE, 1, 2, b"x");
+            passed += u64::from(forwarder.handle(&mut guests, now_ms, here, &mut short) != Action::Drop);
+        }
+        let mut long = wrapped(&TWO, 2, 1, &[0; 1400]);
+        assert_ne!(forwarder.handle(&mut guests, now_ms, there, &mut long), Action::Drop, "that of the other guest");
+    }
+    let most = (rate.per_second + rate.burst) / COUNTED;
+    assert!((most / 2..=most + 1).contains(&passed), "{passed} of 100000 in a second");
+}
+
+#[test]
+fn who_cannot_prove_who_he_is_costs_no_state() {
+    for_seeds(20, |random| {
+        let (mut forwarder, mut guests) = relay(Rate::default());
+        let here = at("192.0.2.1:1000");
+        let cookie = register_at(&mut forwarder, &mut guests, &ONE, 1, here).cookie;
+        let state =
+            |guests: &[Guest]| guests.iter().map(|it| (it.address, it.allowed, it.filled_ms)).collect::<Vec<_>>();
+        let before = (state(&guests), forwarder.counters(), forwarder.era);
+        for _ in 0..1_000 {
+            let slot = [0, 1, 2, 3, u32::MAX, random.number() as u32][random.below(6)];
+            let secret: Secret = random.bytes(16).try_into().unwrap();
+            let mut out = [0; REGISTER_LIMIT];
+            let length = register(&secret, slot, 1 + random.below(9) as u32, cookie, here, &mut out);
+            let mut datagram = match random.below(3) {
+                0 => out[..length].to_vec(),
+                1 => wrapped(&secret, slot, 1, &[1; 100]),
+                _ => {
+                    let length = random.below(100);
+                    random.bytes(length)
+                }
+            };
+            let from = [here, SocketAddr::new([10, 0, 0, random.below(256) as u8].into(), random.below(65536) as u16)];
+            let now_ms = 1 + random.below(1_000_000) as u64;
+            let action = forwarder.handle(&mut guests, now_ms, from[random.below(2)], &mut datagram);
+            assert_eq!(action, Action::Drop, "nor is it answered");
+        }
+        // All that there is.
+        let Forwarder { key: _, rate: _, counters, era } = &forwarder;
+        let dropped = counters.malformed + counters.strangers;
+        assert_eq!((dropped, counters.forwarded), (1_000, 0));
+        assert_eq!((state(&guests), *era), (before.0, before.2));
+        assert_eq!(counters.registrations, before.1.registrations);
+    });
 }
 
 #[test]

@@ -44,14 +44,14 @@ fn wander(random: &mut Random, steps: &[Step], values: &mut [Option<u64>]) {
         *value = match step {
             _ if value.is_none() && random.below(10) != 0 => None,
             Step::Grown(_) if random.below(100) == 0 => Some(0),
-            Step::Grown(step) if much => Some(before + random.next() % (100 * step)),
-            Step::Grown(step) => Some(before + random.next() % step),
-            Step::Moved { .. } if much => Some(random.next() % 1_000_000),
-            Step::Moved { .. } => Some(before.saturating_add_signed((random.next() % 4000) as i64 - 2000)),
-            Step::MovedSigned(_) => Some(signed((random.next() % 1000) as i64 - 200)),
-            Step::Changed if much => Some(random.next() % 100),
+            Step::Grown(step) if much => Some(before + random.number() % (100 * step)),
+            Step::Grown(step) => Some(before + random.number() % step),
+            Step::Moved { .. } if much => Some(random.number() % 1_000_000),
+            Step::Moved { .. } => Some(before.saturating_add_signed((random.number() % 4000) as i64 - 2000)),
+            Step::MovedSigned(_) => Some(signed((random.number() % 1000) as i64 - 200)),
+            Step::Changed if much => Some(random.number() % 100),
             Step::Changed => Some(before),
-            Step::Passing(_) if random.below(50) == 0 => Some(random.next() % 100_000),
+            Step::Passing(_) if random.below(50) == 0 => Some(random.number() % 100_000),
             Step::Passing(_) => Some(before + SWEEP_MS / 1000),
         };
     }

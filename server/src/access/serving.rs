@@ -130,7 +130,8 @@ fn certified(
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
     params.subject_alt_names = names.to_vec();
-    let certificate = fleet.sign(&params, key)?;
+    let purpose = format!("by {} in generation {generation} for {names:?}", fleet.pin());
+    let certificate = serving.certificate(&purpose, || fleet.sign(&params, key))?;
     let private = PrivateKeyDer::try_from(key.serialize_der())?;
     let private = provider.key_provider.load_private_key(private).map_err(|error| error.to_string())?;
     Ok(CertifiedKey::new([&[certificate], fleet.chain()].concat(), private))

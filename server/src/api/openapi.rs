@@ -57,6 +57,7 @@ use utoipa::{Modify, OpenApi as _};
         network::disable,
         network::paths,
         network::ping,
+        network::show_host,
         network::accept,
         network::remove,
         session::begin,

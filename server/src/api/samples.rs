@@ -62,6 +62,7 @@ pub fn container(name: &str, state: &str) -> Container {
         stale: false,
         as_of: Some("2026-11-22T09:59:58.000Z".into()),
         vitals: None,
+        network_refused: None,
     }
 }
 

@@ -169,6 +169,10 @@ pub struct Container {
     /// of the container: the stream does not tell of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vitals: Option<ContainerVitals>,
+    /// Why it is not in the managed network though it has the network's label, in one line; absent if it is, or has not.
+    /// The stream does not tell of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_refused: Option<String>,
 }
 
 /// A port of a container.

@@ -29,7 +29,7 @@ mod top;
 mod user;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use connection::Target;
 use exit::{Exit, Failure};
 use std::ffi::OsString;
@@ -112,9 +112,10 @@ enum Command {
 
 /// Runs the program: arguments in, exit code out.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return explain(&error).into(),
+        Err(error) => return explain(&error, &arguments).into(),
     };
     match run(&cli) {
         Ok(()) => Exit::Ok.into(),
@@ -165,7 +166,7 @@ fn complain(message: &str) {
 }
 
 /// Prints help, or one line about a wrong command line.
-fn explain(error: &clap::Error) -> Exit {
+fn explain(error: &clap::Error, arguments: &[OsString]) -> Exit {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // A reader that has gone needs no help.
@@ -177,14 +178,43 @@ fn explain(error: &clap::Error) -> Exit {
             Exit::Usage
         }
         _ => {
-            complain(&one_line(&error.render().to_string()));
+            complain(&one_line(&error.render().to_string(), &command_of(arguments)));
             Exit::Usage
         }
     }
 }
 
-/// The first paragraph of clap's message, and its tip if it has one.
-fn one_line(message: &str) -> String {
+/// The command that a command line means, as far as it names one: `muster network enable`.
+fn command_of(arguments: &[OsString]) -> String {
+    let root = Cli::command();
+    let (mut command, mut words) = (&root, vec!["muster"]);
+    let mut arguments = arguments.iter().skip(1).filter_map(|argument| argument.to_str());
+    while let Some(argument) = arguments.next() {
+        if let Some(flag) = argument.strip_prefix("--") {
+            // The next word is its value, and may be called as a command is.
+            let of = |command: &clap::Command| {
+                let flags = command.get_arguments().filter(|arg| arg.get_long() == Some(flag));
+                flags.into_iter().any(|arg| arg.get_action().takes_values())
+            };
+            if of(command) || of(&root) {
+                arguments.next();
+            }
+            continue;
+        }
+        let Some(found) = command.find_subcommand(argument) else {
+            if argument.starts_with('-') {
+                continue;
+            }
+            break;
+        };
+        words.push(found.get_name());
+        command = found;
+    }
+    words.join(" ")
+}
+
+/// The first paragraph of clap's message, its tip if it has one, and which help has more.
+fn one_line(message: &str, command: &str) -> String {
     let message = message.strip_prefix("error: ").unwrap_or(message);
     let joined = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut paragraphs = message.split("\n\n");
@@ -192,13 +222,12 @@ fn one_line(message: &str) -> String {
     if let Some(tip) = paragraphs.find(|paragraph| paragraph.trim_start().starts_with("tip:")) {
         line = format!("{line}; {}", joined(tip.trim_start().trim_start_matches("tip:")));
     }
-    format!("{line}; see `muster --help`")
+    format!("{line}; see `{command} --help`")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_definition_is_sound() {
@@ -209,7 +238,7 @@ mod tests {
     fn wrong_command_lines_are_explained_in_one_line() {
         let explained = |line: &[&str]| {
             let error = Cli::try_parse_from(["muster"].iter().chain(line)).expect_err("wrong");
-            (error.exit_code(), one_line(&error.render().to_string()))
+            (error.exit_code(), one_line(&error.render().to_string(), "muster"))
         };
         for (line, part) in [
             (
@@ -228,6 +257,30 @@ mod tests {
             let (code, message) = explained(line);
             assert_eq!(code, 2, "{line:?}");
             assert!(message.contains(part) && !message.contains('\n'), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_command_line_names_the_help_of_its_command() {
+        for (line, command) in [
+            ("network enable --blck /26", "muster network enable"),
+            ("network enable --mtu many", "muster network enable"),
+            ("network --format xml", "muster network"),
+            ("network nothing", "muster network"),
+            ("--data-dir ps hosts rm", "muster hosts rm"),
+            ("--data-dir=ps hosts credential rotate --x", "muster hosts credential rotate"),
+            ("hosts --url ps ls --x", "muster hosts ls"),
+            ("ps --filter status=up", "muster ps"),
+            ("ps -n network", "muster ps"),
+            ("nothing network", "muster"),
+            ("--nothing", "muster"),
+            ("", "muster"),
+        ] {
+            let words: Vec<OsString> = ["muster"].into_iter().chain(line.split_whitespace()).map(Into::into).collect();
+            let error = Cli::try_parse_from(&words).expect_err(line);
+            assert_eq!(command_of(&words), command, "{line}");
+            let help = format!("see `{command} --help`");
+            assert!(one_line(&error.render().to_string(), &command_of(&words)).ends_with(&help), "{line}");
         }
     }
 
@@ -293,6 +346,7 @@ mod tests {
             "network disable",
             "network ping a b",
             "network accept a",
+            "network accept a --key b=",
             "network rm a b",
         ] {
             let words = ["muster"].into_iter().chain(line.split(' '));

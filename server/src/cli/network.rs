@@ -5,7 +5,9 @@ use super::connection::Server;
 use super::exit::{Exit, Failure};
 use super::output::{Format, Table, json_line, printable};
 use crate::api::query::encode;
-use crate::api::types::{EnableNetwork, ManagedNetwork, NetworkHost, NetworkPath, NetworkPing, PingNetwork};
+use crate::api::types::{
+    AcceptNetworkKey, EnableNetwork, ManagedNetwork, NetworkHost, NetworkPath, NetworkPing, PingNetwork,
+};
 use clap::{Args, Subcommand};
 use muster_dial::client::Method;
 use muster_protocol::network::Prefix;
@@ -51,9 +53,14 @@ enum Command {
         host: Vec<String>,
     },
     /// Take the key that a host has come with for its own, in the place of the one that was seen first
+    ///
+    /// Prints both.
     Accept {
         /// Id or name
         host: String,
+        /// Only this one, as `muster network` has shown it [else: the one that the host has come with last]
+        #[arg(long)]
+        key: Option<String>,
     },
 }
 
@@ -143,14 +150,23 @@ pub fn run(flags: &NetworkFlags, server: &Server, out: &mut dyn Write) -> Result
             }
             Ok(())
         }
-        Some(Command::Accept { host }) => {
-            let path = format!("{PATH}/hosts/{}/accept", encode(host));
-            let _: ManagedNetwork = server
-                .send(Method::POST, &path, &serde_json::json!({}))
-                .map_err(|failure| failure.while_doing(format_args!("network accept {host}")))?;
-            Ok(writeln!(out, "{}", printable(host))?)
-        }
+        Some(Command::Accept { host, key }) => accept(host, key.as_deref(), server, out)
+            .map_err(|failure| failure.while_doing(format_args!("network accept {host}"))),
     }
+}
+
+/// What is accepted is what was shown: if the host comes with another key meanwhile, the server refuses.
+fn accept(host: &str, key: Option<&str>, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
+    let path = format!("{PATH}/hosts/{}", encode(host));
+    let before: NetworkHost = server.get(&path)?;
+    let Some(key) = key.or(before.new_key.as_deref()) else {
+        let why = before.reason.unwrap_or_else(|| "it has come with no other key: there is nothing to accept".into());
+        return Err(Failure::new(Exit::Failure, why));
+    };
+    let wanted = AcceptNetworkKey { key: key.into() };
+    let after: NetworkHost = server.send(Method::POST, &format!("{path}/accept"), &wanted)?;
+    let (old, new) = (before.key.as_deref().unwrap_or("-"), after.key.as_deref().unwrap_or("-"));
+    Ok(writeln!(out, "{}: its key was {old}, and is {new} from now on", printable(&after.name))?)
 }
 
 fn ping(from: &str, to: &str, format: Format, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
@@ -171,11 +187,25 @@ fn ping(from: &str, to: &str, format: Format, server: &Server, out: &mut dyn Wri
 }
 
 fn list(format: Format, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
-    let network: ManagedNetwork = server.get(PATH)?;
+    let network = whole(|path| server.get(path))?;
     match format {
         Format::Json => json_line(out, &network),
         Format::Table => print(&network, out),
     }
+}
+
+/// The network with all of its hosts, page by page.
+fn whole(get: impl Fn(&str) -> Result<ManagedNetwork, Failure>) -> Result<ManagedNetwork, Failure> {
+    let mut network = get(PATH)?;
+    while let Some(cursor) = network.next.take() {
+        let page = get(&format!("{PATH}?cursor={}", encode(&cursor)))?;
+        if page.hosts.is_empty() || page.next.as_ref() == Some(&cursor) {
+            return Err(Failure::new(Exit::Failure, "the server gives the same page again and again; see its log"));
+        }
+        network.hosts.extend(page.hosts);
+        network.next = page.next;
+    }
+    Ok(network)
 }
 
 fn paths(flags: &Paths, server: &Server, out: &mut dyn Write) -> Result<(), Failure> {
@@ -231,6 +261,9 @@ fn print(network: &ManagedNetwork, out: &mut dyn Write) -> Result<(), Failure> {
         }
         if let Some(new) = &host.new_key {
             writeln!(out, "  its key was {}, and is {new}", host.key.as_deref().unwrap_or("-"))?;
+        }
+        if let Some(why) = &host.names_refused {
+            writeln!(out, "\n{}: its containers have no names: {}", printable(&host.name), printable(why))?;
         }
     }
     if network.hosts.iter().any(|host| !host.refused.is_empty()) {
@@ -301,6 +334,7 @@ mod tests {
             relays: false,
             containers: 3,
             refused: Vec::new(),
+            names_refused: None,
             ways: NetworkWays { direct: 1, lan: 0, relayed: 2, none: 0 },
         }
     }
@@ -318,6 +352,7 @@ mod tests {
             blocks: 1024,
             blocks_used: 2,
             hosts,
+            next: None,
         }
     }
 
@@ -331,6 +366,7 @@ mod tests {
     fn the_tables_say_who_is_in_and_what_is_wrong() {
         let mut ill = host("pi2", "key_changed");
         ill.reason = Some("its key is not the one".into());
+        ill.names_refused = Some("another has it".into());
         ill.new_key = Some("AgIC".into());
         (ill.connected, ill.observed, ill.blocks) = (false, None, Vec::new());
         ill.refused =
@@ -345,6 +381,8 @@ pi2       key_changed (away)                  3 (1 not)    1         0         2
 pi2: its key is not the one
   its key was AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=, and is AgIC
 
+pi2: its containers have no names: another has it
+
 NOT JOINED   HOST      WHY
 we\u{fffd}b         pi2       its network mode is host
 ";
@@ -358,6 +396,24 @@ we\u{fffd}b         pi2       its network mode is host
         let trouble = ManagedNetwork { relay_problem: Some("the port is taken".into()), ..network(Vec::new()) };
         assert!(printed(&trouble).contains("no relay (the port is taken)"));
         assert_eq!(blocks(&NetworkHost { blocks_missing: 2, ..host("a", "joined") }), "10.42.0.0/26 (needs 2 more)");
+    }
+
+    #[test]
+    fn all_pages_are_asked_for() {
+        let page = |name: &str, next: Option<&str>| ManagedNetwork {
+            next: next.map(Into::into),
+            ..network(vec![host(name, "joined")])
+        };
+        let pages = |path: &str| match path {
+            "/api/v1/network" => Ok(page("a", Some("1"))),
+            "/api/v1/network?cursor=1" => Ok(page("b", Some("2"))),
+            "/api/v1/network?cursor=2" => Ok(page("c", None)),
+            other => panic!("{other}"),
+        };
+        let all = whole(pages).expect("all");
+        let names: Vec<&str> = all.hosts.iter().map(|host| host.name.as_str()).collect();
+        assert_eq!((names, all.next), (vec!["a", "b", "c"], None));
+        assert!(whole(|_| Ok(page("a", Some("1")))).is_err(), "without an end");
     }
 
     #[test]

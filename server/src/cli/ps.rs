@@ -138,6 +138,9 @@ fn status(container: &Container, now_ms: i64) -> String {
         "dead" => "Dead".to_string(),
         other => other.to_string(),
     };
+    if container.network_refused.is_some() {
+        status.push_str(" (not in network)");
+    }
     if container.stale {
         match human::age(container.as_of.as_deref(), now_ms) {
             Some(age) => status.push_str(&format!(" (stale, {age})")),
@@ -169,6 +172,7 @@ mod tests {
         let running = samples::container("web", "running");
         let health = |health: &str| Container { health: Some(health.into()), ..running.clone() };
         let stale = Container { stale: true, as_of: Some("2026-11-22T09:59:20Z".into()), ..running.clone() };
+        let refused = Container { network_refused: Some("its network mode is host".into()), ..stale.clone() };
         for (container, words) in [
             (running.clone(), "Up 3 minutes"),
             (health("healthy"), "Up 3 minutes (healthy)"),
@@ -178,6 +182,7 @@ mod tests {
             (ended("restarting", 1), "Restarting (1) 5 seconds ago"),
             (samples::container("web", "created"), "Created"),
             (samples::container("web", "dead"), "Dead"),
+            (refused, "Up 3 minutes (not in network) (stale, 40s)"),
             (stale, "Up 3 minutes (stale, 40s)"),
         ] {
             assert_eq!(status(&container, now()), words);

@@ -45,6 +45,7 @@ pub fn container(of: Of<'_>, body: &[u8], stale: bool, as_of_ms: i64) -> Option<
         stale,
         as_of: Some(format_ms(as_of_ms)),
         vitals: None,
+        network_refused: None,
     })
 }
 

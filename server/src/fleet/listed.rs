@@ -112,8 +112,7 @@ impl Fleet {
         offset: u64,
         limit: usize,
     ) -> (Vec<types::Container>, u64) {
-        let state = self.state.clone();
-        self.scan(move || state.containers_at(&wanted, None, offset, limit)).await
+        self.list_containers(wanted, None, offset, limit).await
     }
 
     /// At most `limit` containers behind the one with the key `after`: its host's name, its name, its host's id and its
@@ -124,18 +123,26 @@ impl Fleet {
         after: [String; 4],
         limit: usize,
     ) -> Vec<types::Container> {
-        let state = self.state.clone();
-        self.scan(move || state.containers_at(&wanted, Some(&after), 0, limit)).await.0
+        self.list_containers(wanted, Some(after), 0, limit).await.0
     }
 
-    pub(super) async fn scan<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> T {
+    pub(super) async fn list_containers(
+        &self,
+        wanted: ContainerFind,
+        after: Option<[String; 4]>,
+        offset: u64,
+        limit: usize,
+    ) -> (Vec<types::Container>, u64) {
         let place = self.scans.acquire_arc().await;
-        smol::unblock(move || {
+        let state = self.state.clone();
+        let read = move || {
             // Given back when it is over, and not when the client leaves.
             let _place = place;
-            read()
-        })
-        .await
+            state.containers_at(&wanted, after.as_ref(), offset, limit)
+        };
+        let (mut page, total) = smol::unblock(read).await;
+        self.network().mark_refused(&mut page);
+        (page, total)
     }
 }
 
@@ -196,7 +203,7 @@ struct Found {
 }
 
 impl State {
-    pub(super) fn containers_at(
+    fn containers_at(
         &self,
         find: &ContainerFind,
         after: Option<&[String; 4]>,

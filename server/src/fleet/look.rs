@@ -74,21 +74,27 @@ impl Fleet {
         limit: usize,
     ) -> Vec<types::Container> {
         let find = ContainerFind { select: wanted, ..ContainerFind::default() };
-        let state = self.state.clone();
-        self.scan(move || state.containers_at(&find, after.as_ref(), 0, limit)).await.0
+        self.list_containers(find, after, 0, limit).await.0
     }
 
     /// One container by (host's id or name, container's id, unique beginning of an id, or name).
     pub fn container(&self, host: &str, container: &str) -> Result<types::Container, Refusal> {
         let cell = self.find_host(host)?;
         let found = matches(&cell, container);
-        only(found, &format!("on host {host:?} {container:?}"), |it| it.id.clone())
+        let found = only(found, &format!("on host {host:?} {container:?}"), |it| it.id.clone())?;
+        Ok(self.with_refusal(found))
     }
 
     /// One container by its id (or unique beginning) or name on any host; `Ambiguous` if several have it.
     pub fn container_anywhere(&self, container: &str) -> Result<types::Container, Refusal> {
         let found: Vec<_> = self.state.cells().iter().flat_map(|cell| matches(cell, container)).collect();
-        only(found, &format!("{container:?}"), |it| format!("{}/{}", it.host, it.name))
+        let found = only(found, &format!("{container:?}"), |it| format!("{}/{}", it.host, it.name))?;
+        Ok(self.with_refusal(found))
+    }
+
+    fn with_refusal(&self, mut container: types::Container) -> types::Container {
+        self.network().mark_refused(std::slice::from_mut(&mut container));
+        container
     }
 
     /// A page of at most `limit` events with id < `before`, newest first.

@@ -34,6 +34,7 @@ mod sign_in_tests;
 mod tests;
 mod trust;
 mod turn;
+mod users;
 mod vitals;
 mod wanted;
 mod wishes;
@@ -346,6 +347,7 @@ impl Fleet {
         if let Err(error) = self.committer.commit(rows, |_| {}).wait().await {
             log::warn!("cannot store when hosts were last heard: {error}");
         }
+        self.network.close().await;
         self.state.feed.close();
     }
 }

@@ -58,6 +58,19 @@ pub enum Told {
     Gone(EngineId),
 }
 
+/// What comes of accepting a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acceptance {
+    /// It is the host's from now on.
+    Done,
+    /// The host has come with no other key than the known one.
+    Nothing,
+    /// By now the host has come with this one.
+    Other([u8; 32]),
+    /// It is another host's.
+    Taken,
+}
+
 impl Basis {
     /// No network yet.
     pub fn new(secrets: Secrets) -> Basis {
@@ -232,16 +245,19 @@ impl Basis {
         self.pool.give_back(member.blocks.iter().copied());
     }
 
-    /// The key that a host has come with last is its key from now on. `None`: it has come with no other one; `Some(false)`:
-    /// it is another host's.
-    pub fn accept(&mut self, host: HostId) -> Option<bool> {
-        let new = self.member(host)?.other_key?;
-        if self.members().any(|other| other.host != host && other.key == new) {
-            return Some(false);
+    /// This key is a host's from now on, if it is the one that the host has come with last.
+    pub fn accept(&mut self, host: HostId, key: &[u8; 32]) -> Acceptance {
+        match self.member(host).and_then(|member| member.other_key) {
+            None => return Acceptance::Nothing,
+            Some(new) if new != *key => return Acceptance::Other(new),
+            Some(_) => {}
         }
-        let member = self.member_mut(host)?;
-        (member.key, member.other_key) = (new, None);
-        Some(true)
+        if self.members().any(|other| other.host != host && other.key == *key) {
+            return Acceptance::Taken;
+        }
+        let Some(member) = self.member_mut(host) else { return Acceptance::Nothing };
+        (member.key, member.other_key) = (*key, None);
+        Acceptance::Done
     }
 
     /// Sets what operators want. With another range, or other blocks, all hosts get new ones.

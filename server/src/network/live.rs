@@ -2,21 +2,24 @@
 //!
 //! A change goes one way: a copy of the [basis](Basis) is changed, stored, and then takes the place of the one before; who
 //! has a line is woken and makes its own plan anew. One change at a time. Nothing is told that is not durable, so that no
-//! block is given twice, however the server ends.
+//! block is given twice, however the server ends. Only where a host is seen is told first: after a restart it is seen again.
+
+mod relayed;
 
 use super::basis::Basis;
 use super::said::{Path, Said};
 use super::secrets::Secrets;
+use super::sightings::Sightings;
 use super::stored;
-use crate::relay::{Counters, Relay};
+use crate::relay::Relay;
 use crate::store::committer::Committer;
 use crate::store::{NetworkMemberRow, NetworkRow, StoreError, Write};
 use async_channel::{Receiver, Sender};
 use muster_protocol::id::{EngineId, HostId};
 use muster_protocol::limits;
 use muster_protocol::network::NetworkProbe;
+use smol::lock::MutexGuardArc;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -63,6 +66,8 @@ struct Shared {
     changed: (Sender<()>, Receiver<()>),
     /// A commit failed, and nobody knows what the store has.
     is_adrift: AtomicBool,
+    /// Where hosts are seen, as far as the store does not know it.
+    sightings: Mutex<Sightings>,
 }
 
 #[derive(Debug)]
@@ -115,6 +120,7 @@ impl Network {
                 lines: Mutex::default(),
                 changed: async_channel::bounded(1),
                 is_adrift: AtomicBool::new(stale),
+                sightings: Mutex::default(),
             }),
             turn: Arc::default(),
             committer,
@@ -152,17 +158,30 @@ impl Network {
             }
             return Ok(made);
         }
+        self.store(turn, writes, move |shared| shared.publish(after)).await?;
+        Ok(made)
+    }
+
+    /// Commits this, and if that succeeds does what follows. Nobody else changes anything meanwhile.
+    async fn store(
+        &self,
+        turn: MutexGuardArc<()>,
+        writes: Vec<Write>,
+        then: impl FnOnce(&Shared) + Send + 'static,
+    ) -> Result<(), StoreError> {
         let shared = self.shared.clone();
+        let seen = stored::seen(&writes);
         let settled = self.committer.commit(writes, move |stored| {
-            // Nobody else changes anything until this is over.
             let _turn = turn;
             shared.is_adrift.store(stored.is_err(), Ordering::Release);
             if stored.is_ok() {
-                shared.publish(after);
+                let mut sightings = locked(&shared.sightings);
+                seen.into_iter().for_each(|(host, address)| sightings.stored(host, address));
+                drop(sightings);
+                then(&shared);
             }
         });
-        settled.wait().await?;
-        Ok(made)
+        settled.wait().await
     }
 
     /// A host was removed, or its credential has ended: it loses its place at once, whatever the store says. That of the
@@ -282,44 +301,6 @@ impl Network {
                 log::warn!("host {host} ({name}): {} cannot join the network: {why}", container.name);
             }
         }
-    }
-
-    /// The relay sees a host's packets come from elsewhere than before.
-    ///
-    /// # Errors
-    /// It could not be stored.
-    pub async fn observe(&self, seen: &[(u32, IpAddr)]) -> Result<(), StoreError> {
-        self.change(|basis| {
-            seen.iter().for_each(|(slot, address)| basis.observe(*slot, address.to_canonical()));
-            Ok(((), Vec::new()))
-        })
-        .await
-    }
-
-    /// The server's relay listens on this port, or on none; and if it should, why not.
-    pub async fn set_relay(&self, listens: Option<(u16, Arc<Relay>)>, trouble: Option<String>) {
-        let (port, relay) = listens.unzip();
-        *locked(&self.relay_trouble) = trouble;
-        // Where the last one lets go of it, its thread is waited for.
-        drop(std::mem::replace(&mut *locked(&self.relay), relay.map(Listening)));
-        if self.basis().relay == port {
-            return;
-        }
-        // Nothing of it is stored.
-        let _turn = self.turn.lock().await;
-        let mut basis = (*self.basis()).clone();
-        basis.relay = port;
-        self.shared.publish(basis);
-    }
-
-    /// What keeps the server's relay from listening.
-    pub fn relay_trouble(&self) -> Option<String> {
-        locked(&self.relay_trouble).clone()
-    }
-
-    /// What the server's relay has done since it listens; `None` while it does not.
-    pub fn relayed(&self) -> Option<Counters> {
-        locked(&self.relay).as_ref().map(|relay| relay.0.counters())
     }
 
     /// Rings after each change. For the one that keeps the server's relay.

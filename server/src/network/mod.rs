@@ -16,14 +16,13 @@ pub mod said;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod secrets;
-#[cfg(test)]
-mod seeded;
 pub mod settings;
+mod sightings;
 mod stored;
 mod view;
 
 pub use live::Network;
-pub use view::{NetworkCounts, path_key};
+pub use view::{NetworkCounts, host_key, path_key};
 
 use muster_protocol::network::NoPlace;
 

@@ -1,5 +1,6 @@
 //! What operators do with the managed network.
 
+use super::basis::{Acceptance, Basis};
 use super::live::Waiting;
 use super::settings::Settings;
 use crate::api::types;
@@ -92,22 +93,33 @@ impl Fleet {
         Ok(())
     }
 
-    /// Takes the key that a host has come with last for its own.
-    pub async fn accept_network_key(&self, by: &By, host: &str) -> Result<(), Refusal> {
+    /// Takes this key for a host's own, if it is still the one that the host has come with last.
+    pub async fn accept_network_key(
+        &self,
+        by: &By,
+        host: &str,
+        wanted: &types::AcceptNetworkKey,
+    ) -> Result<types::NetworkHost, Refusal> {
         let (cell, name) = self.named(host)?;
-        self.network()
-            .change(|basis| match basis.accept(cell.id) {
-                Some(true) => {
-                    let key = basis.member(cell.id).map(|member| shown_key(&member.key)).unwrap_or_default();
-                    let details = [("id", cell.id.to_string()), ("key", key)];
-                    Ok(((), vec![by.audit("network.accept", &name, details)]))
-                }
-                Some(false) => Err(Refusal::Conflict(format!("{name}: {}", super::why(NoPlace::KeyTaken)))),
-                None => {
-                    Err(Refusal::Conflict(format!("{name} has come with no other key: there is nothing to accept")))
-                }
-            })
-            .await
+        let key = read_key(&wanted.key).ok_or_else(|| {
+            Refusal::Invalid("key: this is none; give 32 bytes in base64, as `muster network` shows them".into())
+        })?;
+        let accept = |basis: &mut Basis| match basis.accept(cell.id, &key) {
+            Acceptance::Done => {
+                let details = [("id", cell.id.to_string()), ("key", shown_key(&key))];
+                Ok(((), vec![by.audit("network.accept", &name, details)]))
+            }
+            Acceptance::Taken => Err(Refusal::Conflict(format!("{name}: {}", super::why(NoPlace::KeyTaken)))),
+            Acceptance::Other(new) => Err(Refusal::Conflict(format!(
+                "{name} has come with another key by now, {}: find out why before you accept any",
+                shown_key(&new)
+            ))),
+            Acceptance::Nothing => {
+                Err(Refusal::Conflict(format!("{name} has come with no other key: there is nothing to accept")))
+            }
+        };
+        self.network().change(accept).await?;
+        self.network_host(host)
     }
 
     /// Asks a host to send an echo to another one through the tunnel.
@@ -142,14 +154,14 @@ impl Fleet {
         Ok(types::NetworkPing { from: from_name, to: to_name, answered, milliseconds })
     }
 
-    fn named(&self, host: &str) -> Result<(Arc<HostCell>, String), Refusal> {
+    pub(super) fn named(&self, host: &str) -> Result<(Arc<HostCell>, String), Refusal> {
         let cell = self.find_host(host)?;
         let name = cell.live().row.name.clone();
         Ok((cell, name))
     }
 }
 
-fn is_stranger(basis: &super::basis::Basis, host: HostId) -> bool {
+fn is_stranger(basis: &Basis, host: HostId) -> bool {
     basis.strangers().any(|(stranger, _)| stranger == host)
 }
 
@@ -157,4 +169,10 @@ fn is_stranger(basis: &super::basis::Basis, host: HostId) -> bool {
 pub(super) fn shown_key(key: &[u8; 32]) -> String {
     use base64::Engine;
     base64::engine::general_purpose::STANDARD.encode(key)
+}
+
+/// The key that [`shown_key`] shows so.
+fn read_key(text: &str) -> Option<[u8; 32]> {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.decode(text).ok()?.try_into().ok()
 }

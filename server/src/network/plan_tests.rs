@@ -1,12 +1,13 @@
-use super::super::basis::Told;
+use super::super::basis::{Acceptance, Told};
 use super::super::member::Container;
+use super::super::names::{self, Unnamed};
 use super::super::samples::{basis, container, hello, host};
 use super::super::secrets::Secrets;
-use super::super::seeded::{Random, for_seeds};
 use super::super::settings::Settings;
 use super::*;
 use muster_protocol::id::EngineId;
 use muster_protocol::record::{Reader, Record};
+use muster_protocol::seeded::{Random, for_seeds};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -114,8 +115,8 @@ fn who_has_no_place_is_told_why_and_nothing_else() {
     let peers: Vec<NetworkPeer<'_>> = of_kind(&peers, Kind::NetworkPeer);
     assert_eq!(peers.len(), 1, "the one with the other key stays there under the first one");
     assert_eq!(peers[0].key, [2; 32]);
-    assert_eq!(all.accept(host(1)), None);
-    assert_eq!(all.accept(host(2)), Some(true));
+    assert_eq!(all.accept(host(1), &[9; 32]), Acceptance::Nothing);
+    assert_eq!(all.accept(host(2), &[9; 32]), Acceptance::Done);
     all.settle();
     assert_eq!(own(&plan(&all, host(2))).refused, 0);
     let mut full = basis([]);
@@ -185,6 +186,66 @@ fn names_are_of_containers_that_are_there_and_the_first_has_it() {
     }
 }
 
+#[test]
+fn a_host_that_is_called_nearly_as_another_one_takes_no_name_of_its() {
+    let mut all = basis([]);
+    all.settings.names = true;
+    for (number, name) in [(1, "pi.1"), (2, "PI-1"), (3, "__")] {
+        all.hear(host(number), name, &hello(number));
+    }
+    all.settle();
+    for number in 1..4 {
+        let first = all.settings.block(u32::from(number) - 1).first;
+        all.tell(host(number), &[container(number, "web", first + 5)]);
+    }
+    all.settle();
+    let held = |all: &Basis| all.names().iter().map(|it| (it.host, it.host_label.clone())).collect::<Vec<_>>();
+    assert_eq!(held(&all), [(host(1), "pi-1".to_owned())]);
+    let taken = Unnamed::Taken { label: "pi-1".into(), by: "pi.1".into() };
+    assert_eq!(names::hosts(&all)[&host(2)], Err(taken));
+    assert_eq!(names::hosts(&all)[&host(3)], Err(Unnamed::Unfit));
+    // One without a place just now keeps it.
+    let mut narrow = hello(1);
+    narrow.offer.accepted = Prefix::parse("10.42.0.0/17").unwrap();
+    all.hear(host(1), "pi.1", &narrow);
+    all.settle();
+    assert_eq!(held(&all), []);
+    all.remove(host(1));
+    all.settle();
+    assert_eq!(held(&all), [(host(2), "pi-1".to_owned())], "who goes leaves it");
+}
+
+#[test]
+fn no_host_takes_over_the_name_of_another_one() {
+    for_seeds(300, |random| {
+        let mut all = basis([]);
+        all.settings.names = true;
+        for _ in 0..60 {
+            let before = all.clone();
+            let number = 1 + random.below(8) as u8;
+            let name = ["a.b", "A-B", "a_b", "a-b-", "ab", "AB", "..", "x"][random.below(8)];
+            // What hosts do, and operators who take one out; to call one otherwise is for those who see what comes of it.
+            match random.below(4) {
+                0 => all.remove(host(number)),
+                1 => {
+                    let known = before.member(host(number)).map_or(name, |member| &member.name).to_owned();
+                    all.hear(host(number), &known, &hello(1 + random.below(8) as u8));
+                }
+                _ if before.member(host(number)).is_none() => all.hear(host(number), name, &hello(number)),
+                _ => all.tell(host(number), &[container(number, name, random.number() as u32)]),
+            }
+            all.settle();
+            let (was, is) = (names::hosts(&before), names::hosts(&all));
+            for (host, label) in was.iter().filter_map(|(host, label)| Some((host, label.as_ref().ok()?))) {
+                assert!(!is.contains_key(host) || is[host].as_ref() == Ok(label), "{label} was {host:?}'s: {is:?}");
+            }
+            let held: Vec<&String> = is.values().filter_map(|label| label.as_ref().ok()).collect();
+            assert_eq!(held.iter().collect::<BTreeSet<_>>().len(), held.len(), "{is:?}");
+            assert!(all.names().iter().all(|name| is[&name.host].as_ref() == Ok(&name.host_label)));
+        }
+    });
+}
+
 /// Something happens.
 fn step(basis: &mut Basis, random: &mut Random) {
     let number = 1 + random.below(12) as u8;
@@ -196,7 +257,10 @@ fn step(basis: &mut Basis, random: &mut Random) {
             let address = basis.settings.range.first + random.below(70_000) as u32;
             basis.tell(host(number), &[container(random.below(9) as u8, &format!("c{}", random.below(5)), address)]);
         }
-        4 => drop(basis.accept(host(number))),
+        4 => {
+            let key = basis.member(host(number)).and_then(|member| member.other_key).unwrap_or([9; 32]);
+            basis.accept(host(number), &key);
+        }
         5 if random.one_in(4) => basis.enabled = !basis.enabled,
         5 => basis.settings.names = random.one_in(2),
         6 => basis.relay = random.one_in(2).then_some(7443),

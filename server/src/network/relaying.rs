@@ -4,9 +4,9 @@ use super::basis::Basis;
 use super::plan::guests;
 use crate::fleet::Fleet;
 use crate::relay::{Guest, Relay};
+use crate::store::StoreError;
 use futures_lite::future;
 use smol::Timer;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +21,10 @@ const COLLECT: Duration = Duration::from_millis(200);
 enum Event {
     /// The network is another one, or it is time to try again.
     Look,
-    /// A guest is at a new address.
-    Seen(u32, SocketAddr),
+    /// Guests are at new addresses.
+    Seen,
+    /// Where guests are is to be stored.
+    Due,
 }
 
 /// Keeps it for as long as the server runs, which listens on `listens` by TCP: the relay has its number unless operators
@@ -33,7 +35,8 @@ pub async fn keep(fleet: Arc<Fleet>, listens: SocketAddr) {
         kept.look(&fleet).await;
         match kept.next(&fleet).await {
             Event::Look => {}
-            Event::Seen(slot, address) => kept.collect(&fleet, (slot, address)).await,
+            Event::Seen => kept.collect(&fleet).await,
+            Event::Due => not_stored(fleet.network().store_sightings(fleet.now().monotonic_ms).await),
         }
     }
 }
@@ -108,26 +111,30 @@ impl Kept {
         };
         let seen = async {
             let Some((_, relay)) = &self.relay else { return future::pending().await };
-            match relay.observed().recv().await {
-                Ok((slot, address)) => Event::Seen(slot, address),
+            match relay.moved().recv().await {
+                Ok(()) => Event::Seen,
                 // Its thread has ended, which it does not do by itself.
                 Err(_) => future::pending().await,
             }
         };
-        future::or(changed, future::or(retry, seen)).await
+        let due = async {
+            let Some(due_ms) = fleet.network().sightings_due_ms() else { return future::pending().await };
+            Timer::after(Duration::from_millis(due_ms.saturating_sub(fleet.now().monotonic_ms))).await;
+            Event::Due
+        };
+        future::or(changed, future::or(retry, future::or(seen, due))).await
     }
 
-    async fn collect(&self, fleet: &Fleet, first: (u32, SocketAddr)) {
+    async fn collect(&self, fleet: &Fleet) {
         Timer::after(COLLECT).await;
-        let mut seen = BTreeMap::from([first]);
-        if let Some((_, relay)) = &self.relay {
-            while let Ok((slot, address)) = relay.observed().try_recv() {
-                seen.insert(slot, address);
-            }
-        }
-        let seen: Vec<_> = seen.into_iter().map(|(slot, address)| (slot, address.ip())).collect();
-        if let Err(error) = fleet.network().observe(&seen).await {
-            log::debug!("where hosts of the network are seen is not stored: {error}");
-        }
+        let Some((_, relay)) = &self.relay else { return };
+        let seen: Vec<_> = relay.observed().into_iter().map(|(slot, address)| (slot, address.ip())).collect();
+        not_stored(fleet.network().observe(&seen, fleet.now().monotonic_ms).await);
+    }
+}
+
+fn not_stored(outcome: Result<(), StoreError>) {
+    if let Err(error) = outcome {
+        log::debug!("where hosts of the network are seen is not stored: {error}");
     }
 }

@@ -104,6 +104,7 @@ fn read_path(path: &NetworkPath<'_>) -> Option<Path> {
         way if way == Way::Direct as u8 => Way::Direct,
         way if way == Way::Lan as u8 => Way::Lan,
         way if way == Way::Relayed as u8 => Way::Relayed,
+        way if way == Way::Refused as u8 => Way::Refused,
         _ => Way::None,
     };
     (path.endpoint.len() <= limits::NETWORK_ENDPOINT).then(|| Path {

@@ -7,6 +7,7 @@ use super::settings::Settings;
 use crate::store::{NetworkMemberRow, NetworkRow, Write};
 use muster_protocol::id::HostId;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What is to be written so that the store has `after`, if it has `before`.
@@ -33,6 +34,20 @@ pub(super) fn changes(before: &Basis, after: &Basis) -> Vec<Write> {
 pub(super) fn all(basis: &Basis) -> Vec<Write> {
     let members = basis.members().map(|it| Write::NetworkMember(member(it)));
     [Write::Network(network(basis)), Write::NetworkMembersGone].into_iter().chain(members).collect()
+}
+
+/// What is to be written of these hosts, as far as they are members.
+pub(super) fn some(basis: &Basis, hosts: &[HostId]) -> Vec<Write> {
+    hosts.iter().filter_map(|host| Some(Write::NetworkMember(member(basis.member(*host)?)))).collect()
+}
+
+/// Where hosts are seen, as far as these writes tell it to the store.
+pub(super) fn seen(writes: &[Write]) -> Vec<(HostId, Option<IpAddr>)> {
+    let row = |write: &Write| match write {
+        Write::NetworkMember(row) => Some((row.host, row.observed)),
+        _ => None,
+    };
+    writes.iter().filter_map(row).collect()
 }
 
 /// The basis that was stored. Rows of hosts that have no name here are of such that are gone.

@@ -3,12 +3,14 @@
 use super::Network;
 use super::basis::Basis;
 use super::member::Member;
+use super::names::{self, Unnamed};
 use super::operate::shown_key;
 use crate::api::types;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Refusal};
 use crate::relay::Counters;
 use muster_protocol::id::HostId;
 use muster_protocol::network::{NoPlace, Way};
+use std::collections::{BTreeMap, HashMap};
 
 /// The network in numbers.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +58,32 @@ impl Network {
     }
 }
 
+impl Network {
+    /// Notes which of these containers could not be joined, and why.
+    pub fn mark_refused(&self, containers: &mut [types::Container]) {
+        let basis = self.basis();
+        if !basis.enabled {
+            return;
+        }
+        // A page has its containers host by host.
+        let mut last: Option<(HostId, HashMap<String, &str>)> = None;
+        for container in containers {
+            let Some(host) = HostId::parse(&container.host_id) else { continue };
+            if last.as_ref().is_none_or(|(known, _)| *known != host) {
+                let refusals = basis.member(host).into_iter().flat_map(|member| member.refusals());
+                last = Some((host, refusals.map(|(it, why)| (it.id.to_string(), why)).collect()));
+            }
+            let why = last.as_ref().and_then(|(_, refusals)| refusals.get(&container.id));
+            container.network_refused = why.map(|why| (*why).to_owned());
+        }
+    }
+}
+
+/// What a host stands in the list by.
+pub fn host_key(host: &types::NetworkHost) -> [&str; 2] {
+    [&host.name, &host.id]
+}
+
 /// What a path stands in the list by.
 pub fn path_key(path: &types::NetworkPath) -> [&str; 4] {
     [&path.from, &path.from_id, &path.to, &path.to_id]
@@ -80,17 +108,16 @@ pub fn way_word(way: Way) -> &'static str {
         Way::Direct => "direct",
         Way::Lan => "lan",
         Way::Relayed => "relayed",
+        Way::Refused => "refused",
     }
 }
 
 impl Fleet {
-    /// The managed network and its hosts.
-    pub fn network_view(&self) -> types::ManagedNetwork {
+    /// The managed network, and its hosts in the order of [`host_key`]: those behind the one with the key `after`, and one more
+    /// than `limit` if there are so many.
+    pub fn network_page(&self, after: Option<&[String; 2]>, limit: usize) -> types::ManagedNetwork {
         let network = self.network();
         let basis = network.basis();
-        let mut hosts: Vec<types::NetworkHost> = basis.members().map(|it| member(network, &basis, it)).collect();
-        hosts.extend(basis.strangers().map(|(host, _)| self.stranger(&basis, host)));
-        hosts.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         types::ManagedNetwork {
             enabled: basis.enabled,
             cidr: basis.settings.range.to_string(),
@@ -102,7 +129,48 @@ impl Fleet {
             relay_problem: network.relay_trouble(),
             blocks: basis.pool.total(),
             blocks_used: basis.pool.held(),
-            hosts,
+            hosts: self.network_hosts(&basis, after, limit),
+            next: None,
+        }
+    }
+
+    /// The managed network and all of its hosts.
+    #[cfg(test)]
+    pub(crate) fn network_view(&self) -> types::ManagedNetwork {
+        self.network_page(None, usize::MAX)
+    }
+
+    fn network_hosts(&self, basis: &Basis, after: Option<&[String; 2]>, limit: usize) -> Vec<types::NetworkHost> {
+        let mut all: Vec<([String; 2], HostId)> =
+            basis.members().map(|it| ([it.name.clone(), it.host.to_string()], it.host)).collect();
+        all.extend(basis.strangers().map(|(host, _)| ([self.name_of(host), host.to_string()], host)));
+        all.retain(|(key, _)| after.is_none_or(|after| key > after));
+        all.sort_unstable();
+        let unnamed = unnamed(basis);
+        // What is said of each of them is looked for only once it is known who is on the page.
+        let view = |(_, host): ([String; 2], HostId)| match basis.member(host) {
+            Some(known) => member(self.network(), basis, known, unnamed.get(&host)),
+            None => self.stranger(basis, host),
+        };
+        all.into_iter().take(limit.saturating_add(1)).map(view).collect()
+    }
+
+    fn name_of(&self, host: HostId) -> String {
+        self.cell(host).map(|cell| cell.live().row.name.clone()).unwrap_or_default()
+    }
+
+    /// One of its hosts.
+    ///
+    /// # Errors
+    /// There is no such host, or it has never come to the network.
+    pub fn network_host(&self, host: &str) -> Result<types::NetworkHost, Refusal> {
+        let (cell, name) = self.named(host)?;
+        let network = self.network();
+        let basis = network.basis();
+        match basis.member(cell.id) {
+            Some(known) => Ok(member(network, &basis, known, unnamed(&basis).get(&cell.id))),
+            None if basis.strangers().any(|(stranger, _)| stranger == cell.id) => Ok(self.stranger(&basis, cell.id)),
+            None => Err(Refusal::NotFound(format!("{name} is not in the network"))),
         }
     }
 
@@ -137,10 +205,9 @@ impl Fleet {
     }
 
     fn stranger(&self, basis: &Basis, host: HostId) -> types::NetworkHost {
-        let name = self.cell(host).map(|cell| cell.live().row.name.clone()).unwrap_or_default();
         types::NetworkHost {
             id: host.to_string(),
-            name,
+            name: self.name_of(host),
             state: word(basis.place(host)).into(),
             reason: Some(super::why(basis.place(host)).into()),
             connected: self.network().is_connected(host),
@@ -155,12 +222,19 @@ impl Fleet {
             relays: false,
             containers: 0,
             refused: Vec::new(),
+            names_refused: None,
             ways: types::NetworkWays::default(),
         }
     }
 }
 
-fn member(network: &Network, basis: &Basis, member: &Member) -> types::NetworkHost {
+/// Whose containers have no names, and why; nobody while there are no names.
+fn unnamed(basis: &Basis) -> BTreeMap<HostId, Unnamed> {
+    let labels = if basis.settings.names { names::hosts(basis) } else { BTreeMap::new() };
+    labels.into_iter().filter_map(|(host, label)| Some((host, label.err()?))).collect()
+}
+
+fn member(network: &Network, basis: &Basis, member: &Member, names_refused: Option<&Unnamed>) -> types::NetworkHost {
     let place = basis.place(member.host);
     let mut ways = types::NetworkWays::default();
     let said = network.paths(member.host);
@@ -170,7 +244,7 @@ fn member(network: &Network, basis: &Basis, member: &Member) -> types::NetworkHo
             Way::Direct => &mut ways.direct,
             Way::Lan => &mut ways.lan,
             Way::Relayed => &mut ways.relayed,
-            Way::None => &mut ways.none,
+            Way::None | Way::Refused => &mut ways.none,
         };
         *count += 1;
     }
@@ -196,6 +270,7 @@ fn member(network: &Network, basis: &Basis, member: &Member) -> types::NetworkHo
         relays: member.offer.relays,
         containers: u32::try_from(member.joined()).unwrap_or(u32::MAX),
         refused: refused.collect(),
+        names_refused: names_refused.map(ToString::to_string),
         ways,
     }
 }

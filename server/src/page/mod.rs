@@ -3,6 +3,7 @@
 //! The files are open to everybody and hold nothing of the fleet: what they show they ask of the API, which wants to
 //! know who asks.
 
+pub mod asker;
 mod assets;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 use muster_protocol::network::relay::{Action, Forwarder, Guest as Known, Rate, canonical};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fd::OwnedFd;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,9 +15,6 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 pub use muster_protocol::network::relay::Counters;
-
-/// Addresses that nobody has asked for yet; the oldest ones go first.
-const OBSERVED: usize = 1024;
 
 /// Datagrams between two looks at whether to go on.
 const BATCH: usize = 64;
@@ -42,7 +40,7 @@ impl std::fmt::Debug for Guest {
 /// Forwards between its guests until it is dropped.
 pub struct Relay {
     shared: Arc<Shared>,
-    observed: async_channel::Receiver<(u32, SocketAddr)>,
+    moved: async_channel::Receiver<()>,
     address: SocketAddr,
     thread: Option<JoinHandle<()>>,
 }
@@ -58,6 +56,8 @@ struct State {
     forwarder: Forwarder,
     /// Sorted by slot.
     guests: Vec<Known>,
+    /// New addresses that nobody has asked for yet: one of each guest, so that none of them can push out those of others.
+    observed: BTreeMap<u32, SocketAddr>,
 }
 
 impl Relay {
@@ -83,15 +83,16 @@ impl Relay {
         let address = socket.local_addr()?;
         let mut key = [0; 16];
         getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
-        let state = Mutex::new(State { forwarder: Forwarder::new(key, rate), guests: Vec::new() });
+        let state =
+            Mutex::new(State { forwarder: Forwarder::new(key, rate), guests: Vec::new(), observed: BTreeMap::new() });
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let shared = Arc::new(Shared { socket, wake, ends: AtomicBool::new(false), state });
-        let (sender, observed) = async_channel::bounded(OBSERVED);
+        let (bell, moved) = async_channel::bounded(1);
         let thread = std::thread::Builder::new().name("relay".into()).spawn({
             let shared = shared.clone();
-            move || shared.run(&sender)
+            move || shared.run(&bell)
         })?;
-        Ok(Relay { shared, observed, address, thread: Some(thread) })
+        Ok(Relay { shared, moved, address, thread: Some(thread) })
     }
 
     /// Where it listens.
@@ -110,11 +111,18 @@ impl Relay {
             known.next_if(|old| old.is(slot, &secret)).unwrap_or_else(|| Known::new(slot, secret))
         });
         state.guests = kept.collect();
+        let State { guests, observed, .. } = &mut *state;
+        observed.retain(|slot, _| guests.binary_search_by_key(slot, Known::slot).is_ok());
     }
 
-    /// Each time that a guest is at a new address: which one, and where.
-    pub fn observed(&self) -> async_channel::Receiver<(u32, SocketAddr)> {
-        self.observed.clone()
+    /// Rings when guests are at new addresses: [`observed`](Relay::observed) has them.
+    pub fn moved(&self) -> &async_channel::Receiver<()> {
+        &self.moved
+    }
+
+    /// Where guests are that are somewhere else than when this was last asked.
+    pub fn observed(&self) -> BTreeMap<u32, SocketAddr> {
+        std::mem::take(&mut self.shared.state().observed)
     }
 
     /// What it has done since it was bound.
@@ -139,7 +147,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, observed: &async_channel::Sender<(u32, SocketAddr)>) {
+    fn run(&self, bell: &async_channel::Sender<()>) {
         let started = Instant::now();
         let mut buffer = vec![0; DATAGRAM];
         while !self.ends.load(Ordering::Acquire) {
@@ -149,7 +157,7 @@ impl Shared {
             // A socket's error, such as a guest whose port is closed, is taken from it by the first of these.
             for _ in 0..BATCH {
                 match self.socket.recv_from(&mut buffer) {
-                    Ok((length, from)) => self.handle(&mut buffer[..length], from, started, observed),
+                    Ok((length, from)) => self.handle(&mut buffer[..length], from, started, bell),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(_) => {}
                 }
@@ -157,22 +165,20 @@ impl Shared {
         }
     }
 
-    fn handle(
-        &self,
-        datagram: &mut [u8],
-        from: SocketAddr,
-        started: Instant,
-        observed: &async_channel::Sender<(u32, SocketAddr)>,
-    ) {
+    fn handle(&self, datagram: &mut [u8], from: SocketAddr, started: Instant, bell: &async_channel::Sender<()>) {
         let now_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let action = {
-            let State { forwarder, guests } = &mut *self.state();
-            forwarder.handle(guests, now_ms, from, datagram)
+            let State { forwarder, guests, observed } = &mut *self.state();
+            let action = forwarder.handle(guests, now_ms, from, datagram);
+            if let Action::Send { moved: Some((slot, address)), .. } = action {
+                observed.insert(slot, address);
+            }
+            action
         };
         let Action::Send { length, to, moved } = action else { return };
-        if let Some(moved) = moved {
-            // Fails only if nobody can ask any more.
-            let _ = observed.force_send(moved);
+        if moved.is_some() {
+            // Who has been rung and has not looked yet will see this, too.
+            let _ = bell.try_send(());
         }
         // What cannot be sent is lost, as on any network.
         let _ = self.socket.send_to(&datagram[..length], self.mapped(to));

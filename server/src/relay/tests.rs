@@ -39,10 +39,10 @@ fn guests_reach_each_other_and_are_observed() {
         let at = SocketAddr::new([127, 0, 0, 1].into(), relay.local_addr().port());
         relay.set(vec![guest(7), guest(2)]);
         let (two, seven) = (socket(), socket());
-        let observed = relay.observed();
         for (socket, slot) in [(&two, 2), (&seven, 7)] {
             let seen = register(socket, &guest(slot), at);
-            assert_eq!(observed.try_recv(), Ok((slot, seen)));
+            relay.moved().recv_blocking().unwrap();
+            assert_eq!(relay.observed(), [(slot, seen)].into());
         }
         let mut datagram = [vec![0; relay::OVERHEAD], b"packet".to_vec()].concat();
         wrap(&guest(2).secret, 2, 7, &mut datagram);
@@ -51,7 +51,7 @@ fn guests_reach_each_other_and_are_observed() {
         let (length, _) = seven.recv_from(&mut buffer).unwrap();
         assert_eq!(unwrap(&guest(7).secret, 7, &buffer[..length]), Some((2, b"packet".as_slice())));
         assert_eq!(relay.counters().forwarded, 1);
-        assert!(observed.is_empty());
+        assert!(relay.moved().is_empty() && relay.observed().is_empty());
     }
 }
 
@@ -77,4 +77,31 @@ fn who_stays_need_not_register_again_and_who_goes_is_dropped() {
     assert_eq!(unwrap(&guest(3).secret, 3, &buffer[..length]).map(|(from, _)| from), Some(1));
     let counters = relay.counters();
     assert_eq!((counters.forwarded, counters.strangers, counters.absent), (1, 1, 1));
+}
+
+/// Registers once more, by a cookie that was given before.
+fn register_again(socket: &UdpSocket, guest: &Guest, cookie: u64, at: SocketAddr) -> u64 {
+    let (mut out, mut buffer) = ([0; REGISTER_LIMIT], [0; 2048]);
+    let length = relay::register(&guest.secret, guest.slot, 9, cookie, at, &mut out);
+    socket.send_to(&out[..length], at).unwrap();
+    let (received, _) = socket.recv_from(&mut buffer).unwrap();
+    relay::read_answer(&guest.secret, &buffer[..received]).unwrap().cookie
+}
+
+#[test]
+fn a_guest_that_moves_all_the_time_hides_nobody_else() {
+    let relay = Relay::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    relay.set(vec![guest(1), guest(2), guest(3)]);
+    let (quiet, gone) = (socket(), socket());
+    let seen = register(&quiet, &guest(2), relay.local_addr());
+    register(&gone, &guest(3), relay.local_addr());
+    let restless = [socket(), socket()];
+    let cookies = [0, 1].map(|at: usize| register_again(&restless[at], &guest(1), 0, relay.local_addr()));
+    for number in 0..2001 {
+        register_again(&restless[number % 2], &guest(1), cookies[number % 2], relay.local_addr());
+    }
+    relay.set(vec![guest(1), guest(2)]);
+    relay.moved().recv_blocking().unwrap();
+    let last = restless[0].local_addr().unwrap();
+    assert_eq!(relay.observed(), [(1, last), (2, seen)].into(), "one address of each guest that there still is");
 }

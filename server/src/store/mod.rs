@@ -14,6 +14,7 @@ mod history;
 pub(crate) mod memory;
 mod migrate;
 mod overlay;
+mod people;
 mod redb_store;
 mod restoring;
 mod rows;
@@ -23,6 +24,7 @@ mod state;
 mod trouble;
 
 pub use history::Retention;
+pub use people::*;
 pub use redb_store::RedbStore;
 pub use restoring::{Restoring, UNFINISHED};
 pub use rows::*;

@@ -73,13 +73,33 @@ pub fn lay(there: &Rules<'_>, ground: &Ground, looks_inside: bool) -> Vec<Step> 
     }
     fill(there, FORWARD, &forward(ground), &mut steps);
     fill(there, INPUT, &input(ground), &mut steps);
-    let place = if there.engines_is_first() { ENGINES } else { "FORWARD" };
-    enter(there, place, FORWARD, &mut steps);
-    for other in [ENGINES, "FORWARD"].into_iter().filter(|other| *other != place) {
-        leave(there, other, FORWARD, &mut steps);
-    }
-    enter(there, "INPUT", INPUT, &mut steps);
+    enter_all(there, &mut steps);
     steps
+}
+
+/// As [`lay`], for a host that has no place: a bridge of before, which the engine keeps, lets in nobody but the host.
+pub fn close(there: &Rules<'_>, bridge: &str, device: &str) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let forward = [
+        format!("-i {bridge} -o {bridge} -j ACCEPT"),
+        format!("-o {bridge} -j DROP"),
+        format!("-o {device} -j DROP"),
+        format!("-i {device} -j DROP"),
+        format!("-i {bridge} -j DROP"),
+    ];
+    fill(there, FORWARD, &forward, &mut steps);
+    fill(there, INPUT, &[format!("-i {device} -j DROP")], &mut steps);
+    enter_all(there, &mut steps);
+    steps
+}
+
+fn enter_all(there: &Rules<'_>, steps: &mut Vec<Step>) {
+    let place = if there.engines_is_first() { ENGINES } else { "FORWARD" };
+    enter(there, place, FORWARD, steps);
+    for other in [ENGINES, "FORWARD"].into_iter().filter(|other| *other != place) {
+        leave(there, other, FORWARD, steps);
+    }
+    enter(there, "INPUT", INPUT, steps);
 }
 
 /// The commands after which nothing of ours is left.
@@ -120,13 +140,13 @@ fn forward(ground: &Ground) -> Vec<String> {
 /// What this host takes: from other hosts' containers only answers and echo requests, whatever it listens on; and
 /// questions for names only from its own containers, and itself.
 fn input(ground: &Ground) -> Vec<String> {
-    let Ground { bridge, device, gateway, .. } = ground;
+    let Ground { bridge, device, gateway, range, .. } = ground;
     let gateway = Ipv4Addr::from_bits(*gateway);
     vec![
         format!("-i {device} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"),
         format!("-d {gateway}/32 -i {device} -p icmp -m icmp --icmp-type 8 -j ACCEPT"),
         format!("-i {device} -j DROP"),
-        format!("-d {gateway}/32 -i {bridge} -p udp -m udp --dport 53 -j ACCEPT"),
+        format!("-s {range} -d {gateway}/32 -i {bridge} -p udp -m udp --dport 53 -j ACCEPT"),
         format!("-d {gateway}/32 ! -i lo -p udp -m udp --dport 53 -j DROP"),
         format!("! -d {gateway}/32 -p udp -m udp --dport 53 -j {NAMES}"),
     ]

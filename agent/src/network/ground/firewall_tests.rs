@@ -136,6 +136,34 @@ fn our_chain_is_entered_first_and_once() {
 }
 
 #[test]
+fn only_addresses_of_the_network_ask_for_names() {
+    let printed = laid(ENGINE);
+    let asked: Vec<String> = rules(&printed, INPUT).into_iter().filter(|rule| rule.contains("10.42.0.1/32")).collect();
+    let accepts = |rule: &&String| rule.ends_with("ACCEPT") && rule.contains("--dport 53");
+    let accepting: Vec<&String> = asked.iter().filter(accepts).collect();
+    assert_eq!(accepting, ["-s 10.42.0.0/16 -d 10.42.0.1/32 -i muster0 -p udp -m udp --dport 53 -j ACCEPT"]);
+}
+
+#[test]
+fn the_bridge_of_a_host_without_a_place_stays_closed() {
+    let close = |printed: &str| after(printed, &close(&Rules::read(printed), "muster0", "muster-wg0"));
+    for before in [BARE.to_owned(), ENGINE.to_owned(), laid(ENGINE)] {
+        let printed = close(&before);
+        let forward = rules(&printed, FORWARD);
+        assert_eq!(forward[0], "-i muster0 -o muster0 -j ACCEPT");
+        assert!(forward[1..].iter().all(|rule| rule.ends_with("DROP")), "{forward:?}");
+        assert!(forward.contains(&"-o muster0 -j DROP".to_owned()));
+        assert_eq!(rules(&printed, INPUT), ["-i muster-wg0 -j DROP"]);
+        assert_eq!(close(&printed), printed);
+    }
+    assert_eq!(rules(&close(ENGINE), "DOCKER-USER"), ["-j MUSTER-FORWARD", "-j RETURN"]);
+    // With a place all is as it was, and without the network as well.
+    assert_eq!(rules(&laid(&close(&laid(ENGINE))), FORWARD), forward(&ground()));
+    let closed = close(ENGINE);
+    assert_eq!(after(&closed, &take_away(&Rules::read(&closed))), ENGINE);
+}
+
+#[test]
 fn a_changed_chain_gets_its_rules_before_the_old_ones_go() {
     let printed = laid(ENGINE).replace("-A MUSTER-FORWARD -o muster0 -j DROP\n", "-A MUSTER-FORWARD -j ACCEPT\n");
     let steps = lay(&Rules::read(&printed), &ground(), true);

@@ -65,6 +65,18 @@ pub fn lay(ground: &Ground) -> io::Result<Vec<String>> {
     work.end()
 }
 
+/// Keeps others out of a bridge that was laid before and has no place in the network now: nobody but the host and the bridge's
+/// own containers reaches it. Returns and blocks as [`lay`] does.
+///
+/// # Errors
+/// What could not be done, in one line.
+pub fn close(bridge: &str, device: &str) -> io::Result<Vec<String>> {
+    check_names([bridge, device])?;
+    let iptables = iptables()?;
+    let printed = iptables.run(&["-w", "5", "-S"], "")?;
+    run_steps(&iptables, &firewall::close(&firewall::Rules::read(&printed), bridge, device))
+}
+
 /// Takes away what [`lay`] did with this bridge and this tunnel's device, that device included, and nothing else; the bridge is
 /// the engine's and stays.
 /// What is gone already is no error. Returns a line for each thing that it had to do.

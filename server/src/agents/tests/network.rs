@@ -2,9 +2,10 @@
 
 use super::Port;
 use crate::agents::harness::{Agent, by};
-use crate::api::types::{EnableNetwork, PingNetwork};
-use crate::fleet::{HostChange, Refusal};
-use crate::network::relaying;
+use crate::api::types::{AcceptNetworkKey, EnableNetwork, PingNetwork};
+use crate::fleet::{ContainerSelect, HostChange, Refusal};
+use crate::network::samples::hello;
+use crate::network::{host_key, relaying};
 use crate::store::StoreError;
 use futures_lite::future::{self, block_on};
 use muster_dial::line::Said;
@@ -291,7 +292,23 @@ fn another_key_is_not_believed_until_an_operator_accepts_it() {
     assert_eq!((two.place().refused, two.peers().len()), (NoPlace::KeyChanged as u8, 0));
     // The next that one hears is what comes of accepting, and the former key stayed until then.
     assert_eq!(one.plan, before);
-    block_on(port.bench.fleet.accept_network_key(&by(), "two")).expect("accepted");
+    // It comes with one more key before the operator accepts the one that was shown.
+    let seen = port.bench.fleet.network_host("two").expect("it is there").new_key.expect("another key");
+    two.key = [10; 32];
+    two.hello(ALL, &[]);
+    two.hear();
+    let accept = |key: &str| {
+        let wanted = AcceptNetworkKey { key: key.into() };
+        block_on(port.bench.fleet.accept_network_key(&by(), "two", &wanted))
+    };
+    let Err(Refusal::Conflict(why)) = accept(&seen) else { panic!("a key that it has not any more") };
+    assert!(why.contains("another key by now"), "{why}");
+    assert!(matches!(accept("x"), Err(Refusal::Invalid(_))));
+    assert_eq!(one.plan, before);
+    two.key = [9; 32];
+    two.hello(ALL, &[]);
+    two.hear();
+    assert_eq!(accept(&seen).expect("accepted").key, Some(seen));
     one.hear();
     assert_eq!(one.peers()[0].key, [9; 32]);
     two.hear();
@@ -513,7 +530,7 @@ fn the_relay_is_there_while_the_network_is_and_tells_where_hosts_are() {
     let observed = register(&socket, listens, one.place().slot, &secret);
     assert_eq!(observed, socket.local_addr().expect("bound"));
     port.bench.until(|fleet| fleet.network_view().hosts[0].observed.as_deref() == Some("127.0.0.1"));
-    assert_eq!(port.bench.restarted().fleet.network_view().hosts[0].observed.as_deref(), Some("127.0.0.1"));
+    port.bench.until(|_| stored_at(&port).as_deref() == Some("127.0.0.1"));
     assert!(port.bench.fleet.network().relayed().is_some_and(|counters| counters.registrations > 0));
 
     // What another program has is said.
@@ -528,6 +545,110 @@ fn the_relay_is_there_while_the_network_is_and_tells_where_hosts_are() {
     port.bench.until(|_| UdpSocket::bind(listens).is_ok());
     drop(stop);
     keeping.join().expect("it ends");
+}
+
+#[test]
+fn hosts_of_the_network_are_listed_page_by_page() {
+    let port = Port::open();
+    enable(&port, |_| {});
+    let fleet = &port.bench.fleet;
+    let told = fleet.network().change::<_, StoreError>(|basis| {
+        for number in 1..=7u8 {
+            // The last one is a copied card, which never got a place.
+            let key = if number == 7 { 1 } else { number };
+            basis.hear(HostId([number; 8]), &format!("h{}", number / 2), &hello(key));
+        }
+        Ok(((), Vec::new()))
+    });
+    block_on(told).expect("stored");
+    let whole = fleet.network_view().hosts;
+    assert_eq!(whole.len(), 7);
+    assert!(whole.is_sorted_by_key(|host| (host.name.clone(), host.id.clone())));
+    for limit in 1..9 {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let mut page = fleet.network_page(after.as_ref(), limit).hosts;
+            let is_last = page.len() <= limit;
+            page.truncate(limit);
+            after = page.last().map(|host| host_key(host).map(str::to_owned));
+            seen.extend(page);
+            if is_last {
+                break;
+            }
+        }
+        assert_eq!(seen, whole, "{limit}");
+    }
+}
+
+#[test]
+fn a_container_that_could_not_be_joined_says_so_where_users_look() {
+    let port = Port::open();
+    enable(&port, |_| {});
+    let fleet = &port.bench.fleet;
+    let agents = ["one", "two"].map(|name| port.bench.host(name, &[1, 2]));
+    let mut one = Node {
+        line: open(&port, &agents[0].credential).expect("a line"),
+        plan: BTreeMap::new(),
+        key: [1; 32],
+        agent: agents.into_iter().next().expect("the first"),
+    };
+    let why = "its network mode is host";
+    let refused = |all: bool| {
+        let select = ContainerSelect { all, ..Default::default() };
+        let page = block_on(fleet.containers(select, None, 100));
+        let refused = page.into_iter().filter_map(|it| Some((it.host, it.id, it.network_refused?)));
+        refused.collect::<Vec<_>>()
+    };
+    let id = block_on(fleet.containers(Default::default(), None, 1)).remove(0).id;
+    let number = EngineId::parse(&id).expect("an id").0[0];
+    assert_eq!(refused(true), []);
+    one.hello(ALL, &[(number, "x", Err(why))]);
+    one.hear();
+    assert_eq!(refused(true), [("one".to_owned(), id.clone(), why.to_owned())], "and not that of the other host");
+    let shown = fleet.container("one", &id).expect("it is there");
+    assert_eq!(shown.network_refused.as_deref(), Some(why));
+    assert_eq!(fleet.container("two", &id).expect("it is there").network_refused, None);
+    one.hello(ALL, &[(number, "x", Ok(0x0a2a_0002))]);
+    one.hear();
+    assert_eq!(refused(true), []);
+}
+
+/// Where the store has that the first host is seen.
+fn stored_at(port: &Port) -> Option<String> {
+    port.bench.restarted().fleet.network_view().hosts[0].observed.clone()
+}
+
+#[test]
+fn a_host_that_flips_between_addresses_is_told_at_once_and_stored_seldom() {
+    let port = Port::open();
+    enable(&port, |_| {});
+    let [mut one, mut two] = [("one", 1), ("two", 2)].map(|(name, key)| Node::new(&port, name, key));
+    one.hello(ALL, &[]);
+    one.hear();
+    two.hello(ALL, &[]);
+    two.hear();
+    one.hear();
+    let (fleet, slot) = (&port.bench.fleet, one.place().slot);
+    let seen = |last: u8, now_ms| {
+        block_on(fleet.network().observe(&[(slot, [203, 0, 113, last].into())], now_ms)).expect("stored, or not due");
+        fleet.network_view().hosts[0].observed.clone().expect("it is seen")
+    };
+    for (second, last) in (0..30).zip([5, 6].into_iter().cycle()) {
+        assert_eq!(seen(last, second * 1000), format!("203.0.113.{last}"), "everybody knows");
+        assert_eq!(stored_at(&port).as_deref(), Some("203.0.113.5"), "{second}");
+    }
+    assert_eq!(fleet.network().sightings_due_ms(), Some(30_000));
+    block_on(fleet.network().store_sightings(30_000)).expect("stored");
+    assert_eq!(stored_at(&port).as_deref(), Some("203.0.113.6"), "nothing more has come");
+    // What else is stored of the host has it, too.
+    seen(7, 31_000);
+    one.hello(ALL, &[(1, "web", Ok(0x0a2a_0002))]);
+    port.bench.until(|_| stored_at(&port).as_deref() == Some("203.0.113.7"));
+    // And the end of the server does not lose it.
+    seen(8, 32_000);
+    assert_eq!(stored_at(&port).as_deref(), Some("203.0.113.7"));
+    block_on(fleet.close());
+    assert_eq!(stored_at(&port).as_deref(), Some("203.0.113.8"));
 }
 
 #[test]

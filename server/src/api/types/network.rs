@@ -26,8 +26,11 @@ pub struct ManagedNetwork {
     pub blocks: u32,
     /// Blocks that hosts have.
     pub blocks_used: u32,
-    /// Its hosts, by name.
+    /// A page of its hosts, by name.
     pub hosts: Vec<NetworkHost>,
+    /// What to give as `cursor` for the next page; null at the end.
+    #[serde(default)]
+    pub next: Option<String>,
 }
 
 /// A host of the managed network.
@@ -65,6 +68,8 @@ pub struct NetworkHost {
     pub containers: u32,
     /// Its labelled containers that are not.
     pub refused: Vec<NetworkRefusal>,
+    /// Why its containers have no names inside the network, though names are answered, and what to do, in one line; else null.
+    pub names_refused: Option<String>,
     /// How many others it reaches in which way, as it has said last.
     pub ways: NetworkWays,
 }
@@ -164,4 +169,12 @@ pub struct NetworkPing {
     pub answered: bool,
     /// How long that took; null if it did not.
     pub milliseconds: Option<f64>,
+}
+
+/// Accepts the key that a host of the network has come with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptNetworkKey {
+    /// `new_key` of the host: if it has come with another one by now, nothing is accepted.
+    pub key: String,
 }

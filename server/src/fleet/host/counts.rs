@@ -56,7 +56,7 @@ impl Host {
     }
 }
 
-/// The seed's import rule: a container appears when it was started.
+/// A container appears once it was started: one that was only created is nobody's yet.
 fn has_started(container: &Summary<'_>) -> bool {
     container.started_ms.is_some() || State::from_number(container.state) != State::Created
 }

@@ -72,6 +72,9 @@ impl Walked {
     }
 }
 
+/// Events by their ids.
+type Rows = ReadOnlyTable<u64, &'static [u8]>;
+
 /// An event's id and its bytes.
 type Entry<'a> = (AccessGuard<'a, u64>, AccessGuard<'a, &'static [u8]>);
 
@@ -264,7 +267,7 @@ impl HistoryFile {
         &self,
         span: Span,
         is_closed: bool,
-        look: &mut dyn FnMut(&ReadOnlyTable<u64, &'static [u8]>, &mut Walked) -> Result<(), Error>,
+        look: &mut dyn FnMut(&Rows, &mut Walked) -> Result<(), Error>,
     ) -> Result<Walked, Fault> {
         if is_closed && self.covers.get().is_some_and(|covers| !covers.meets(span)) {
             return Ok(Walked::default());
