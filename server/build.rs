@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const PAGE: &str = "page";
 
 /// What belongs to the folder and not to the page.
-const NOT_SERVED: [&str; 2] = ["SHA256SUMS", "README.md"];
+const NOT_SERVED: [&str; 3] = ["SHA256SUMS", "README.md", "tests"];
 
 fn main() {
     println!("cargo::rerun-if-changed={PAGE}");
