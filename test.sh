@@ -141,6 +141,8 @@ install_needs() {
     need systemd-analyze systemd
     need musl-gcc musl-tools
     [ -x /usr/sbin/exim4 ] || missing+=(exim4-daemon-light)
+    need chromium chromium
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
     [ -z "$all" ] || need debootstrap debootstrap
     static_busybox || missing+=(busybox-static)
     [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
@@ -168,7 +170,11 @@ install_needs() {
     for part in fmt clippy; do
         cargo "$part" --version >/dev/null 2>&1 || retry rustup component add "${part/fmt/rustfmt}"
     done
+    # What drives the browser, for tests of the page.
+    python3 -m venv "$place/browser"
+    retry "$place/browser/bin/pip" install --quiet --disable-pip-version-check -r tests/page/requirements.txt
     printf '%s, %s, dockerd %s\n' "$(rustc --version)" "$(cargo --version)" "$(dockerd --version | sed 's/.*version \([^,]*\),.*/\1/')"
+    chromium --version
 }
 
 # ---------------------------------------------------------------- the checks

@@ -8,7 +8,7 @@ use crate::place::Place;
 use crate::process::{Process, Ran, clean, program};
 use crate::server::Server;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -18,64 +18,54 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// Debian's.
 const CHROMIUM: &str = "/usr/bin/chromium";
 
-/// What a script gets from the test that plays it.
-pub struct Play<'a> {
-    /// Where the page is served.
-    pub server: &'a mut Server,
-    /// More of the script's environment.
-    pub environment: Vec<(String, String)>,
-    /// Answers what is asked beside what every script can ask.
-    pub answer: &'a mut dyn FnMut(&mut Server, &Value) -> Value,
-}
-
-impl std::fmt::Debug for Play<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Play").field("server", &self.server).finish_non_exhaustive()
-    }
-}
-
-/// Plays `tests/page/SCRIPT.py` to its end; fails the test if it fails.
+/// Plays `tests/page/SCRIPT.py` on a server's page to its end; fails the test if it fails. `answer` answers what is asked
+/// beside what every script can ask.
 #[track_caller]
-pub fn play(script: &str, play: Play<'_>) {
-    let python = python();
-    let Play { server, environment, answer } = play;
+pub fn play(script: &str, server: &mut Server, environment: &[(&str, &str)], answer: &mut dyn FnMut(&Value) -> Value) {
+    let (url, pin) = (format!("https://127.0.0.1:{}", server.port()), server.pin().to_owned());
+    let mut all = |question: &Value| match question {
+        asked if asked["muster"].is_array() => said(&server.data_dir(), asked),
+        asked if asked["server"] == "kill" => {
+            server.kill();
+            Value::Null
+        }
+        asked if asked["server"] == "start" => {
+            server.start_again();
+            Value::Null
+        }
+        other => answer(other),
+    };
+    run(&path(&format!("{script}.py")), &url, &pin, environment, &mut all);
+}
+
+/// Runs a script for the page at `url`, of the server with that pin, to its end; fails the test if it fails.
+#[track_caller]
+pub fn run(script: &Path, url: &str, pin: &str, environment: &[(&str, &str)], answer: &mut dyn FnMut(&Value) -> Value) {
     let place = Place::new();
-    let mut command = Command::new(&python);
-    command.arg("-u").arg(path(&format!("{script}.py")));
-    clean(&mut command).envs(environment);
+    let mut command = Command::new(python());
+    command.arg("-u").arg(script);
+    clean(&mut command).envs(environment.iter().copied());
     // Its profile is below here: so it is removed with the test, and its processes are known by it.
     command.env("TMPDIR", place.path()).env("HOME", place.path()).env("PYTHONDONTWRITEBYTECODE", "1");
-    command.env("PAGE_URL", format!("https://127.0.0.1:{}", server.port())).env("PAGE_PIN", server.pin());
-    command.env("CHROMIUM", CHROMIUM);
+    command.env("PAGE_URL", url).env("PAGE_PIN", pin).env("CHROMIUM", CHROMIUM);
     let mut process = Process::start_read("the browser's script", &mut command, &place.join("script.log"));
     while let Some(line) = process.line(PATIENCE) {
         let Some(question) = line.strip_prefix('?') else {
             println!("{line}");
             continue;
         };
-        let question: Value = serde_json::from_str(question).unwrap_or_else(|e| panic!("not a question: {e}: {line}"));
-        let told = if let Some(arguments) = question["muster"].as_array() {
-            let arguments: Vec<&str> = arguments.iter().filter_map(Value::as_str).collect();
-            said(server, &arguments, question["input"].as_str())
-        } else if question["server"] == "kill" {
-            server.kill();
-            Value::Null
-        } else if question["server"] == "start" {
-            server.start_again();
-            Value::Null
-        } else {
-            answer(server, &question)
-        };
-        process.tell(&told.to_string());
+        let question = serde_json::from_str(question).unwrap_or_else(|e| panic!("not a question: {e}: {line}"));
+        process.tell(&answer(&question).to_string());
     }
     let code = process.ended_within(Duration::from_secs(20));
-    assert_eq!(code, Some(0), "{script}.py failed, or said nothing for {} s", PATIENCE.as_secs());
+    assert_eq!(code, Some(0), "{} failed, or said nothing for {} s", script.display(), PATIENCE.as_secs());
 }
 
-/// What the command line says, as JSON.
-fn said(server: &Server, arguments: &[&str], input: Option<&str>) -> Value {
-    let data = server.data_dir();
-    let ran = Ran::with_input(&program("muster"), arguments, &[("MUSTER_DATA_DIR", &data)], 60, input);
+/// What the operator's command line says to `{"muster": [...], "input": "..."}`, as JSON.
+pub fn said(data_dir: &str, question: &Value) -> Value {
+    let arguments: Vec<&str> = question["muster"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let environment = [("MUSTER_DATA_DIR", data_dir)];
+    let ran = Ran::with_input(&program("muster"), &arguments, &environment, 60, question["input"].as_str());
     json!({ "code": ran.code, "stdout": ran.stdout, "stderr": ran.stderr })
 }
 

@@ -1,4 +1,4 @@
-"""What the scripts beside this one share: Chromium on a server's page, what it must never do, and questions to the test.
+"""What the scripts beside this one share: Chromium on a server's page, what it must never do, questions to the test.
 
 PAGE_URL and PAGE_PIN say which server it is; see tests/harness/browser.rs.
 """
@@ -18,6 +18,7 @@ URL = os.environ["PAGE_URL"]
 
 # How long something may take on a slow and busy machine, in milliseconds.
 PATIENCE = 60_000
+expect.set_options(timeout=PATIENCE)
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -74,8 +75,8 @@ class Watched:
         self.context.set_default_timeout(PATIENCE)
         self.context.add_init_script(VIOLATIONS)
         self.wrong = []
-        # Parts of errors that are expected: of a server that is away, of what is refused.
-        self.expected = []
+        # Parts of errors that are expected: who is not signed in is told so, by a status that Chromium calls an error.
+        self.expected = ["/api/v1/session)"]
         self.context.on("request", self._request)
         self.context.on("console", self._console)
         self.context.on("weberror", lambda error: self.wrong.append(f"uncaught: {error.error}"))
@@ -86,8 +87,9 @@ class Watched:
             self.wrong.append(f"a request to another host: {request.url}")
 
     def _console(self, message):
-        if message.type == "error" and not any(part in message.text for part in self.expected):
-            self.wrong.append(f"{message.text} ({message.location.get('url')})")
+        text = f"{message.text} ({message.location.get('url')})"
+        if message.type == "error" and not any(part in text for part in self.expected):
+            self.wrong.append(text)
 
     def open(self, path):
         """Opens a view by its address."""
@@ -95,14 +97,25 @@ class Watched:
 
     def sign_in(self, role="admin"):
         """Signs in by a link, and waits for the fleet."""
-        self.expected.append("status of 401")
         self.page.goto(sign_in_link(role), wait_until="domcontentloaded")
-        expect(self.page.get_by_role("heading", name="Fleet", exact=True)).to_be_attached(timeout=PATIENCE)
+        expect(self.page.get_by_role("heading", name="Fleet", exact=True)).to_be_attached()
         return self.page
 
     def check(self):
         """Fails if it has done what it must not."""
         assert not self.wrong, "the page did what it must not:\n" + "\n".join(self.wrong)
+
+
+def until(page, script, argument=None):
+    """Waits until a function of JavaScript says something true, and returns that.
+
+    Playwright's own way has the page evaluate a text, which its content security policy rightly refuses.
+    """
+    ends = time.monotonic() + PATIENCE / 1000
+    while not (found := page.evaluate(script, argument)):
+        assert time.monotonic() < ends, f"waited {PATIENCE / 1000:.0f} s for {script}"
+        page.wait_for_timeout(50)
+    return found
 
 
 @contextmanager
@@ -127,13 +140,37 @@ def watched(browser, **options):
         one.check()
     except BaseException:
         try:
-            print(f"--- {one.page.url} shows:\n{one.page.locator('body').aria_snapshot(timeout=5000)[:6000]}", flush=True)
+            shown = one.page.locator("body").aria_snapshot(timeout=5000)[:6000]
+            print(f"--- {one.page.url} shows:\n{shown}", flush=True)
             print("\n".join(["--- and:", *one.wrong]), flush=True)
         except Exception as failure:
             print(f"--- the page cannot be shown: {failure}", flush=True)
         raise
     finally:
         one.context.close()
+
+
+def settle(page):
+    """Waits until a view shows what it is about."""
+    expect(page.locator("main h1").first).to_be_attached()
+    until(page, "() => !document.querySelector('main [aria-busy=true], main .bone')")
+
+
+def first_load(browser):
+    """Bytes that a browser with an empty cache is sent for the page's files, and for the fleet's first data."""
+    with watched(browser) as one:
+        session = one.context.new_cdp_session(one.page)
+        session.send("Network.enable")
+        urls, bytes_of = {}, {}
+        session.on("Network.responseReceived", lambda said: urls.update({said["requestId"]: said["response"]["url"]}))
+        session.on("Network.loadingFinished",
+                   lambda said: bytes_of.update({said["requestId"]: said["encodedDataLength"]}))
+        page = one.sign_in("viewer")
+        settle(page)
+        page.wait_for_timeout(500)
+        files = {urls[one]: size for one, size in bytes_of.items() if "/api/" not in urls.get(one, "/api/")}
+        data = sum(size for one, size in bytes_of.items() if "/api/" in urls.get(one, ""))
+    return sum(files.values()), len(files), data
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 
 mod host;
 mod link;
+mod pages;
 mod shapes;
 mod tally;
 
@@ -23,6 +24,7 @@ use serde_json::Value;
 use smol::lock::Semaphore;
 use std::error::Error;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,7 +33,7 @@ use tally::Tally;
 
 const USAGE: &str = "usage: bench/hosts [--hosts N] [--containers N] [--interval SECONDS] [--event-every SECONDS]
     [--seconds N] [--join-over SECONDS] [--restart term|kill|no] [--one-address] [--requests]
-    [--profile FILE]";
+    [--profile FILE] [--pages N] [--browser SCRIPT]";
 
 /// For the server's ready line.
 const READY: Duration = Duration::from_secs(60);
@@ -55,6 +57,8 @@ struct Options {
     one_address: bool,
     requests: bool,
     profile: Option<String>,
+    pages: usize,
+    browser: Option<PathBuf>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -101,6 +105,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     ending::wait(SETTLE);
 
     measure(&options, &fleet.tally, &seen, &server);
+    if let Some(script) = &options.browser {
+        pages::browser(script, &address, string.pins[0], &server);
+    }
+    if options.pages > 0 {
+        pages::streams(options.pages, &address, string.pins[0], &server);
+    }
     if options.restart != "no" {
         restart(&options, &fleet.tally, &mut server, &address, &string);
     }
@@ -128,6 +138,8 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
         one_address: false,
         requests: false,
         profile: None,
+        pages: 0,
+        browser: None,
     };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
@@ -142,6 +154,8 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
             Long("one-address") => options.one_address = true,
             Long("requests") => options.requests = true,
             Long("profile") => options.profile = Some(parser.value()?.parse()?),
+            Long("pages") => options.pages = parser.value()?.parse::<usize>()?.min(10_000),
+            Long("browser") => options.browser = Some(parser.value()?.into()),
             Short('h') | Long("help") => return Ok(None),
             other => return Err(other.unexpected()),
         }
