@@ -109,7 +109,8 @@ retry() {
     return 1
 }
 
-apt() { DEBIAN_FRONTEND=noninteractive apt-get -q -o Acquire::Retries=5 -o DPkg::Lock::Timeout=300 "$@"; }
+# Services of what is installed are not started.
+apt() { RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get -q -o Acquire::Retries=5 -o DPkg::Lock::Timeout=300 "$@"; }
 
 static_busybox() {
     local found
@@ -139,6 +140,7 @@ install_needs() {
     need strip binutils
     need systemd-analyze systemd
     need musl-gcc musl-tools
+    [ -x /usr/sbin/exim4 ] || missing+=(exim4-daemon-light)
     need chromium chromium
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
     [ -z "$all" ] || need debootstrap debootstrap

@@ -23,8 +23,8 @@ ALL = ["--workspace", "--features", "muster-agent/network", "--locked"]
 
 # How long a test may take: on a quiet machine none takes half of it.
 LIMIT = 240
-# Tests that are not run by default may be long by their nature, or fetch packages.
-LIMIT_OF_IGNORED = 900
+# Where all are run, tests may be long by their nature, fetch packages, or look at more histories.
+LIMIT_OF_ALL = 900
 
 # A file of more tests than this has small ones: it is run as one, with threads of its own.
 SMALL_ABOVE = 30
@@ -44,6 +44,7 @@ LONG = {
     "protocol/lib": 10,
     "protocol/simulation::the_rules_hold_in_every_history": 12,
     "tests/network_changes::an_endpoint_that_moves_is_followed": 67,
+    "tests/alerts::what_nobody_asked_for_is_told_once_and_what_was_asked_for_is_not": 65,
     "tests/vitals_shown::the_past_of_a_host_survives_a_crash_of_the_server": 60,
     "tests/network_paths::all_reach_all_and_nobody_else_does": 54,
     "tests/operators::an_interval_reaches_a_host_that_runs_and_liveness_does_not_flap": 47,
@@ -94,10 +95,10 @@ SLOWEST = 12
 class Test:
     """What one process runs: one test, or all of a file."""
 
-    def __init__(self, binary, name, ignored):
-        self.binary, self.name, self.ignored = binary, name, ignored
+    def __init__(self, binary, name, limit):
+        self.binary, self.name = binary, name
         self.title = binary["title"] + ("::" + name if name else "")
-        self.limit = LIMIT_OF_IGNORED if ignored else LIMIT
+        self.limit = limit
         self.weight = LONG.get(self.title, 0)
         self.began = self.process = self.output = self.why = None
         self.seconds = self.cpu = 0.0
@@ -147,6 +148,7 @@ def listed(binary, *more):
 def choose(binaries, names, skipped, include_ignored):
     """The tests to run, and how many tests they are."""
     chosen, count = [], 0
+    limit = LIMIT_OF_ALL if include_ignored else LIMIT
     for binary in binaries:
         ignored = set(listed(binary, "--ignored"))
         wanted = []
@@ -159,9 +161,9 @@ def choose(binaries, names, skipped, include_ignored):
         count += len(wanted)
         binary["tests"] = wanted
         if len(wanted) > SMALL_ABOVE or len(wanted) > 1 and binary["title"] in TOGETHER:
-            chosen.append(Test(binary, None, any(name in ignored for name in wanted)))
+            chosen.append(Test(binary, None, limit))
         else:
-            chosen.extend(Test(binary, name, name in ignored) for name in wanted)
+            chosen.extend(Test(binary, name, limit) for name in wanted)
     return chosen, count
 
 

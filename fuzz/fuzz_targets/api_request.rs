@@ -4,6 +4,7 @@
 
 use futures_lite::future::block_on;
 use libfuzzer_sys::fuzz_target;
+use muster::access::browser;
 use muster::access::keys::Keys;
 use muster::access::secret::Secret;
 use muster::access::tokens::Role;
@@ -82,7 +83,12 @@ fuzz_target!(|data: &[u8]| {
     let role = [Some(Role::Admin), Some(Role::Viewer), None][first / METHODS.len() % 3];
     let by = role.map(|role| By { role, token: "admin".into(), name: String::new(), peer: "192.0.2.1".into() });
     let method = METHODS[first % METHODS.len()];
-    let request = ApiRequest { method, path, query: &query, body, by: by.as_ref(), last_event_id: header };
+    // The same header as what browsers send along: whatever it is, it is one session's or none.
+    if let Some(secret) = header.and_then(browser::session) {
+        assert!(!secret.contains(';'));
+    }
+    let peer = std::net::Ipv4Addr::LOCALHOST.into();
+    let request = ApiRequest { method, path, query: &query, body, by: by.as_ref(), last_event_id: header, peer };
     FLEET.with_borrow_mut(|(count, slot)| {
         *count = (*count + 1) % REQUESTS;
         if *count == 0 {

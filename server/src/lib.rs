@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod agents;
+pub mod alerts;
 pub mod api;
 pub mod backup;
 pub mod cli;
@@ -11,6 +12,7 @@ pub mod fleet;
 pub mod install;
 pub mod listen;
 pub mod network;
+pub mod page;
 pub mod relay;
 pub mod serve;
 pub mod store;

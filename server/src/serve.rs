@@ -4,16 +4,19 @@ use crate::access::admin;
 use crate::access::fleet_key::FleetKey;
 use crate::access::keys::Keys;
 use crate::access::operator_certificate::OperatorCertificate;
-use crate::access::secret::{hash, number, random};
+use crate::access::secret::random;
 use crate::agents;
+use crate::alerts;
 use crate::api::{self, ApiRequest};
-use crate::cli::connection::{SERVER_FILE, ServerFile};
+use crate::cli::connection::{DATA_DIR, SERVER_FILE, ServerFile};
 use crate::cli::exit::{Exit, Failure};
 use crate::dockerapi::door;
-use crate::fleet::{By, Fleet};
+use crate::fleet::Fleet;
 use crate::install::{self, Offers};
-use crate::listen::{self, Limits, Method, Request, Response};
+use crate::listen::{self, Limits, Request, Response};
 use crate::network::relaying;
+use crate::page::Page;
+use crate::page::asker::{self, Asker};
 use crate::store::{RedbStore, Retention, Store};
 use crate::time::{format_ms, now_ms};
 use crate::vitals::{History, HistoryShape};
@@ -22,7 +25,7 @@ use muster_dial::Address;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use rustls::sign::CertifiedKey;
 use smol::{Executor, Timer};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +37,8 @@ const TICK: Duration = Duration::from_millis(500);
 const TIDY: Duration = Duration::from_secs(3600);
 /// More threads than this gain nothing: the store has one of its own.
 const THREADS: usize = 4;
+/// A browser opens six connections for a moment and then needs one: what the others hold is given back so soon.
+const BROWSER_IDLE: Duration = Duration::from_secs(30);
 /// How often the operator's certificate is looked at.
 const CERTIFICATE: Duration = Duration::from_secs(2);
 
@@ -187,6 +192,7 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
             }
         }
     });
+    let alerting = executor.spawn(alerts::run::keep(fleet.clone(), executor.clone()));
     let relaying = executor.spawn(relaying::keep(fleet.clone(), bound));
     let mut signals = async_signal::Signals::new([async_signal::Signal::Term, async_signal::Signal::Int])
         .map_err(|error| cannot(Exit::Failure, format!("cannot wait for signals: {error}")))?;
@@ -209,6 +215,18 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
     });
     let _ = std::io::stdout().flush();
     log::info!("{} hosts are known", fleet.count_hosts());
+    if std::io::stderr().is_terminal() {
+        let here = if *data_dir == Path::new(DATA_DIR) {
+            String::new()
+        } else {
+            format!(" --data-dir {}", data_dir.display())
+        };
+        let address = fleet.addresses().first().map(ToString::to_string).unwrap_or_default();
+        let _ = writeln!(
+            std::io::stderr(),
+            "open https://{address}/ in a browser; `muster{here} sign-in-link` makes a link that signs it in"
+        );
+    }
 
     let ended = {
         let fleet = fleet.clone();
@@ -234,7 +252,8 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
             }
             None => Offers::of(vec![data_dir.join(install::FOLDER), install::OF_THE_SYSTEM.into()]),
         });
-        move |request| answer(fleet.clone(), offers.clone(), request)
+        let page = Page::new();
+        move |request| answer(fleet.clone(), offers.clone(), page.clone(), request)
     };
     listen::serve(listener, tls, Limits::default(), executor.clone(), handler, ended).await;
     if let Some(docker) = docker {
@@ -244,6 +263,7 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
     tidier.cancel().await;
     recorder.cancel().await;
     relaying.cancel().await;
+    alerting.cancel().await;
     if let Some(watching) = watching {
         watching.cancel().await;
     }
@@ -339,25 +359,25 @@ fn write_server_file(data_dir: &Path, file: &ServerFile) -> Result<(), Failure> 
         .map_err(|error| Failure::new(Exit::Unavailable, format!("cannot write {}: {error}", path.display())))
 }
 
-/// One request: an agent's, an installer's, or the API's.
-async fn answer(fleet: Arc<Fleet>, offers: Arc<Offers>, mut request: Request) -> Response {
+/// One request: an agent's, an installer's, a browser's, or the API's.
+async fn answer(fleet: Arc<Fleet>, offers: Arc<Offers>, page: Page, mut request: Request) -> Response {
     if agents::is_asked(&request.path) {
         return agents::answer(&fleet, request).await;
     }
     if install::is_asked(&request.path) {
         return install::answer(&fleet, &offers, &request).await;
     }
-    let bearer = request.bearer().map(str::to_owned);
-    // Prometheus has nothing else everywhere. Browsers repeat such a password by themselves, for whatever page asks.
-    let reads_metrics = request.path == api::METRICS && [Method::GET, Method::HEAD].contains(&request.method);
-    let basic = || request.basic_password().filter(|_| reads_metrics);
-    let who = bearer.or_else(basic).and_then(|token| {
-        let by = By::holder(fleet.authenticate(&token)?, request.peer.ip());
-        Some((by, number(&hash(token.as_bytes()))))
-    });
-    // Whoever has no token is answered without a look at what they sent.
-    let body = match &who {
-        Some(_) => match request.body.read(api::BODY).await {
+    if let Some(shown) = page.answer(&request).await {
+        return shown.keep_idle(BROWSER_IDLE);
+    }
+    let Ok(Asker { who, is_browser, signs_in }) = asker::of(&fleet, &request) else { return adapt(api::not_meant()) };
+    // Whoever has no token is answered without a look at what they sent, unless they come for one.
+    let most = match &who {
+        Some(_) => Some(api::BODY),
+        None => signs_in.then_some(api::SESSION_BODY),
+    };
+    let body = match most {
+        Some(most) => match request.body.read(most).await {
             Ok(body) => body,
             Err(error) => return adapt(api::failed(error.status())),
         },
@@ -373,10 +393,14 @@ async fn answer(fleet: Arc<Fleet>, offers: Arc<Offers>, mut request: Request) ->
             body: &body,
             by: who.as_ref().map(|(by, _)| by),
             last_event_id: request.header("last-event-id"),
+            peer: request.peer.ip(),
         },
     )
     .await;
-    let response = adapt(answer);
+    let mut response = adapt(answer);
+    if is_browser {
+        response = response.keep_idle(BROWSER_IDLE);
+    }
     match who {
         Some((_, number)) => response.known(number),
         None => response,

@@ -26,6 +26,8 @@ pub struct Server {
     network: Option<(String, &'static str)>,
     /// More flags of `muster serve`, from the next start on.
     pub flags: Vec<String>,
+    /// More of its environment, from the next start on.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A file system of its own in memory, that is quickly full.
@@ -94,7 +96,16 @@ impl Server {
     fn nowhere(network: Option<(String, &'static str)>, port: u16) -> Server {
         engine::require();
         let pin = String::new();
-        Server { disk: None, place: Place::new(), process: None, port, pin, network, flags: Vec::new() }
+        Server {
+            disk: None,
+            place: Place::new(),
+            process: None,
+            port,
+            pin,
+            network,
+            flags: Vec::new(),
+            environment: Vec::new(),
+        }
     }
 
     /// Starts one with more arguments of `muster serve`.
@@ -136,7 +147,11 @@ impl Server {
         let mut command = command_inside(self.namespace(), &program("muster"));
         command.args(["serve", "--data-dir", &self.data_dir(), "--listen", &address, "--advertise", &address]);
         command.args(&self.flags);
-        let mut process = Process::start_read("server", process::clean(&mut command), &self.place.join("server.log"));
+        let mut process = Process::start_read(
+            "server",
+            process::clean(&mut command).envs(self.environment.clone()),
+            &self.place.join("server.log"),
+        );
         let line = process.line(Duration::from_secs(30)).unwrap_or_default();
         let (port, pin) = parse_ready(&line)
             .unwrap_or_else(|| panic!("not a line of a server that is ready: {line:?}; its log:\n{}", process.log()));

@@ -165,6 +165,12 @@ impl Keys {
         self.state().serving.as_ref().map(Serving::pin)
     }
 
+    /// SHA-256 of the certificate that browsers are shown, 64 hexadecimal digits: what they call its fingerprint. `None`
+    /// before [`Keys::serve`].
+    pub fn shown_to_browsers(&self) -> Option<String> {
+        self.state().serving.as_ref().and_then(Serving::shown_to_browsers)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

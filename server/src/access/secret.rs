@@ -16,6 +16,12 @@ pub const JOIN_PREFIX: &str = "mj_";
 /// In front of an API token and of the admin token.
 pub const API_PREFIX: &str = "ma_";
 
+/// In front of the token of a sign-in link.
+pub const LINK_PREFIX: &str = "ml_";
+
+/// In front of the secret of a browser's session.
+pub const SESSION_PREFIX: &str = "mw_";
+
 /// Random bytes of a join token. It is typed at times, ends within a day, and is checked over the network only.
 const JOIN_BYTES: usize = 16;
 
@@ -44,6 +50,22 @@ impl Secret {
     /// The system has no random numbers.
     pub fn api_token() -> Result<Secret, AccessError> {
         Ok(Secret(format!("{API_PREFIX}{}", hex(&random::<API_BYTES>()?))))
+    }
+
+    /// A new token of a sign-in link: 64 hexadecimal digits behind [`LINK_PREFIX`].
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn link_token() -> Result<Secret, AccessError> {
+        Ok(Secret(format!("{LINK_PREFIX}{}", hex(&random::<API_BYTES>()?))))
+    }
+
+    /// A new secret of a browser's session: 64 hexadecimal digits behind [`SESSION_PREFIX`].
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn session() -> Result<Secret, AccessError> {
+        Ok(Secret(format!("{SESSION_PREFIX}{}", hex(&random::<API_BYTES>()?))))
     }
 
     /// Takes one that somebody chose: [`SHORTEST`] to [`LONGEST`] letters, digits and `- . _ ~`.
@@ -106,7 +128,8 @@ fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     hash
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// As hexadecimal digits, two for each byte.
+pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()

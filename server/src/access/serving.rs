@@ -1,6 +1,7 @@
 //! TLS as the server speaks it: which certificate a client is shown, and how that changes while connections go on.
 
 use super::fleet_key::{FleetKey, lasting, serial};
+use super::secret::{hash, hex};
 use super::serving_key::ServingKey;
 use muster_dial::{Pin, pinned};
 use rcgen::{DnType, ExtendedKeyUsagePurpose, KeyUsagePurpose, SanType};
@@ -76,6 +77,12 @@ impl Serving {
         self.shown.0.read().unwrap_or_else(PoisonError::into_inner).pin
     }
 
+    /// SHA-256 of the certificate that browsers and other plain clients are shown, 64 hexadecimal digits.
+    pub fn shown_to_browsers(&self) -> Option<String> {
+        let shown = self.shown.choose(Some([HTTP].into_iter()));
+        shown.cert.first().map(|certificate| hex(&hash(certificate)))
+    }
+
     /// Shows browsers and other plain clients this certificate from now on.
     pub fn show_others(&self, certificate: Arc<CertifiedKey>) {
         self.shown.0.write().unwrap_or_else(PoisonError::into_inner).operators = Some(certificate);
@@ -123,7 +130,8 @@ fn certified(
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
     params.subject_alt_names = names.to_vec();
-    let certificate = fleet.sign(&params, key)?;
+    let purpose = format!("by {} in generation {generation} for {names:?}", fleet.pin());
+    let certificate = serving.certificate(&purpose, || fleet.sign(&params, key))?;
     let private = PrivateKeyDer::try_from(key.serialize_der())?;
     let private = provider.key_provider.load_private_key(private).map_err(|error| error.to_string())?;
     Ok(CertifiedKey::new([&[certificate], fleet.chain()].concat(), private))

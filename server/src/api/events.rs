@@ -1,7 +1,7 @@
 //! `/api/v1/events`
 
 use super::page::Paging;
-use super::problem::problem;
+use super::problem::{problem, shown};
 use super::query::Query;
 use super::types::{History, Problem};
 use super::{ApiAnswer, ApiRequest, Handled};
@@ -13,7 +13,7 @@ pub const SUBJECTS: [&str; 4] = ["container", "network", "host", "gap"];
 
 /// The history of events
 ///
-/// Oldest first. Old events are deleted: `history_begins` says from when on the history is whole. `next` is there as long as more events exist at the moment; who wants to go on later asks with
+/// Oldest first unless `order` says otherwise. Old events are deleted: `history_begins` says from when on the history is whole. `next` is there as long as more events exist at the moment; who wants to go on later asks with
 /// `after`, or follows `/api/v1/stream`.
 #[utoipa::path(
     get,
@@ -28,27 +28,54 @@ pub const SUBJECTS: [&str; 4] = ["container", "network", "host", "gap"];
         ("action" = Option<Vec<String>>, Query, description = "Only this action; may be repeated"),
         ("type" = Option<Vec<String>>, Query, description = "Only about this: container, network, host or gap; may be repeated"),
         ("label" = Option<Vec<String>>, Query, description = "Only with this attribute, `key` or `key=value`; all of several must match"),
+        ("order" = Option<String>, Query, description = "oldest or newest: which of them comes first; oldest if left out"),
+        ("before" = Option<u64>, Query, description = "Only events with a smaller id; with order=newest and not together with `cursor`"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
         ("limit" = Option<u32>, Query, description = "Items of a page: 1 to 500; 100 if left out"),
     ),
     responses((status = 200, description = "A page of events", body = History)),
 )]
 pub async fn list(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
-    let known = ["since", "until", "after", "host", "container", "action", "type", "label", "cursor", "limit"];
-    let query = Query::new(request.query, &known)?;
+    let query = Query::new(request.query, &KNOWN)?;
     let select = select(&query, time::now_ms())?;
-    let paging: Paging<1> = Paging::read(&query, "events")?;
-    let after = after(&query, &paging)?;
-    let page = fleet.events(after, paging.limit, select).await?;
+    let newest = match query.one("order")? {
+        None | Some("oldest") => false,
+        Some("newest") => true,
+        Some(other) => return Err(problem(400, format!("order={}: give oldest or newest", shown(other)))),
+    };
+    // A page's cursor leads on in the order of that page.
+    let paging: Paging<1> = Paging::read(&query, if newest { "events.newest" } else { "events" })?;
+    let page = match newest {
+        true => fleet.events_before(before(&query, &paging)?, paging.limit, select).await?,
+        false => fleet.events(after(&query, &paging)?, paging.limit, select).await?,
+    };
     let next = page.next.map(|id| paging.cursor([&id.to_string()]));
     let history_begins = page.begins_ms.map(time::format_ms);
     Ok(ApiAnswer::json(200, &History { items: page.events, next, history_begins }))
 }
 
+/// What the list can be asked.
+const KNOWN: [&str; 12] =
+    ["since", "until", "after", "before", "order", "host", "container", "action", "type", "label", "cursor", "limit"];
+
+fn number(text: &str, name: &str) -> Result<u64, Problem> {
+    text.parse::<u64>().map_err(|_| problem(400, format!("{name}: this is not the id of an event")))
+}
+
+fn before(query: &Query<'_>, paging: &Paging<1>) -> Result<u64, Problem> {
+    match (query.one("after")?, query.one("before")?, &paging.after) {
+        (Some(_), _, _) => Err(problem(400, "give `before` with order=newest, not `after`")),
+        (_, Some(_), Some(_)) => Err(problem(400, "give `before` or `cursor`, not both")),
+        (_, Some(before), None) => number(before, "before"),
+        (_, None, Some([id])) => number(id, "cursor"),
+        (_, None, None) => Ok(u64::MAX),
+    }
+}
+
 fn after(query: &Query<'_>, paging: &Paging<1>) -> Result<u64, Problem> {
-    let number = |text: &str, name: &str| {
-        text.parse::<u64>().map_err(|_| problem(400, format!("{name}: this is not the id of an event")))
-    };
+    if query.one("before")?.is_some() {
+        return Err(problem(400, "give order=newest with `before`"));
+    }
     match (query.one("after")?, &paging.after) {
         (Some(_), Some(_)) => Err(problem(400, "give `after` or `cursor`, not both")),
         (Some(after), None) => number(after, "after"),

@@ -1,32 +1,81 @@
 //! `/api/v1/hosts`
 
-use super::page::Paging;
+use super::page::{self, Paging};
 use super::problem::{problem, read_body, shown};
 use super::query::Query;
-use super::types::{ChangeHost, ChangeHosts, Host, Page, Problem};
+use super::types::{ChangeHost, ChangeHosts, Host, Listed, Page, Problem};
 use super::{ApiAnswer, ApiRequest, Handled};
-use crate::fleet::{Fleet, HostChange, INTERVALS_MS, NO_VITALS, Rhythm};
+use crate::fleet::{Fleet, HostChange, HostKey, HostOrder, HostSelect, INTERVALS_MS, NO_VITALS, Rhythm};
 use muster_protocol::limits;
 
 /// Hosts
 ///
-/// By name. Removed ones only on request.
+/// By name unless `sort` says otherwise. Removed ones only on request. `offset` leads anywhere in the list as it is now;
+/// pages by `cursor` stay true while hosts come and go.
 #[utoipa::path(
     get,
     path = "/api/v1/hosts",
     tag = "hosts",
     params(
         ("removed" = Option<bool>, Query, description = "Also those that were removed"),
+        ("name" = Option<Vec<String>>, Query, description = "Only with this in the name; may be repeated"),
+        ("state" = Option<Vec<String>>, Query, description = "Only in this state; may be repeated"),
+        ("engine" = Option<Vec<String>>, Query, description = "Only with an engine in this state: ok, not_answering or absent; may be repeated"),
+        ("label" = Option<Vec<String>>, Query, description = "Only with this label, `key` or `key=value`; all of several must match"),
+        ("sort" = Option<String>, Query, description = "name, last_seen, containers or attention (what needs it first); with - in front the other way round"),
+        ("offset" = Option<u32>, Query, description = "Items to skip; not together with `cursor`"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
         ("limit" = Option<u32>, Query, description = "Items of a page: 1 to 500; 100 if left out"),
     ),
-    responses((status = 200, description = "A page of hosts", body = Page<Host>)),
+    responses((status = 200, description = "A page of hosts", body = Listed<Host>)),
 )]
 pub fn list(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
-    let query = Query::new(request.query, &["removed", "cursor", "limit"])?;
+    let known = ["removed", "name", "state", "engine", "label", "sort", "offset", "cursor", "limit"];
+    let query = Query::new(request.query, &known)?;
     let paging = Paging::<2>::read(&query, "hosts")?;
-    let hosts = fleet.hosts(query.flag("removed")?, paging.after.as_ref(), paging.limit + 1);
-    Ok(ApiAnswer::json(200, &paging.page(hosts, |host| [&host.name, &host.id])))
+    let select = select(&query)?;
+    let offset = page::offset(&query, paging.after.is_some())?;
+    if paging.after.is_some() && select.order != HostOrder::default() {
+        return Err(problem(400, "a `cursor` is for the order by name: give `offset` with another `sort`"));
+    }
+    let (items, total) = fleet.hosts_at(&select, paging.after.as_ref(), offset, paging.limit);
+    let more = offset.saturating_add(items.len() as u64) < total;
+    let next = items.last().filter(|_| more && select.order == HostOrder::default());
+    let next = next.map(|host| paging.cursor([&host.name, &host.id]));
+    let total = paging.after.is_none().then_some(total);
+    Ok(ApiAnswer::json(200, &Listed { items, next, total }))
+}
+
+fn select(query: &Query<'_>) -> Result<HostSelect, Problem> {
+    Ok(HostSelect {
+        removed: query.flag("removed")?,
+        names: query.all("name"),
+        states: query.words("state", &STATES)?,
+        engines: query.words("engine", &ENGINES)?,
+        labels: page::labels(query)?,
+        order: match query.one("sort")? {
+            None => HostOrder::default(),
+            Some(word) => order(word)
+                .ok_or_else(|| problem(400, format!("sort={}: give one of {}", shown(word), ORDERS.join(", "))))?,
+        },
+    })
+}
+
+/// States of hosts and of engines, by the API's words.
+const STATES: [&str; 4] = ["active", "reconnecting", "disconnected", "removed"];
+const ENGINES: [&str; 3] = ["ok", "not_answering", "absent"];
+const ORDERS: [&str; 4] = ["name", "last_seen", "containers", "attention"];
+
+fn order(word: &str) -> Option<HostOrder> {
+    let (backwards, word) = word.strip_prefix('-').map_or((false, word), |rest| (true, rest));
+    let by = match word {
+        "name" => HostKey::Name,
+        "last_seen" => HostKey::LastSeen,
+        "containers" => HostKey::Containers,
+        "attention" => HostKey::Attention,
+        _ => return None,
+    };
+    Some(HostOrder { by, backwards })
 }
 
 /// One host

@@ -2,11 +2,13 @@
 //!
 //! [`types`] has the objects, [`router`] the table of routes, and one file each resource. [`openapi`] describes them.
 
+mod alerts;
 mod audit;
 mod backup;
 mod containers;
 mod docker_clients;
 mod events;
+mod fleet;
 mod healthz;
 mod hosts;
 mod join_tokens;
@@ -21,9 +23,12 @@ pub mod router;
 #[cfg(test)]
 pub mod samples;
 pub mod select;
+mod session;
+mod sign_in_links;
 mod stream;
 mod tokens;
 pub mod types;
+mod users;
 mod vitals;
 #[cfg(test)]
 mod vitals_tests;
@@ -31,10 +36,12 @@ mod vitals_tests;
 pub use crate::access::tokens::Role;
 pub use events::SUBJECTS as EVENT_SUBJECTS;
 pub use router::{METRICS, answer};
+pub use session::{BODY as SESSION_BODY, PATH as SESSION};
 pub use stream::EventStream;
 
 use crate::fleet::By;
 use serde::Serialize;
+use std::net::IpAddr;
 
 /// A request, after the transport has bounded its size and looked up its token.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +58,8 @@ pub struct ApiRequest<'a> {
     pub by: Option<&'a By>,
     /// The header `Last-Event-ID`.
     pub last_event_id: Option<&'a str>,
+    /// Where it came from: perhaps a proxy.
+    pub peer: IpAddr,
 }
 
 impl<'a> ApiRequest<'a> {
@@ -94,6 +103,13 @@ pub enum Body {
 
 const JSON: &str = "application/json";
 const PROBLEM_JSON: &str = "application/problem+json";
+
+/// The answer to a request that a browser makes with its cookie, and that its user may know nothing of.
+pub fn not_meant() -> ApiAnswer {
+    let detail = "this does not come from the server's own page: with a session's cookie the header `X-Muster: page` is \
+                  needed, and no other site may ask";
+    ApiAnswer::problem(&problem::problem(403, detail))
+}
 
 /// The answer to a request that could not be read: too large, too slow, or not well formed.
 pub fn failed(status: u16) -> ApiAnswer {

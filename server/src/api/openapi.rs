@@ -3,12 +3,13 @@
 use super::types::Problem;
 use super::{ApiAnswer, Handled};
 use super::{
-    audit, backup, containers, docker_clients, events, healthz, hosts, join_tokens, keys, metrics, network, stream,
-    tokens, vitals,
+    alerts, audit, backup, containers, docker_clients, events, fleet, healthz, hosts, join_tokens, keys, metrics,
+    network, session, sign_in_links, stream, tokens, users, vitals,
 };
+use crate::access::browser;
 use std::sync::OnceLock;
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi, PathItem, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi as _};
 
@@ -51,6 +52,8 @@ use utoipa::{Modify, OpenApi as _};
         vitals::host,
         vitals::container,
         vitals::top,
+        vitals::sparklines,
+        fleet::show,
         metrics::show,
         network::show,
         network::enable,
@@ -60,11 +63,29 @@ use utoipa::{Modify, OpenApi as _};
         network::show_host,
         network::accept,
         network::remove,
+        session::begin,
+        session::show,
+        session::end,
+        sign_in_links::make,
+        users::list,
+        users::make,
+        users::change,
+        users::remove,
+        alerts::list,
+        alerts::settings,
+        alerts::set,
+        alerts::targets,
+        alerts::add_target,
+        alerts::remove_target,
+        alerts::silences,
+        alerts::silence,
+        alerts::end_silence,
+        alerts::test,
         healthz::show,
         document,
     ),
     components(schemas(Problem)),
-    security(("token" = [])),
+    security(("token" = []), ("session" = [])),
     modifiers(&Shared),
 )]
 struct Document;
@@ -75,7 +96,10 @@ struct Shared;
 impl Modify for Shared {
     fn modify(&self, document: &mut OpenApi) {
         let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        document.components.get_or_insert_default().add_security_scheme("token", bearer);
+        let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(browser::COOKIE)));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", bearer);
+        components.add_security_scheme("session", cookie);
         for operation in document.paths.paths.values_mut().flat_map(operations) {
             let error = ResponseBuilder::new()
                 .description("An error: 401 without a valid token, 403 where it may only read, 404, 409, 422, 503")
@@ -87,7 +111,7 @@ impl Modify for Shared {
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
+    [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
 }
 
 /// This document
@@ -166,6 +190,15 @@ mod tests {
             "MadeDockerClient",
             "Audit",
             "Healthz",
+            "FleetSummary",
+            "Sparklines",
+            "SignIn",
+            "Session",
+            "NewSignInLink",
+            "MadeSignInLink",
+            "User",
+            "NewUser",
+            "ChangeUser",
             "KeyStatus",
             "RotateKey",
             "AgentAddress",
@@ -180,6 +213,13 @@ mod tests {
             "EnableNetwork",
             "PingNetwork",
             "NetworkPing",
+            "Alert",
+            "AlertSettings",
+            "AlertTarget",
+            "NewAlertTarget",
+            "AlertSilence",
+            "NewAlertSilence",
+            "AlertTest",
             "Problem",
             "Change",
         ] {
@@ -200,7 +240,7 @@ mod tests {
                 assert!(operation["responses"]["default"].is_object(), "{method} {path}");
             }
         }
-        assert_eq!(open, ["get /api/v1/openapi.json", "get /healthz"]);
+        assert_eq!(open, ["get /api/v1/openapi.json", "post /api/v1/session", "get /healthz"]);
         assert_eq!(document["security"][0]["token"], Value::Array(Vec::new()));
     }
 }

@@ -73,6 +73,24 @@ impl<const N: usize> Paging<N> {
     }
 }
 
+/// How many items to skip.
+pub fn offset(query: &Query<'_>, has_cursor: bool) -> Result<u64, Problem> {
+    match query.one("offset")? {
+        None => Ok(0),
+        Some(_) if has_cursor => Err(problem(400, "give `offset` or `cursor`, not both")),
+        Some(text) => text.parse::<u32>().map(u64::from).map_err(|_| problem(400, "offset: give a number")),
+    }
+}
+
+/// Labels that are wanted: `key` or `key=value`.
+pub fn labels(query: &Query<'_>) -> Result<Vec<String>, Problem> {
+    let labels = query.all("label");
+    if labels.iter().any(|label| label.is_empty() || label.starts_with('=')) {
+        return Err(problem(400, "label: give `key` or `key=value`"));
+    }
+    Ok(labels)
+}
+
 fn read_cursor<const N: usize>(list: &str, cursor: &str) -> Option<[String; N]> {
     let digits: Vec<u8> =
         cursor.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;

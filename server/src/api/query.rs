@@ -60,8 +60,13 @@ pub(super) struct Query<'a> {
 impl<'a> Query<'a> {
     /// Refuses parameters that are not `known`: a filter with a slip of the pen must not list everything.
     pub fn new(pairs: &'a [(String, String)], known: &[&str]) -> Result<Query<'a>, Problem> {
-        if pairs.len() > PARAMETERS {
-            return Err(problem(400, format!("the query has more than {PARAMETERS} parameters")));
+        Query::with_many(pairs, known, PARAMETERS)
+    }
+
+    /// The same, of at most `most` parameters.
+    pub fn with_many(pairs: &'a [(String, String)], known: &[&str], most: usize) -> Result<Query<'a>, Problem> {
+        if pairs.len() > most {
+            return Err(problem(400, format!("the query has more than {most} parameters")));
         }
         for (key, value) in pairs {
             if !known.contains(&key.as_str()) {

@@ -4,8 +4,8 @@ use super::problem::{problem, shown};
 use super::types::Problem;
 use super::{ApiAnswer, ApiRequest, Handled, Role, query};
 use super::{
-    audit, backup, containers, docker_clients, events, healthz, hosts, join_tokens, keys, metrics, network, openapi,
-    stream, tokens, vitals,
+    alerts, audit, backup, containers, docker_clients, events, fleet as fleets, healthz, hosts, join_tokens, keys,
+    metrics, network, openapi, session, sign_in_links, stream, tokens, users, vitals,
 };
 use crate::fleet::Fleet;
 
@@ -67,6 +67,26 @@ enum Operation {
     AcceptNetworkKey,
     ShowNetworkHost,
     RemoveFromNetwork,
+    SignIn,
+    ShowSession,
+    SignOut,
+    MakeSignInLink,
+    ListUsers,
+    MakeUser,
+    ChangeUser,
+    RemoveUser,
+    ShowFleet,
+    Sparklines,
+    ListAlerts,
+    ShowAlertSettings,
+    SetAlertSettings,
+    ListAlertTargets,
+    AddAlertTarget,
+    RemoveAlertTarget,
+    ListSilences,
+    MakeSilence,
+    EndSilence,
+    TestAlerts,
     ShowHealth,
     ShowDocument,
 }
@@ -114,6 +134,8 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/api/v1/backup", ADMIN, Operation::GiveBackup),
     route("GET", "/api/v1/hosts/{host}/vitals", VIEWER, Operation::HostVitals),
     route("GET", "/api/v1/containers/{host}/{container}/vitals", VIEWER, Operation::ContainerVitals),
+    route("GET", "/api/v1/fleet", VIEWER, Operation::ShowFleet),
+    route("GET", "/api/v1/vitals", VIEWER, Operation::Sparklines),
     route("GET", "/api/v1/top", VIEWER, Operation::Top),
     route("GET", "/api/v1/network", VIEWER, Operation::ShowNetwork),
     route("POST", "/api/v1/network", ADMIN, Operation::EnableNetwork),
@@ -123,6 +145,24 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/api/v1/network/hosts/{host}/accept", ADMIN, Operation::AcceptNetworkKey),
     route("GET", "/api/v1/network/hosts/{host}", VIEWER, Operation::ShowNetworkHost),
     route("DELETE", "/api/v1/network/hosts/{host}", ADMIN, Operation::RemoveFromNetwork),
+    route("POST", session::PATH, None, Operation::SignIn),
+    route("GET", session::PATH, VIEWER, Operation::ShowSession),
+    route("DELETE", session::PATH, VIEWER, Operation::SignOut),
+    route("POST", "/api/v1/sign-in-links", ADMIN, Operation::MakeSignInLink),
+    route("GET", "/api/v1/users", ADMIN, Operation::ListUsers),
+    route("POST", "/api/v1/users", ADMIN, Operation::MakeUser),
+    route("PATCH", "/api/v1/users/{user}", ADMIN, Operation::ChangeUser),
+    route("DELETE", "/api/v1/users/{user}", ADMIN, Operation::RemoveUser),
+    route("GET", "/api/v1/alerts", VIEWER, Operation::ListAlerts),
+    route("GET", "/api/v1/alerts/settings", VIEWER, Operation::ShowAlertSettings),
+    route("PUT", "/api/v1/alerts/settings", ADMIN, Operation::SetAlertSettings),
+    route("GET", "/api/v1/alerts/targets", VIEWER, Operation::ListAlertTargets),
+    route("POST", "/api/v1/alerts/targets", ADMIN, Operation::AddAlertTarget),
+    route("DELETE", "/api/v1/alerts/targets/{name}", ADMIN, Operation::RemoveAlertTarget),
+    route("GET", "/api/v1/alerts/silences", VIEWER, Operation::ListSilences),
+    route("POST", "/api/v1/alerts/silences", ADMIN, Operation::MakeSilence),
+    route("DELETE", "/api/v1/alerts/silences/{id}", ADMIN, Operation::EndSilence),
+    route("POST", "/api/v1/alerts/test", ADMIN, Operation::TestAlerts),
     route("GET", METRICS, VIEWER, Operation::Metrics),
     route("GET", "/healthz", None, Operation::ShowHealth),
     route("GET", "/api/v1/openapi.json", None, Operation::ShowDocument),
@@ -171,7 +211,7 @@ impl From<Problem> for Refused {
 fn find(request: &ApiRequest<'_>) -> Result<(Operation, Vec<String>), Refused> {
     let here: Vec<(&Route, Vec<&str>)> =
         ROUTES.iter().filter_map(|route| Some((route, parameters(route.path, request.path)?))).collect();
-    let open = here.iter().any(|(route, _)| route.role.is_none());
+    let open = here.iter().any(|(route, _)| route.role.is_none() && answers(route, request.method));
     // Who has no token does not learn which paths there are.
     if request.by.is_none() && (request.path.starts_with(API) || !here.is_empty()) && !open {
         return Err(Refused {
@@ -263,6 +303,8 @@ async fn run(fleet: &Fleet, request: &ApiRequest<'_>, operation: Operation, para
         (Operation::GiveBackup, []) => backup::give(fleet, request).await,
         (Operation::HostVitals, [host]) => vitals::host(fleet, request, host).await,
         (Operation::ContainerVitals, [host, container]) => vitals::container(fleet, request, host, container),
+        (Operation::ShowFleet, []) => fleets::show(fleet, request),
+        (Operation::Sparklines, []) => vitals::sparklines(fleet, request).await,
         (Operation::Top, []) => vitals::top(fleet, request).await,
         (Operation::ShowNetwork, []) => network::show(fleet, request),
         (Operation::EnableNetwork, []) => network::enable(fleet, request).await,
@@ -272,6 +314,24 @@ async fn run(fleet: &Fleet, request: &ApiRequest<'_>, operation: Operation, para
         (Operation::RemoveFromNetwork, [host]) => network::remove(fleet, request, host).await,
         (Operation::ShowNetworkHost, [host]) => network::show_host(fleet, request, host),
         (Operation::AcceptNetworkKey, [host]) => network::accept(fleet, request, host).await,
+        (Operation::SignIn, []) => session::begin(fleet, request).await,
+        (Operation::ShowSession, []) => session::show(fleet, request),
+        (Operation::SignOut, []) => session::end(fleet, request).await,
+        (Operation::MakeSignInLink, []) => sign_in_links::make(fleet, request).await,
+        (Operation::ListUsers, []) => users::list(fleet, request),
+        (Operation::MakeUser, []) => users::make(fleet, request).await,
+        (Operation::ChangeUser, [user]) => users::change(fleet, request, user).await,
+        (Operation::RemoveUser, [user]) => users::remove(fleet, request, user).await,
+        (Operation::ListAlerts, []) => alerts::list(fleet, request),
+        (Operation::ShowAlertSettings, []) => alerts::settings(fleet, request),
+        (Operation::SetAlertSettings, []) => alerts::set(fleet, request).await,
+        (Operation::ListAlertTargets, []) => alerts::targets(fleet, request),
+        (Operation::AddAlertTarget, []) => alerts::add_target(fleet, request).await,
+        (Operation::RemoveAlertTarget, [name]) => alerts::remove_target(fleet, request, name).await,
+        (Operation::ListSilences, []) => alerts::silences(fleet, request),
+        (Operation::MakeSilence, []) => alerts::silence(fleet, request).await,
+        (Operation::EndSilence, [id]) => alerts::end_silence(fleet, request, id).await,
+        (Operation::TestAlerts, []) => alerts::test(fleet, request).await,
         (Operation::Metrics, []) => metrics::show(fleet, request).await,
         (Operation::ShowHealth, []) => healthz::show(fleet),
         (Operation::ShowDocument, []) => openapi::document(),
@@ -286,7 +346,15 @@ mod tests {
     use crate::fleet::By;
 
     fn request<'a>(method: &'a str, path: &'a str, by: Option<&'a By>) -> ApiRequest<'a> {
-        ApiRequest { method, path, query: &[], body: &[], by, last_event_id: None }
+        ApiRequest {
+            method,
+            path,
+            query: &[],
+            body: &[],
+            by,
+            last_event_id: None,
+            peer: std::net::Ipv4Addr::LOCALHOST.into(),
+        }
     }
 
     fn by(role: Role) -> By {
@@ -307,7 +375,9 @@ mod tests {
                 .replace("{host}", "h")
                 .replace("{container}", "c")
                 .replace("{id}", "i")
-                .replace("{address}", "a:1");
+                .replace("{name}", "n")
+                .replace("{address}", "a:1")
+                .replace("{user}", "u");
             let (operation, parameters) = found(route.method, &path, route.role).expect(route.path);
             assert_eq!(operation, route.operation);
             assert_eq!(parameters.len(), route.path.matches('{').count());
@@ -336,7 +406,8 @@ mod tests {
             let allowed = found(route.method, &path, VIEWER).map(|_| ()).map_err(|(status, _)| status);
             let may = route.role == VIEWER;
             assert_eq!(allowed, if may { Ok(()) } else { Err(403) }, "{}", route.path);
-            assert!(route.method == "GET" || !may, "{} changes something", route.path);
+            let is_own = route.operation == Operation::SignOut;
+            assert!(route.method == "GET" || !may || is_own, "{} changes something", route.path);
         }
     }
 

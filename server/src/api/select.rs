@@ -24,6 +24,11 @@ pub fn event_matches(select: &EventSelect, event: &Event) -> bool {
         && in_time(select, event)
 }
 
+/// Whether labels are as wanted, `key` or `key=value` all of them.
+pub fn labels_match(wanted: &[String], labels: &BTreeMap<String, String>) -> bool {
+    wanted.iter().all(|label| has_label(labels, label))
+}
+
 fn any(wanted: &[String], matches: impl Fn(&String) -> bool) -> bool {
     wanted.is_empty() || wanted.iter().any(matches)
 }

@@ -2,16 +2,19 @@
 
 use super::problem::problem;
 use super::query::Query;
-use super::types::Change;
+use super::types::{Change, Problem};
 use super::{ApiAnswer, ApiRequest, Body, Handled};
 use crate::fleet::Fleet;
-use crate::fleet::feed::Subscription;
+use crate::fleet::feed::{FeedSelect, Subscription};
 use async_io::Timer;
 use futures_lite::{Stream, StreamExt, future, stream};
 use std::time::Duration;
 
 /// How long a stream is silent at most. Proxies cut connections that are silent for a minute.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// What can be asked for alone. `alert` is among them as soon as there are alerts.
+const KINDS: [&str; 5] = ["host", "container", "container_gone", "event", "alert"];
 
 /// Every change of the fleet
 ///
@@ -26,14 +29,18 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
     params(
         ("Last-Event-ID" = Option<String>, Header, description = "The last `id:` that was seen"),
         ("last_event_id" = Option<String>, Query, description = "The same, where headers cannot be set"),
+        ("kind" = Option<Vec<String>>, Query, description = "Only this `event:`; may be repeated"),
+        ("host" = Option<Vec<String>>, Query, description = "Only of this host, by id or name as it is now; may be repeated"),
     ),
     responses((status = 200, description = "A stream of changes", body = Change, content_type = "text/event-stream")),
 )]
 pub fn open(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
-    let query = Query::new(request.query, &["last_event_id"])?;
+    let query = Query::new(request.query, &["last_event_id", "kind", "host"])?;
     let resume = request.last_event_id.or(query.one("last_event_id")?);
     let by = request.by()?;
-    let subscription = fleet.feed().subscribe(&by.token, resume).map_err(|_| {
+    let hosts = query.all("host").iter().map(|host| Ok(fleet.host(host)?.id)).collect::<Result<_, Problem>>()?;
+    let select = FeedSelect { kinds: query.words("kind", &KINDS)?, hosts };
+    let subscription = fleet.feed().subscribe_to(&by.token, resume, select).map_err(|_| {
         problem(429, "as many clients as possible already watch, or the server is stopping; try again later")
     })?;
     // A token that was revoked just now has not cut what was opened since.
@@ -57,9 +64,12 @@ impl EventStream {
     pub async fn next(&mut self) -> Option<Vec<u8>> {
         let silence = async {
             Timer::after(KEEP_ALIVE).await;
-            Some(b": keep-alive\n\n".to_vec())
+            None
         };
-        future::or(self.subscription.next(), silence).await
+        match future::or(async { Some(self.subscription.next().await) }, silence).await {
+            Some(next) => next,
+            None => Some(format!("{}: keep-alive\n\n", self.subscription.place().unwrap_or_default()).into_bytes()),
+        }
     }
 
     /// The same, as a stream.

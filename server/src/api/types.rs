@@ -2,16 +2,22 @@
 //!
 //! Times are RFC 3339 in UTC, or null.
 
+mod alerts;
 mod changes;
 mod docker_clients;
+mod fleet;
 mod keys;
 mod network;
+mod sign_in;
 mod vitals;
 
+pub use alerts::*;
 pub use changes::*;
 pub use docker_clients::*;
+pub use fleet::*;
 pub use keys::*;
 pub use network::*;
+pub use sign_in::*;
 pub use vitals::*;
 
 use serde::{Deserialize, Serialize};
@@ -399,16 +405,30 @@ pub enum Change {
     },
     /// An event is new.
     Event(Event),
+    /// An alert began, changed, or is over.
+    Alert(Alert),
 }
 
 impl Change {
-    /// The stream's word for it: `host`, `container`, `container_gone` or `event`.
+    /// The stream's word for it: `host`, `container`, `container_gone`, `event` or `alert`.
     pub fn kind(&self) -> &'static str {
         match self {
             Change::Host(_) => "host",
             Change::Container(_) => "container",
             Change::ContainerGone { .. } => "container_gone",
             Change::Event(_) => "event",
+            Change::Alert(_) => "alert",
+        }
+    }
+
+    /// The id of the host that it is about; empty if it is about none.
+    pub fn host_id(&self) -> &str {
+        match self {
+            Change::Host(host) => &host.id,
+            Change::Container(container) => &container.host_id,
+            Change::ContainerGone { host_id, .. } => host_id,
+            Change::Event(event) => &event.host_id,
+            Change::Alert(alert) => &alert.host_id,
         }
     }
 
@@ -421,6 +441,7 @@ impl Change {
                 serde_json::to_vec(&serde_json::json!({ "host_id": host_id, "id": id }))
             }
             Change::Event(event) => serde_json::to_vec(event),
+            Change::Alert(alert) => serde_json::to_vec(alert),
         }
     }
 

@@ -3,13 +3,19 @@
 
 use super::problem::problem;
 use super::query::Query;
-use super::types::{ContainerHistory, HostHistory, Problem, Top};
+use super::types::{ContainerHistory, HostHistory, Problem, Sparklines, Top};
 use super::{ApiAnswer, ApiRequest, Handled};
 use crate::fleet::{Fleet, VitalsSpan};
 use crate::time;
 
 /// Points of one answer: an hour by the second, two days by the minute.
 const POINTS: i64 = 4000;
+
+/// Of small plots: hosts in one answer, numbers of each, and how long ago they may begin.
+const SPARK_HOSTS: usize = 100;
+const SPARK_POINTS: i64 = 60;
+const SPARK_POINTS_MOST: i64 = 120;
+const SPARK_LONGEST_MS: i64 = 30 * 24 * 3_600_000;
 
 /// What a time is cut into if nobody says, in milliseconds: the first that gives no more points than this.
 const STEPS: [i64; 7] = [60_000, 300_000, 900_000, 3_600_000, 14_400_000, 86_400_000, 604_800_000];
@@ -91,6 +97,45 @@ pub async fn top(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
             .ok_or_else(|| problem(400, format!("limit: give a number from 1 to {TOP_LIMIT}")))?,
     };
     Ok(ApiAnswer::json(200, &fleet.top(&query.all("host"), limit).await?))
+}
+
+/// What hosts were like lately
+///
+/// For small plots: many hosts in one answer, few numbers each.
+#[utoipa::path(
+    get,
+    path = "/api/v1/vitals",
+    tag = "hosts",
+    params(
+        ("host" = Vec<String>, Query, description = "A host, by id or name; may be repeated up to 100 times. One that is not known is left out"),
+        ("last" = Option<String>, Query, description = "How long ago it begins, such as 1h or 1d; an hour if left out, 30 days at most"),
+        ("points" = Option<u32>, Query, description = "How many numbers: 1 to 120; 60 if left out. Each covers a minute at least"),
+    ),
+    responses((status = 200, description = "How they were", body = Sparklines)),
+)]
+pub async fn sparklines(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
+    let query = Query::with_many(request.query, &["host", "last", "points"], SPARK_HOSTS + 2)?;
+    let hosts = query.all("host");
+    if hosts.is_empty() || hosts.len() > SPARK_HOSTS {
+        return Err(problem(400, format!("host: give 1 to {SPARK_HOSTS} of them")));
+    }
+    let last_ms = match query.one("last")? {
+        None => LAST_HOUR,
+        Some(text) => time::parse_duration(text)
+            .ok()
+            .and_then(|last| i64::try_from(last.as_millis()).ok())
+            .filter(|last| (60_000..=SPARK_LONGEST_MS).contains(last))
+            .ok_or_else(|| problem(400, "last: give a time from 1m to 30d"))?,
+    };
+    let points = match query.one("points")? {
+        None => SPARK_POINTS,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|points| (1..=SPARK_POINTS_MOST).contains(points))
+            .ok_or_else(|| problem(400, format!("points: give a number from 1 to {SPARK_POINTS_MOST}")))?,
+    };
+    Ok(ApiAnswer::json(200, &fleet.sparklines(&hosts, last_ms, points).await))
 }
 
 /// Reads which part of a history is wanted.

@@ -13,7 +13,15 @@ use serde_json::{Value, json};
 fn ask(bench: &Bench, by: Option<&By>, method: &str, path: &str, body: &str) -> ApiAnswer {
     let (path, text) = path.split_once('?').unwrap_or((path, ""));
     let query = query::parse(text).expect("a query");
-    let request = ApiRequest { method, path, query: &query, body: body.as_bytes(), by, last_event_id: None };
+    let request = ApiRequest {
+        method,
+        path,
+        query: &query,
+        body: body.as_bytes(),
+        by,
+        last_event_id: None,
+        peer: std::net::Ipv4Addr::LOCALHOST.into(),
+    };
     block_on(answer(&bench.fleet, &request))
 }
 

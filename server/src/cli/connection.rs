@@ -29,6 +29,9 @@ const SILENCE: Duration = Duration::from_secs(45);
 /// Written by `muster serve` into its data directory when it is ready: where commands on the same machine find it.
 pub const SERVER_FILE: &str = "server.json";
 
+/// The data directory unless a flag says otherwise.
+pub const DATA_DIR: &str = "/var/lib/muster";
+
 /// The first admin token, in the data directory.
 pub const ADMIN_TOKEN_FILE: &str = "admin.token";
 
@@ -54,7 +57,7 @@ pub struct Target {
         global = true,
         value_name = "DIR",
         env = "MUSTER_DATA_DIR",
-        default_value = "/var/lib/muster",
+        default_value = DATA_DIR,
         display_order = 100
     )]
     pub data_dir: PathBuf,

@@ -2,6 +2,7 @@
 //!
 //! One file each command. [`connection`] finds the server, `output` prints, [`exit`] says how it went.
 
+mod alerts;
 mod amounts;
 mod audit;
 mod backup;
@@ -20,12 +21,15 @@ mod key;
 mod network;
 mod output;
 mod ports;
+mod prompt;
 pub(crate) mod ps;
 mod serve;
 mod server;
+mod sign_in_link;
 mod sse;
 mod token;
 mod top;
+mod user;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -92,6 +96,11 @@ enum Command {
     /// List, make and revoke join tokens and API tokens
     #[command(subcommand)]
     Token(token::Token),
+    /// Print a link that signs a browser in to the page, once
+    SignInLink(sign_in_link::SignInLink),
+    /// List users of the page, and change them
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// Print what operators did, newest first
     Audit(audit::AuditLog),
     /// Make a docker context, by which the docker command line looks at the fleet
@@ -102,6 +111,8 @@ enum Command {
     /// Show and change the keys that agents recognise the server by
     #[command(subcommand)]
     Key(key::Key),
+    /// Show alerts, and say what is one and where they are sent
+    Alerts(alerts::AlertsFlags),
     /// Show and change the managed network: containers with a label get addresses that cross hosts
     Network(network::NetworkFlags),
     /// Say where agents reach the server
@@ -146,9 +157,12 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Events(flags) => events::run(flags, &server, &mut out),
         Command::Inspect(flags) => inspect::run(flags, &server, &mut out),
         Command::Token(flags) => token::run(flags, &server, &mut out),
+        Command::SignInLink(flags) => sign_in_link::run(flags, &cli.target, &server, &mut out),
+        Command::User(command) => user::run(command, &server, &mut out),
         Command::Audit(flags) => audit::run(flags, &server, &mut out),
         Command::DockerContext(flags) => docker_context::run(flags, &cli.target, &server, &mut out),
         Command::Key(flags) => key::run(flags, &server, &mut out),
+        Command::Alerts(flags) => alerts::run(flags, &server, &mut out),
         Command::Network(flags) => network::run(flags, &server, &mut out),
         Command::Server(flags) => server::run(flags, &server, &mut out),
     };
@@ -233,6 +247,20 @@ mod tests {
     }
 
     #[test]
+    fn no_argument_of_a_command_is_taken_for_one_that_finds_the_server() {
+        fn look(command: &clap::Command, global: &[&str]) {
+            for inner in command.get_subcommands() {
+                for argument in inner.get_arguments() {
+                    let id = argument.get_id().as_str();
+                    assert!(!global.contains(&id), "{}: {id}", inner.get_name());
+                }
+                look(inner, global);
+            }
+        }
+        look(&Cli::command(), &["data_dir", "url", "pin", "token"]);
+    }
+
+    #[test]
     fn wrong_command_lines_are_explained_in_one_line() {
         let explained = |line: &[&str]| {
             let error = Cli::try_parse_from(["muster"].iter().chain(line)).expect_err("wrong");
@@ -248,6 +276,8 @@ mod tests {
             (&["events", "--since", "soon"][..], "RFC 3339"),
             (&["hosts", "rm"][..], "<HOST>"),
             (&["token", "create"][..], "--role"),
+            (&["user", "add", "ada"][..], "--role"),
+            (&["sign-in-link", "--ttl", "never"][..], "duration"),
             (&["nothing"][..], "nothing"),
         ] {
             let (code, message) = explained(line);
@@ -316,6 +346,13 @@ mod tests {
             "token ls",
             "token create --role viewer --name x",
             "token rm a",
+            "sign-in-link",
+            "sign-in-link --role viewer --ttl 24h --name wall --format json",
+            "user ls --format json",
+            "user add ada --role admin --password-stdin",
+            "user passwd ada",
+            "user role ada viewer",
+            "user rm ada bob",
             "docker-context fleet",
             "docker-context fleet --docker-host tcp://fleet.example:2376 --role viewer --days 30 --force",
             "docker-context ls --format json",
@@ -333,6 +370,28 @@ mod tests {
             "server address add fleet.example:7443",
             "server address rm [::1]:7443 b:1",
             "serve --tls-cert a --tls-key b",
+            "alerts",
+            "alerts -a --filter host=a --filter rule=oom --format json",
+            "alerts ls --filter state=firing",
+            "alerts test",
+            "alerts test ops",
+            "alerts to ls",
+            "alerts to rm a b",
+            "alerts to webhook ops https://example.org/x --secret-file -",
+            "alerts to ntfy phone topic --server http://ntfy.lan --token-file t --priority 5",
+            "alerts to email mail --server mail:587 --from a@b --to c@d --to e@f --tls tls --user u --password-file p",
+            "alerts silence --host a --container b --label c=d --rule oom --for 2h --why x",
+            "alerts silence --host a --until 2027-01-01T00:00:00Z",
+            "alerts silences",
+            "alerts unsilence a b",
+            "alerts rules",
+            "alerts rules disk --at 95 --clear-at 90 --for 5m",
+            "alerts rules restart_loop --times 3 --within 10m --off",
+            "alerts quiet",
+            "alerts quiet 22:00-07:00 --zone +01:00 --drop",
+            "alerts quiet 22:00-07:00 --zone -03:30",
+            "alerts quiet off",
+            "alerts group --wait 0s --interval 1m",
             "network",
             "network --format json",
             "network ls",

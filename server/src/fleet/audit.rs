@@ -77,7 +77,7 @@ pub(super) struct Denials {
 
 impl Denials {
     /// Whether one more is to be told; then with how many that were not.
-    fn count(&mut self, now_ms: u64) -> Option<u32> {
+    pub(super) fn count(&mut self, now_ms: u64) -> Option<u32> {
         if now_ms.saturating_sub(self.begun_ms) >= WINDOW_MS {
             (self.begun_ms, self.told) = (now_ms, 0);
         }

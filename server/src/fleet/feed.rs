@@ -62,7 +62,26 @@ struct Ring {
 #[derive(Debug)]
 struct Entry {
     kind: &'static str,
+    host_id: Box<str>,
     json: Box<[u8]>,
+}
+
+/// What of all changes a subscriber wants. Empty lists want all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FeedSelect {
+    /// The stream's words: see [`Change::kind`].
+    pub kinds: Vec<String>,
+    /// Ids of hosts. What is about no host is wanted too.
+    pub hosts: Vec<String>,
+}
+
+impl FeedSelect {
+    fn wants(&self, entry: &Entry) -> bool {
+        (self.kinds.is_empty() || self.kinds.iter().any(|kind| kind == entry.kind))
+            && (self.hosts.is_empty()
+                || entry.host_id.is_empty()
+                || self.hosts.iter().any(|host| **host == *entry.host_id))
+    }
 }
 
 #[derive(Debug)]
@@ -109,7 +128,8 @@ impl Feed {
         // A change that cannot be serialised is left out by forgetting what lies before: nobody misses it unseen.
         let Ok(json) = change.object_json() else { return ring.forget_all() };
         ring.bytes += json.len();
-        ring.entries.push_back(Entry { kind: change.kind(), json: json.into_boxed_slice() });
+        let host_id = change.host_id().into();
+        ring.entries.push_back(Entry { kind: change.kind(), host_id, json: json.into_boxed_slice() });
         while ring.entries.len() > CHANGES || ring.bytes > BYTES {
             let Some(oldest) = ring.entries.pop_front() else { break };
             ring.bytes -= oldest.json.len();
@@ -126,6 +146,11 @@ impl Feed {
     ///
     /// Unless the ring continues from `resume` without loss, the first thing to be read is a `reset`.
     pub fn subscribe(&self, owner: &str, resume: Option<&str>) -> Result<Subscription, Full> {
+        self.subscribe_to(owner, resume, FeedSelect::default())
+    }
+
+    /// The same, for some of the changes.
+    pub fn subscribe_to(&self, owner: &str, resume: Option<&str>, select: FeedSelect) -> Result<Subscription, Full> {
         let (wake, woken) = async_channel::bounded(1);
         let mut ring = self.shared.lock();
         if ring.closed || ring.subscribers.len() >= SUBSCRIBERS {
@@ -141,7 +166,7 @@ impl Feed {
         ring.left = None;
         ring.subscribers.push(Subscriber { key, owner: owner.to_owned(), cut: false, wake });
         drop(ring);
-        Ok(Subscription { shared: Arc::clone(&self.shared), key, seen, reset, woken })
+        Ok(Subscription { shared: Arc::clone(&self.shared), key, seen, told: seen, reset, woken, select })
     }
 
     /// Nobody knows whether all changes up to now were published: whoever watches is cut, and told to read the lists
@@ -169,6 +194,11 @@ impl Feed {
         let mut ring = self.shared.lock();
         ring.closed = true;
         ring.subscribers.clear();
+    }
+
+    /// The id of the newest event that was published; 0 before the first.
+    pub fn newest_event(&self) -> u64 {
+        self.shared.lock().newest_event
     }
 
     /// How many watch.
@@ -225,6 +255,9 @@ pub struct Subscription {
     key: u64,
     /// The number of the last change that was read.
     seen: u64,
+    /// The number that the client knows of.
+    told: u64,
+    select: FeedSelect,
     /// To be read first.
     reset: Option<Vec<u8>>,
     woken: async_channel::Receiver<()>,
@@ -248,6 +281,13 @@ impl Subscription {
         }
     }
 
+    /// A line that carries the id of the last change that was read, if the client does not know it yet: so that it need
+    /// not begin anew because nothing that it wants has happened for long.
+    pub fn place(&mut self) -> Option<String> {
+        let is_new = std::mem::replace(&mut self.told, self.seen) != self.seen;
+        is_new.then(|| format!("id: {}.{}\n", self.shared.boot, self.seen))
+    }
+
     fn take(&mut self) -> Taken {
         let ring = self.shared.lock();
         if ring.subscribers.iter().any(|subscriber| subscriber.key == self.key && subscriber.cut) {
@@ -266,6 +306,10 @@ impl Subscription {
                 break;
             }
             self.seen += 1;
+            if !self.select.wants(entry) {
+                continue;
+            }
+            self.told = self.seen;
             let head = format!("id: {}.{}\nevent: {}\ndata: ", self.shared.boot, self.seen, entry.kind);
             frames.extend_from_slice(head.as_bytes());
             frames.extend_from_slice(&entry.json);

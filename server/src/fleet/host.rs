@@ -37,6 +37,8 @@ pub struct Host {
     /// Whether it is there.
     pub liveness: Liveness,
     counts: types::ContainerCounts,
+    /// The same by state.
+    tally: types::FleetContainers,
     /// Whether a whole list has taken effect since this was restored.
     listed: bool,
     /// When the last agent was turned away, by the monotonic clock.
@@ -47,6 +49,10 @@ pub struct Host {
     pub(super) said: Option<(Wishes, u64)>,
     /// Whether the store knows that a whole list was ever taken.
     import_stored: bool,
+    /// Its containers have just been imported, and nobody was told yet.
+    pub(super) imports: bool,
+    /// The newest event when that happened: up to it, its engine told what was before the host joined. Not stored.
+    pub(super) import_event: u64,
     /// Operators have set something that its agent may not have heard of.
     pub(super) settings_due: bool,
     /// How often its agent is still to be told how often to look at vitals.
@@ -70,9 +76,12 @@ impl Host {
         liveness.allow(row.orders.interval_ms.unwrap_or(0));
         let mut host = Host {
             import_stored: place.imported,
+            imports: false,
+            import_event: 0,
             mirror: Mirror::restore(place, held),
             liveness,
             counts: types::ContainerCounts::default(),
+            tally: types::FleetContainers::default(),
             listed: false,
             conflict_ms: now.monotonic_ms,
             settings_due: false,
@@ -306,6 +315,7 @@ impl Host {
         }
         // A report that shows nothing new acknowledges nothing that could be lost: it costs no commit.
         if place_changed && (!outcome.writes.is_empty() || self.import_stored != self.mirror.place().imported) {
+            self.imports |= !self.import_stored && self.mirror.place().imported;
             self.import_stored = self.mirror.place().imported;
             outcome.writes.push(self.stream_row());
         }

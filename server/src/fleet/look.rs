@@ -1,6 +1,6 @@
 //! What can be read of the fleet.
 
-use super::{ContainerSelect, EventSelect, Fleet, HostCell, Refusal, State, describe};
+use super::{ContainerFind, ContainerSelect, EventSelect, Fleet, HostCell, Refusal, State, describe};
 use crate::api::{select, types};
 use crate::store::{EventRow, Keep, Span};
 use muster_protocol::id::{EngineId, HostId};
@@ -14,7 +14,7 @@ const ROWS_AT_ONCE: usize = if cfg!(test) { 10 } else { 200_000 };
 /// A page of events. It can be empty and have a next one.
 #[derive(Debug, Default)]
 pub struct EventPage {
-    /// Oldest first.
+    /// In the order that was asked for.
     pub events: Vec<types::Event>,
     /// Where the next page begins, if there is more to look at.
     pub next: Option<u64>,
@@ -73,16 +73,8 @@ impl Fleet {
         after: Option<[String; 4]>,
         limit: usize,
     ) -> Vec<types::Container> {
-        let place = self.scans.acquire_arc().await;
-        let state = self.state.clone();
-        let read = move || {
-            // Given back when it is over, and not when the client leaves.
-            let _place = place;
-            state.containers(&wanted, after.as_ref(), limit)
-        };
-        let mut page = smol::unblock(read).await;
-        self.network().mark_refused(&mut page);
-        page
+        let find = ContainerFind { select: wanted, ..ContainerFind::default() };
+        self.list_containers(find, after, 0, limit).await.0
     }
 
     /// One container by (host's id or name, container's id, unique beginning of an id, or name).
@@ -103,6 +95,42 @@ impl Fleet {
     fn with_refusal(&self, mut container: types::Container) -> types::Container {
         self.network().mark_refused(std::slice::from_mut(&mut container));
         container
+    }
+
+    /// A page of at most `limit` events with id < `before`, newest first.
+    pub async fn events_before(&self, before: u64, limit: usize, wanted: EventSelect) -> Result<EventPage, Refusal> {
+        let place = self.scans.acquire_arc().await;
+        let mut names = Names { state: self.state.clone(), known: HashMap::new() };
+        let history = self.history.clone();
+        let outcome = smol::unblock(move || {
+            let _place = place;
+            let mut page = EventPage::default();
+            let (mut seen, mut last) = (0, before);
+            let span = Span { since_ms: wanted.since_ms, until_ms: wanted.until_ms };
+            let mut matching = Vec::new();
+            history.0.events_before(before, span, &mut |row| {
+                if seen >= ROWS_AT_ONCE {
+                    page.next = Some(last);
+                    return Keep::Stop;
+                }
+                seen += 1;
+                let of = names.of(row.host);
+                let event = of.is_among(&wanted.hosts).then(|| of.describe(row));
+                if let Some(event) = event.filter(|event| select::event_matches(&wanted, event)) {
+                    if matching.len() == limit {
+                        page.next = Some(last);
+                        return Keep::Stop;
+                    }
+                    matching.push(event);
+                }
+                last = row.id;
+                Keep::No
+            })?;
+            page.events = matching;
+            page.begins_ms = history.0.history_begins_ms();
+            Ok(page)
+        });
+        outcome.await.map_err(Refusal::Store)
     }
 
     /// A page of at most `limit` events with id > `after`, oldest first.
@@ -144,44 +172,6 @@ impl Fleet {
         });
         outcome.await.map_err(Refusal::Store)
     }
-}
-
-impl State {
-    fn containers(&self, wanted: &ContainerSelect, after: Option<&[String; 4]>, limit: usize) -> Vec<types::Container> {
-        let mut hosts: Vec<(String, Arc<HostCell>)> = Vec::new();
-        for cell in self.cells() {
-            let host = cell.live();
-            let is_wanted = wanted.hosts.is_empty() || is_among(&wanted.hosts, &host.row.name, &cell.id.to_string());
-            let is_passed = after.is_some_and(|[name, ..]| host.row.name < *name);
-            if is_wanted && !is_passed && !host.is_removed() {
-                let name = host.row.name.clone();
-                drop(host);
-                hosts.push((name, cell));
-            }
-        }
-        hosts.sort_unstable_by(|a, b| (&a.0, a.1.id).cmp(&(&b.0, b.1.id)));
-        let mut page: Vec<types::Container> = Vec::new();
-        for (_, cell) in hosts {
-            if page.len() >= limit {
-                break;
-            }
-            // A host's lock is held for its own containers and no longer.
-            let mut found: Vec<_> = cell
-                .live()
-                .container_views(wanted.all)
-                .filter(|container| select::container_matches(wanted, container))
-                .filter(|container| after.is_none_or(|after| key(container) > after.each_ref().map(String::as_str)))
-                .collect();
-            found.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
-            found.truncate(limit - page.len());
-            page.append(&mut found);
-        }
-        page
-    }
-}
-
-fn key(container: &types::Container) -> [&str; 4] {
-    [&container.host, &container.name, &container.host_id, &container.id]
 }
 
 /// Whether a host or its id is one of those that are wanted.

@@ -4,6 +4,7 @@
 //! way. If the store cannot keep it, memory goes back to what is durable. From a change in memory to its end nothing
 //! waits for a client, which may leave at any moment: whoever holds the host's [`Turn`] hands it over with the change.
 
+mod alerting;
 pub mod audit;
 pub mod boards;
 mod credentials;
@@ -15,6 +16,9 @@ mod health;
 pub mod host;
 mod hosts;
 pub mod lines;
+mod listed;
+#[cfg(test)]
+mod listed_tests;
 pub mod liveness;
 mod look;
 mod metrics;
@@ -25,10 +29,14 @@ mod orders;
 pub mod pace;
 mod removed;
 mod sessions;
+mod sign_in;
+#[cfg(test)]
+mod sign_in_tests;
 #[cfg(test)]
 mod tests;
 mod trust;
 mod turn;
+mod users;
 mod vitals;
 mod wanted;
 mod wishes;
@@ -37,15 +45,17 @@ pub use audit::{AuditSelect, By};
 pub use docker_clients::DockerDoor;
 pub use metrics::MetricSelect;
 pub use orders::{HostChange, INTERVALS_MS, NO_VITALS, Rhythm};
+pub use sign_in::{NotSignedIn, SignedIn};
 pub use turn::{HostCell, Turn};
 pub use vitals::VitalsSpan;
 #[cfg(test)]
 pub(crate) use vitals::tests as vitals_for_tests;
-pub use wanted::{ContainerSelect, EventSelect, Refusal};
+pub use wanted::{ContainerFind, ContainerSelect, EventSelect, HostKey, HostOrder, HostSelect, Refusal};
 
 use crate::access::keys::Keys;
 use crate::access::secret::Secret;
 use crate::access::tokens::{ApiTokens, JoinTokens};
+use crate::alerts::{Alerts, Touched};
 use crate::api::types::Change;
 use crate::network::Network;
 use crate::network::secrets::Secrets;
@@ -87,12 +97,15 @@ pub struct Fleet {
     swept_ms: std::sync::atomic::AtomicU64,
     /// The managed network.
     network: Network,
+    alerts: Alerts,
     /// What hosts were like.
     vitals: Arc<History>,
     /// Hosts of whose containers somebody watches the vitals, by when they were last asked for.
     watched: Mutex<VecDeque<HostId>>,
     /// Places for readers of metrics, who may be slow.
     metering: Arc<smol::lock::Semaphore>,
+    /// The id of the newest event at the start.
+    newest_stored: u64,
 }
 
 /// Readings of many rows at a time: more would only take the processor from the agents.
@@ -107,8 +120,12 @@ struct State {
     api_tokens: Mutex<ApiTokens>,
     docker: DockerClients,
     sessions: Sessions,
+    /// Who signs in by a browser.
+    people: sign_in::People,
     /// What agents are to recognise and reach the server by.
     trust: Mutex<FleetRow>,
+    /// What alerts are to look at.
+    touched: Arc<Touched>,
     started: Instant,
     /// By how much tests have let the time run ahead, in milliseconds.
     #[cfg(test)]
@@ -162,14 +179,18 @@ impl Fleet {
             }
             hosts.insert(Host::restored(row, streams.remove(&id), containers.remove(&id).unwrap_or_default(), now));
         }
+        let api_tokens = ApiTokens::new(admin, all.api_tokens);
+        let people = sign_in::People::open(admin, all.users, all.web_sessions, &api_tokens)?;
         let state = Arc::new(State {
             hosts: RwLock::new(hosts),
             feed: Feed::new(boot),
             join_tokens: Mutex::new(JoinTokens::new(all.join_tokens)),
-            api_tokens: Mutex::new(ApiTokens::new(admin, all.api_tokens)),
+            api_tokens: Mutex::new(api_tokens),
             docker: DockerClients::new(all.docker_clients),
             sessions: Sessions::default(),
+            people,
             trust: Mutex::new(trust),
+            touched: Arc::default(),
             started,
             #[cfg(test)]
             ahead: Default::default(),
@@ -178,9 +199,16 @@ impl Fleet {
             let state = state.clone();
             move || state.feed.interrupt()
         };
+        let newest_stored = store.newest_event()?;
         let committer = Committer::start(store.clone(), recovered)?;
         let secrets = Secrets::of(&keys.derived(Secrets::PURPOSE));
         Ok(Fleet {
+            alerts: Alerts::open(
+                committer.clone(),
+                state.touched.clone(),
+                (all.alert_settings, all.alerts, all.notices),
+                store.newest_event()?,
+            ),
             state,
             network: Network::open(committer.clone(), secrets, all.network, all.network_members, &names),
             committer,
@@ -195,6 +223,7 @@ impl Fleet {
             vitals: Arc::new(History::new(Path::new(""), HistoryShape { bytes: 0 })),
             watched: Mutex::default(),
             metering: Arc::new(smol::lock::Semaphore::new(metrics::READERS)),
+            newest_stored,
         })
     }
 
@@ -303,6 +332,7 @@ impl Fleet {
             return;
         }
         self.forget_removed().await;
+        self.end_old_sessions();
         let mut settling = Vec::new();
         for cell in self.state.cells() {
             // Whoever is being heard right now is not quiet.
@@ -379,8 +409,13 @@ impl State {
 
     /// Tells those who watch what has changed of a host, and is durable.
     fn publish(&self, cell: &HostCell, containers: &[EngineId], host_changed: bool, events: &[EventRow]) {
-        let host = cell.live();
         let newest = events.last().map_or(0, |row| row.id);
+        let mut host = cell.live();
+        let reached = self.touched.reach(newest);
+        if std::mem::take(&mut host.imports) {
+            host.import_event = reached;
+        }
+        self.touched.note(cell.id, containers, host_changed, !events.is_empty());
         let host_id = cell.id.to_string();
         if host_changed {
             self.feed.publish_with(newest, || Change::Host(host.view()));

@@ -6,7 +6,7 @@ use crate::access::tokens::{ADMIN, Holder, JoinRefusal, NewJoin, Role};
 use crate::access::trust;
 use crate::api::types;
 use crate::install;
-use crate::store::{ApiTokenRow, JoinTokenRow, StoreError, Write};
+use crate::store::{ApiTokenRow, JoinTokenRow, SessionOrigin, StoreError, Write};
 use crate::time::{format_ms, now_ms};
 use muster_dial::{JoinString, Pin};
 use smol::lock::MutexGuardArc;
@@ -34,7 +34,9 @@ impl Fleet {
 
     /// Whether this holder's token is still good.
     pub fn still_knows(&self, by: &By) -> bool {
-        by.token == ADMIN || locked(&self.state.api_tokens).get(&by.token).is_some()
+        by.token == ADMIN
+            || locked(&self.state.api_tokens).get(&by.token).is_some()
+            || self.visitor(&by.token).is_some()
     }
 
     /// Join tokens, oldest first.
@@ -137,7 +139,7 @@ impl Fleet {
         Ok(types::MadeApiToken { about: describe_api(&row), token: secret.expose().into() })
     }
 
-    /// Ends an API token, and what it has open.
+    /// Ends an API token, what it has open, and the sessions that were begun with it.
     pub async fn revoke_api_token(&self, by: &By, id: &str) -> Result<(), Refusal> {
         let registry = self.registry.lock_arc().await;
         if locked(&self.state.api_tokens).get(id).is_none() {
@@ -149,7 +151,9 @@ impl Fleet {
             state.feed.cut(&gone);
         };
         let writes = vec![Write::ApiTokenGone(id.into()), by.audit("api_token.revoke", id, [])];
-        Ok(self.keep(registry, writes, end).await?)
+        self.keep(registry, writes, end).await?;
+        self.end_sessions_of(&SessionOrigin::ApiToken(id.into()));
+        Ok(())
     }
 
     /// Makes a change of tokens, or of what is announced, durable, then true in memory, before anybody else changes any.

@@ -17,6 +17,59 @@ pub struct ContainerSelect {
     pub names: Vec<String>,
 }
 
+/// Which containers are wanted, by more than the command line asks. Empty lists want all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContainerFind {
+    /// What the command line asks.
+    pub select: ContainerSelect,
+    /// The API's words for their health; `none` for those without a health check.
+    pub health: Vec<String>,
+    /// Parts of their images' names.
+    pub images: Vec<String>,
+    /// Compose projects.
+    pub projects: Vec<String>,
+}
+
+/// Which hosts are wanted, and in what order. Empty lists want all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostSelect {
+    /// Removed ones, too.
+    pub removed: bool,
+    /// Parts of names.
+    pub names: Vec<String>,
+    /// States, by the API's words.
+    pub states: Vec<String>,
+    /// States of engines, by the API's words.
+    pub engines: Vec<String>,
+    /// `key` or `key=value`; all of them must match.
+    pub labels: Vec<String>,
+    /// Their order.
+    pub order: HostOrder,
+}
+
+/// An order of hosts; what is the same by it is in the order of names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HostOrder {
+    /// What it goes by.
+    pub by: HostKey,
+    /// The other way round.
+    pub backwards: bool,
+}
+
+/// What hosts can be sorted by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HostKey {
+    /// Their names.
+    #[default]
+    Name,
+    /// When they were last heard, the longest ago first.
+    LastSeen,
+    /// How many containers they have, the fewest first.
+    Containers,
+    /// Those that need attention most are first.
+    Attention,
+}
+
 /// Which events are wanted. Empty lists want all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventSelect {

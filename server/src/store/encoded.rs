@@ -7,8 +7,9 @@
 
 use super::trouble::Trouble;
 use super::{
-    ApiTokenRow, AuditRow, ContainerRow, DockerClientRow, EngineRow, EventRow, FleetRow, HostFacts, HostOrders,
-    HostRow, JoinTokenRow, NetworkMemberRow, NetworkRow, StreamRow,
+    AlertRow, AlertSettingRow, ApiTokenRow, AuditRow, ContainerRow, DockerClientRow, EngineRow, EventRow, FleetRow,
+    HostFacts, HostOrders, HostRow, JoinTokenRow, NetworkMemberRow, NetworkRow, NoticeRow, StreamRow, UserRow,
+    WebSessionRow,
 };
 use muster_protocol::id::{Fingerprint, HostId};
 use serde::de::DeserializeOwned;
@@ -102,6 +103,18 @@ impl Row for DockerClientRow {
     const VERSION: u8 = 1;
 }
 
+impl Row for AlertSettingRow {
+    const VERSION: u8 = 1;
+}
+
+impl Row for AlertRow {
+    const VERSION: u8 = 1;
+}
+
+impl Row for NoticeRow {
+    const VERSION: u8 = 1;
+}
+
 impl Row for AuditRow {
     const VERSION: u8 = 1;
 }
@@ -123,6 +136,14 @@ impl Row for JoinTokenRow {
 }
 
 impl Row for ApiTokenRow {
+    const VERSION: u8 = 1;
+}
+
+impl Row for UserRow {
+    const VERSION: u8 = 1;
+}
+
+impl Row for WebSessionRow {
     const VERSION: u8 = 1;
 }
 
@@ -254,6 +275,13 @@ mod tests {
     }
 
     #[test]
+    fn alerts_are_frozen() {
+        frozen(samples::alert_setting(), "010873657474696e6773027b7d");
+        frozen(samples::alert(300), "01ac02027b7d");
+        frozen(samples::notice(300), "01ac02027b7d");
+    }
+
+    #[test]
     fn streams_are_frozen() {
         frozen(
             samples::stream(1),
@@ -304,6 +332,39 @@ mod tests {
             "
             010c30303030303030303030303101010101010101010101010101010101010101010101010101010101010101010676
             69657765720c77616c6c20646973706c617980a0abfef962
+            ",
+        );
+    }
+
+    #[test]
+    fn users_and_sessions_are_frozen() {
+        frozen(
+            samples::user("ada"),
+            "
+            010361646106766965776572ac0202010505050505050505050505050505050506060606060606060606060606060606
+            0606060606060606060606060606060680a0abfef962d0afabfef962
+            ",
+        );
+        let [user, token, admin] = samples::web_sessions();
+        frozen(
+            user,
+            "
+            010c30303030303030303030303101010101010101010101010101010101010101010101010101010101010101010003
+            616461036164610676696577657280a0abfef962d0afabfef962
+            ",
+        );
+        frozen(
+            token,
+            "
+            010c30303030303030303030303202020202020202020202020202020202020202020202020202020202020202020108
+            3030313132323333036164610676696577657280a0abfef962d0afabfef962
+            ",
+        );
+        frozen(
+            admin,
+            "
+            010c30303030303030303030303303030303030303030303030303030303030303030303030303030303030303030208
+            3434353536363737036164610676696577657280a0abfef962d0afabfef962
             ",
         );
     }

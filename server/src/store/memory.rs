@@ -17,11 +17,16 @@ struct Kept {
     containers: BTreeMap<(HostId, EngineId), ContainerRow>,
     join_tokens: BTreeMap<String, JoinTokenRow>,
     api_tokens: BTreeMap<String, ApiTokenRow>,
+    users: BTreeMap<String, UserRow>,
+    web_sessions: BTreeMap<String, WebSessionRow>,
     docker_clients: BTreeMap<String, DockerClientRow>,
     events: BTreeMap<u64, EventRow>,
     fleet: Option<FleetRow>,
     network: Option<NetworkRow>,
     network_members: BTreeMap<HostId, NetworkMemberRow>,
+    alert_settings: BTreeMap<String, AlertSettingRow>,
+    alerts: BTreeMap<u64, AlertRow>,
+    notices: BTreeMap<u64, NoticeRow>,
     audit: Vec<AuditRow>,
     newest_event: u64,
     failures: u32,
@@ -70,10 +75,15 @@ impl Store for MemoryStore {
             containers: kept.containers.values().cloned().collect(),
             join_tokens: kept.join_tokens.values().cloned().collect(),
             api_tokens: kept.api_tokens.values().cloned().collect(),
+            users: kept.users.values().cloned().collect(),
+            web_sessions: kept.web_sessions.values().cloned().collect(),
             docker_clients: kept.docker_clients.values().cloned().collect(),
             fleet: kept.fleet.clone(),
             network: kept.network.clone(),
             network_members: kept.network_members.values().cloned().collect(),
+            alert_settings: kept.alert_settings.values().cloned().collect(),
+            alerts: kept.alerts.values().cloned().collect(),
+            notices: kept.notices.values().cloned().collect(),
         })
     }
 
@@ -115,6 +125,10 @@ impl Store for MemoryStore {
                 Write::JoinTokenGone(id) => drop(kept.join_tokens.remove(&id)),
                 Write::ApiToken(row) => drop(kept.api_tokens.insert(row.id.clone(), row)),
                 Write::ApiTokenGone(id) => drop(kept.api_tokens.remove(&id)),
+                Write::User(row) => drop(kept.users.insert(row.name.clone(), row)),
+                Write::UserGone(name) => drop(kept.users.remove(&name)),
+                Write::WebSession(row) => drop(kept.web_sessions.insert(row.id.clone(), row)),
+                Write::WebSessionGone(id) => drop(kept.web_sessions.remove(&id)),
                 Write::DockerClient(row) => drop(kept.docker_clients.insert(row.id.clone(), row)),
                 Write::DockerClientGone(id) => drop(kept.docker_clients.remove(&id)),
                 Write::Fleet(row) => kept.fleet = Some(row),
@@ -122,6 +136,12 @@ impl Store for MemoryStore {
                 Write::NetworkMember(row) => drop(kept.network_members.insert(row.host, row)),
                 Write::NetworkMemberGone(host) => drop(kept.network_members.remove(&host)),
                 Write::NetworkMembersGone => kept.network_members.clear(),
+                Write::AlertSetting(row) => drop(kept.alert_settings.insert(row.key.clone(), row)),
+                Write::AlertSettingGone(key) => drop(kept.alert_settings.remove(&key)),
+                Write::Alert(row) => drop(kept.alerts.insert(row.id, row)),
+                Write::AlertGone(id) => drop(kept.alerts.remove(&id)),
+                Write::Notice(row) => drop(kept.notices.insert(row.id, row)),
+                Write::NoticeGone(id) => drop(kept.notices.remove(&id)),
                 Write::Audit(row) => {
                     let id = kept.audit.len() as u64 + 1;
                     kept.audit.push(AuditRow { id, ..row });
@@ -152,6 +172,20 @@ impl Store for MemoryStore {
             }
         }
         Ok(page)
+    }
+
+    fn events_before(
+        &self,
+        before: u64,
+        _span: Span,
+        keep: &mut dyn FnMut(&EventRow) -> Keep,
+    ) -> Result<(), StoreError> {
+        for event in self.kept().events.range(..before).rev().map(|(_, event)| event) {
+            if keep(event) == Keep::Stop {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn audit(&self, before: u64, limit: usize) -> Result<Vec<AuditRow>, StoreError> {

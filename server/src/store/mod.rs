@@ -14,6 +14,7 @@ mod history;
 pub(crate) mod memory;
 mod migrate;
 mod overlay;
+mod people;
 mod redb_store;
 mod restoring;
 mod rows;
@@ -23,6 +24,7 @@ mod state;
 mod trouble;
 
 pub use history::Retention;
+pub use people::*;
 pub use redb_store::RedbStore;
 pub use restoring::{Restoring, UNFINISHED};
 pub use rows::*;
@@ -52,6 +54,17 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
         keep: &mut dyn FnMut(&EventRow) -> Keep,
     ) -> Result<Vec<EventRow>, StoreError>;
+
+    /// Asks `keep` for events with `id < before`, the newest first, until it says [`Keep::Stop`]. Otherwise as
+    /// [`Store::events`].
+    fn events_before(
+        &self,
+        _before: u64,
+        _span: Span,
+        _keep: &mut dyn FnMut(&EventRow) -> Keep,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// What operators did, newest first: rows with `id < before`, at most `limit`. The newest [`AUDIT`] are kept.
     fn audit(&self, before: u64, limit: usize) -> Result<Vec<AuditRow>, StoreError>;
@@ -132,6 +145,14 @@ pub enum Write {
     ApiToken(ApiTokenRow),
     /// An API token is gone.
     ApiTokenGone(String),
+    /// A user is new or changed.
+    User(UserRow),
+    /// A user is gone.
+    UserGone(String),
+    /// A browser has signed in, or its session is still used.
+    WebSession(WebSessionRow),
+    /// A browser's session is over.
+    WebSessionGone(String),
     /// A client of the Docker API is new.
     DockerClient(DockerClientRow),
     /// A client of the Docker API is gone.
@@ -146,6 +167,18 @@ pub enum Write {
     NetworkMemberGone(HostId),
     /// All hosts have left the managed network.
     NetworkMembersGone,
+    /// Something of alerts was set, or has changed.
+    AlertSetting(AlertSettingRow),
+    /// It is set no more.
+    AlertSettingGone(String),
+    /// An alert is new or changed.
+    Alert(AlertRow),
+    /// An alert is forgotten.
+    AlertGone(u64),
+    /// A notice is to be delivered.
+    Notice(NoticeRow),
+    /// A notice was delivered, or dropped.
+    NoticeGone(u64),
     /// An operator did something. The row's id is given by the store.
     Audit(AuditRow),
 }
@@ -163,6 +196,10 @@ pub struct Snapshot {
     pub join_tokens: Vec<JoinTokenRow>,
     /// All API tokens.
     pub api_tokens: Vec<ApiTokenRow>,
+    /// All users.
+    pub users: Vec<UserRow>,
+    /// All sessions of browsers.
+    pub web_sessions: Vec<WebSessionRow>,
     /// All clients of the Docker API.
     pub docker_clients: Vec<DockerClientRow>,
     /// Where the server is reached; `None` if that was never changed.
@@ -171,6 +208,12 @@ pub struct Snapshot {
     pub network: Option<NetworkRow>,
     /// Its hosts.
     pub network_members: Vec<NetworkMemberRow>,
+    /// What is set of alerts, by key.
+    pub alert_settings: Vec<AlertSettingRow>,
+    /// Alerts, oldest first.
+    pub alerts: Vec<AlertRow>,
+    /// Notices that wait, oldest first.
+    pub notices: Vec<NoticeRow>,
 }
 
 /// The store could not do it.

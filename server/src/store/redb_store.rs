@@ -235,6 +235,20 @@ impl Store for RedbStore {
         Ok(page)
     }
 
+    fn events_before(
+        &self,
+        before: u64,
+        span: Span,
+        keep: &mut dyn FnMut(&EventRow) -> Keep,
+    ) -> Result<(), StoreError> {
+        let through = self.newest.load(Ordering::Acquire).min(before.saturating_sub(1));
+        let unreadable = self.looking(|_, history| history.walk_back(through, span, keep))?;
+        if unreadable > 0 {
+            log::warn!("left out {unreadable} events of the history that cannot be read");
+        }
+        Ok(())
+    }
+
     fn audit(&self, before: u64, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
         self.reading(|transaction| Ok(audit::page(transaction, before, limit)?))
     }

@@ -68,6 +68,10 @@ impl Restoring {
     /// Adds a row: as it is, but for what must go on ahead of the server that the backup is of. That is the epochs of
     /// hosts, and what they are told of keys and addresses.
     pub fn add(&mut self, write: Write) -> Result<(), StoreError> {
+        // The server that the backup is of has delivered what waited then.
+        if matches!(write, Write::Notice(_)) {
+            return Ok(());
+        }
         self.writes.push(match write {
             Write::Stream(row) => Write::Stream(ahead(row)),
             Write::Fleet(row) => Write::Fleet(trust::restored(&row)),

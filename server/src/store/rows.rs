@@ -302,6 +302,33 @@ pub struct DockerClientRow {
     pub expires_ms: i64,
 }
 
+/// What operators have set of alerts, or how far alerts have come: by its key. The store does not look into it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertSettingRow {
+    /// Its key, such as `target/NAME`.
+    pub key: String,
+    /// JSON, of which unknown fields are passed over.
+    pub json: Vec<u8>,
+}
+
+/// An alert. The store does not look into it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertRow {
+    /// Its key. Grows by one.
+    pub id: u64,
+    /// JSON, of which unknown fields are passed over.
+    pub json: Vec<u8>,
+}
+
+/// A notice that waits to be delivered. The store does not look into it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NoticeRow {
+    /// Its key. Grows by one.
+    pub id: u64,
+    /// JSON, of which unknown fields are passed over.
+    pub json: Vec<u8>,
+}
+
 /// The managed network: what operators have set, and what must not be given twice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NetworkRow {

@@ -143,6 +143,33 @@ pub(crate) fn api_token(number: u8) -> ApiTokenRow {
     }
 }
 
+pub(crate) fn user(name: &str) -> UserRow {
+    UserRow {
+        name: name.to_owned(),
+        role: "viewer".to_owned(),
+        password: PasswordRow { memory_kib: 300, passes: 2, lanes: 1, salt: [5; 16], hash: [6; 32] },
+        created_ms: 1_700_000_000_000,
+        password_ms: 1_700_000_001_000,
+    }
+}
+
+pub(crate) fn web_sessions() -> [WebSessionRow; 3] {
+    let of = |number: u8, origin| WebSessionRow {
+        id: format!("{number:012x}"),
+        hash: [number; 32],
+        origin,
+        name: "ada".to_owned(),
+        role: "viewer".to_owned(),
+        created_ms: 1_700_000_000_000,
+        seen_ms: 1_700_000_001_000,
+    };
+    [
+        of(1, SessionOrigin::User("ada".to_owned())),
+        of(2, SessionOrigin::ApiToken("00112233".to_owned())),
+        of(3, SessionOrigin::AdminToken("44556677".to_owned())),
+    ]
+}
+
 pub(crate) fn docker_client(number: u8) -> DockerClientRow {
     DockerClientRow {
         id: format!("{number:012x}"),
@@ -153,6 +180,18 @@ pub(crate) fn docker_client(number: u8) -> DockerClientRow {
         created_ms: 1_700_000_000_000,
         expires_ms: 1_731_542_400_000,
     }
+}
+
+pub(crate) fn alert_setting() -> AlertSettingRow {
+    AlertSettingRow { key: "settings".to_owned(), json: b"{}".to_vec() }
+}
+
+pub(crate) fn alert(id: u64) -> AlertRow {
+    AlertRow { id, json: b"{}".to_vec() }
+}
+
+pub(crate) fn notice(id: u64) -> NoticeRow {
+    NoticeRow { id, json: b"{}".to_vec() }
 }
 
 pub(crate) fn network() -> NetworkRow {

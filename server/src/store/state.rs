@@ -21,7 +21,12 @@ const NETWORK: TableDefinition<&str, &[u8]> = TableDefinition::new("network");
 const NETWORK_KEY: &str = "network";
 const NETWORK_MEMBERS: TableDefinition<&[u8; 8], &[u8]> = TableDefinition::new("network_members");
 const DOCKER_CLIENTS: TableDefinition<&str, &[u8]> = TableDefinition::new("docker_clients");
+const ALERT_SETTINGS: TableDefinition<&str, &[u8]> = TableDefinition::new("alert_settings");
+const ALERTS: TableDefinition<u64, &[u8]> = TableDefinition::new("alerts");
+const NOTICES: TableDefinition<u64, &[u8]> = TableDefinition::new("notices");
 const API_TOKENS: TableDefinition<&str, &[u8]> = TableDefinition::new("api_tokens");
+const USERS: TableDefinition<&str, &[u8]> = TableDefinition::new("users");
+const WEB_SESSIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("web_sessions");
 
 /// The tables, open for writing.
 pub(super) struct Tables<'txn> {
@@ -30,10 +35,15 @@ pub(super) struct Tables<'txn> {
     containers: Table<'txn, &'static [u8; 40], &'static [u8]>,
     join_tokens: Table<'txn, &'static str, &'static [u8]>,
     api_tokens: Table<'txn, &'static str, &'static [u8]>,
+    users: Table<'txn, &'static str, &'static [u8]>,
+    web_sessions: Table<'txn, &'static str, &'static [u8]>,
     docker_clients: Table<'txn, &'static str, &'static [u8]>,
     fleet: Table<'txn, &'static str, &'static [u8]>,
     network: Table<'txn, &'static str, &'static [u8]>,
     network_members: Table<'txn, &'static [u8; 8], &'static [u8]>,
+    alert_settings: Table<'txn, &'static str, &'static [u8]>,
+    alerts: Table<'txn, u64, &'static [u8]>,
+    notices: Table<'txn, u64, &'static [u8]>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -45,10 +55,15 @@ impl<'txn> Tables<'txn> {
             containers: transaction.open_table(CONTAINERS)?,
             join_tokens: transaction.open_table(JOIN_TOKENS)?,
             api_tokens: transaction.open_table(API_TOKENS)?,
+            users: transaction.open_table(USERS)?,
+            web_sessions: transaction.open_table(WEB_SESSIONS)?,
             docker_clients: transaction.open_table(DOCKER_CLIENTS)?,
             fleet: transaction.open_table(FLEET)?,
             network: transaction.open_table(NETWORK)?,
             network_members: transaction.open_table(NETWORK_MEMBERS)?,
+            alert_settings: transaction.open_table(ALERT_SETTINGS)?,
+            alerts: transaction.open_table(ALERTS)?,
+            notices: transaction.open_table(NOTICES)?,
         })
     }
 
@@ -90,6 +105,18 @@ impl<'txn> Tables<'txn> {
             Write::ApiTokenGone(id) => {
                 self.api_tokens.remove(id.as_str())?;
             }
+            Write::User(row) => {
+                self.users.insert(row.name.as_str(), encode(row)?.as_slice())?;
+            }
+            Write::UserGone(name) => {
+                self.users.remove(name.as_str())?;
+            }
+            Write::WebSession(row) => {
+                self.web_sessions.insert(row.id.as_str(), encode(row)?.as_slice())?;
+            }
+            Write::WebSessionGone(id) => {
+                self.web_sessions.remove(id.as_str())?;
+            }
             Write::DockerClient(row) => {
                 self.docker_clients.insert(row.id.as_str(), encode(row)?.as_slice())?;
             }
@@ -111,6 +138,24 @@ impl<'txn> Tables<'txn> {
             Write::NetworkMembersGone => {
                 self.network_members.retain(|_, _| false)?;
             }
+            Write::AlertSetting(row) => {
+                self.alert_settings.insert(row.key.as_str(), encode(row)?.as_slice())?;
+            }
+            Write::AlertSettingGone(key) => {
+                self.alert_settings.remove(key.as_str())?;
+            }
+            Write::Alert(row) => {
+                self.alerts.insert(row.id, encode(row)?.as_slice())?;
+            }
+            Write::AlertGone(id) => {
+                self.alerts.remove(id)?;
+            }
+            Write::Notice(row) => {
+                self.notices.insert(row.id, encode(row)?.as_slice())?;
+            }
+            Write::NoticeGone(id) => {
+                self.notices.remove(id)?;
+            }
             Write::Event(_) | Write::Audit(_) => {}
         }
         Ok(())
@@ -130,10 +175,16 @@ pub(super) fn load(transaction: &ReadTransaction) -> Result<(Snapshot, u64), Tro
         })?,
         join_tokens: all(transaction, JOIN_TOKENS, &mut missed("join token"))?,
         api_tokens: all(transaction, API_TOKENS, &mut missed("API token"))?,
+        users: all(transaction, USERS, &mut missed("user"))?,
+        // Who cannot be read signs in again.
+        web_sessions: all(transaction, WEB_SESSIONS, &mut |_| Ok(()))?,
         docker_clients: all(transaction, DOCKER_CLIENTS, &mut missed("client of the Docker API"))?,
         fleet: all(transaction, FLEET, &mut missed("fleet"))?.pop(),
         network: all(transaction, NETWORK, &mut missed("network"))?.pop(),
         network_members: all(transaction, NETWORK_MEMBERS, &mut missed("network's host"))?,
+        alert_settings: all(transaction, ALERT_SETTINGS, &mut missed("setting of alerts"))?,
+        alerts: all(transaction, ALERTS, &mut |_| Ok(()))?,
+        notices: all(transaction, NOTICES, &mut |_| Ok(()))?,
     };
     Ok((snapshot, unreadable))
 }
@@ -153,11 +204,15 @@ pub(super) fn copy(
         Table::Containers => copy_table(transaction, CONTAINERS, last, bytes),
         Table::JoinTokens => copy_table(transaction, JOIN_TOKENS, last, bytes),
         Table::ApiTokens => copy_table(transaction, API_TOKENS, last, bytes),
+        Table::Users => copy_table(transaction, USERS, last, bytes),
         Table::Fleet => copy_table(transaction, FLEET, last, bytes),
         Table::Audit => copy_table(transaction, audit::TABLE, last, bytes),
         Table::Network => copy_table(transaction, NETWORK, last, bytes),
         Table::NetworkMembers => copy_table(transaction, NETWORK_MEMBERS, last, bytes),
         Table::DockerClients => copy_table(transaction, DOCKER_CLIENTS, last, bytes),
+        Table::AlertSettings => copy_table(transaction, ALERT_SETTINGS, last, bytes),
+        Table::Alerts => copy_table(transaction, ALERTS, last, bytes),
+        Table::Notices => copy_table(transaction, NOTICES, last, bytes),
         // They are in the history.
         Table::Events => Ok((Vec::new(), None)),
     }

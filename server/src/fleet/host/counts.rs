@@ -2,7 +2,7 @@
 
 use super::Host;
 use crate::api::types;
-use muster_protocol::container::{State, Summary};
+use muster_protocol::container::{Health, State, Summary};
 use muster_protocol::id::EngineId;
 use muster_protocol::mirror::Held;
 
@@ -10,6 +10,11 @@ impl Host {
     /// How many containers it has.
     pub fn counts(&self) -> &types::ContainerCounts {
         &self.counts
+    }
+
+    /// How many of them are in which state.
+    pub fn tally(&self) -> &types::FleetContainers {
+        &self.tally
     }
 
     /// Whether it has a container.
@@ -21,10 +26,21 @@ impl Host {
     pub(super) fn count(&mut self) {
         let existing = self.mirror.held().filter(|(_, held)| held.exists());
         self.vitals.know(existing.map(|(id, _)| *id));
-        let mut counts = types::ContainerCounts::default();
+        let (mut counts, mut tally) = (types::ContainerCounts::default(), types::FleetContainers::default());
         for (_, held) in self.mirror.held().filter(|(_, held)| held.exists()) {
             let Some(container) = Summary::of(&held.body) else { continue };
             let state = State::from_number(container.state);
+            tally.total += 1;
+            match state {
+                State::Created => tally.created += 1,
+                State::Running => tally.running += 1,
+                State::Paused => tally.paused += 1,
+                State::Restarting => tally.restarting += 1,
+                State::Exited => tally.exited += 1,
+                State::Dead => tally.dead += 1,
+                _ => {}
+            }
+            tally.unhealthy += u64::from(state.is_up() && Health::from_number(container.health) == Health::Unhealthy);
             if !has_started(&container) {
                 continue;
             }
@@ -36,6 +52,7 @@ impl Host {
             }
         }
         self.counts = counts;
+        self.tally = tally;
     }
 }
 

@@ -65,6 +65,8 @@ impl Fleet {
             is_failing: self.problem().is_some(),
             uptime_ms: self.now().monotonic_ms,
             network: self.network.counts(),
+            alerts: self.alerts.counts().map(|(rule, count)| (rule.word(), count)),
+            notices: self.alerts.notices(),
         }
     }
 }
@@ -111,6 +113,9 @@ struct Server {
     is_failing: bool,
     uptime_ms: u64,
     network: Option<NetworkCounts>,
+    alerts: [(&'static str, usize); 9],
+    /// By target: waiting, delivered, given up.
+    notices: Vec<(String, usize, u64, u64)>,
 }
 
 impl Server {
@@ -157,10 +162,33 @@ impl Server {
             ),
             [(&[], vitals.lost() as f64)],
         );
+        self.write_alerts(pieces);
         if let Some(network) = &self.network {
             write_network(pieces, network);
         }
         pieces.hand_over_if_large()
+    }
+}
+
+impl Server {
+    fn write_alerts(&self, pieces: &mut Pieces) {
+        let labels = self.alerts.map(|(rule, _)| [("rule", rule)]);
+        let samples = std::array::from_fn::<_, 9, _>(|at| (&labels[at][..], self.alerts[at].1 as f64));
+        pieces.family(("muster_alerts_firing", Kind::Gauge, "Alerts that fire, by their rule."), samples);
+        type Read = fn(&(String, usize, u64, u64)) -> f64;
+        let families: [(_, _, _, Read); 3] = [
+            ("muster_alert_notices_waiting", Kind::Gauge, "Notices that wait to be delivered.", |it| it.1 as f64),
+            ("muster_alert_notices_delivered_total", Kind::Counter, "Notices that were delivered.", |it| it.2 as f64),
+            ("muster_alert_notices_dropped_total", Kind::Counter, "Notices that were given up.", |it| it.3 as f64),
+        ];
+        // Without targets there is nothing to tell.
+        for (name, kind, help, read) in families.into_iter().filter(|_| !self.notices.is_empty()) {
+            let family = Family { name, kind, help };
+            family.head(&mut pieces.text);
+            for target in &self.notices {
+                family.sample(&mut pieces.text, &[("to", &target.0)], read(target));
+            }
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! The history of vitals: each minute that is over, and what is asked of it.
 
-use super::view::host_point;
+use super::view::{cpu_percent, host_point, memory_percent};
 use crate::api::types;
 use crate::fleet::{Fleet, HostCell, Refusal, locked};
+use crate::time::format_ms;
 use crate::vitals::{History, MINUTE_MS, Row};
 use muster_protocol::id::EngineId;
 use std::sync::Arc;
@@ -90,6 +91,40 @@ impl Fleet {
         .await;
         let items = steps.iter().map(|(at_ms, sums)| host_point(*at_ms, sums)).collect();
         Ok(types::HostHistory { host_id: cell.id.to_string(), step: step_ms.unsigned_abs() / 1000, items })
+    }
+
+    /// How hosts were lately, in `points` numbers each: up to the last whole step before now. Nobody begins to watch them
+    /// by that. Hosts that are not there are left out.
+    pub async fn sparklines(&self, hosts: &[String], last_ms: i64, points: i64) -> types::Sparklines {
+        let points = points.max(1);
+        let step_ms = (last_ms / points).max(MINUTE_MS).div_euclid(MINUTE_MS).saturating_mul(MINUTE_MS);
+        let end_ms = self.now().wall_ms.div_euclid(step_ms).saturating_mul(step_ms);
+        let since_ms = end_ms.saturating_sub(step_ms.saturating_mul(points));
+        let mut ids = Vec::new();
+        for host in hosts {
+            let id = self.find_host(host).map(|cell| cell.id);
+            ids.extend(id.ok().filter(|id| !ids.contains(id)));
+        }
+        let place = self.scans.acquire_arc().await;
+        let history = self.vitals.clone();
+        let read = move || {
+            let _place = place;
+            let all = history.read_all(&ids, since_ms, end_ms, step_ms);
+            (ids, all)
+        };
+        let (ids, all) = smol::unblock(read).await;
+        let items = ids.iter().map(|id| {
+            let steps = all.get(id);
+            let at = |number: i64| steps?.get(&(since_ms + number * step_ms));
+            types::Sparkline {
+                host_id: id.to_string(),
+                step_s: step_ms.unsigned_abs() / 1000,
+                end: format_ms(end_ms),
+                cpu: (0..points).map(|number| at(number).and_then(cpu_percent)).collect(),
+                memory: (0..points).map(|number| at(number).and_then(memory_percent)).collect(),
+            }
+        });
+        types::Sparklines { items: items.collect() }
     }
 
     /// How a container was since its host is watched: from the first time that somebody asks on.

@@ -150,6 +150,18 @@ impl Host {
     }
 }
 
+/// Of a step: percent of all processors.
+pub(super) fn cpu_percent(sums: &Sums) -> Option<f64> {
+    sums.get(Field::Cpu).map(|value| signed_decimal(value, 100))
+}
+
+/// Of a step: percent of the memory, to tenths.
+pub(super) fn memory_percent(sums: &Sums) -> Option<f64> {
+    let total = sums.get(Field::MemoryTotal).filter(|total| *total > 0)?;
+    let used = sums.get(Field::MemoryUsed)?;
+    Some(signed_decimal(used.saturating_mul(1000) / total, 10))
+}
+
 /// A step of a host's history.
 pub(super) fn host_point(at_ms: i64, sums: &Sums) -> types::HostPoint {
     let get = |field| sums.get(field);

@@ -6,8 +6,8 @@ use super::super::trouble::{Fault, Trouble};
 use super::super::{EventRow, Keep, Span};
 use super::name::Name;
 use redb::{
-    Database, Durability, Error, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError,
-    WriteTransaction,
+    AccessGuard, Database, Durability, Error, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable,
+    TableDefinition, TableError, WriteTransaction,
 };
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -57,6 +57,26 @@ pub(super) struct Walked {
     /// Events that could not be read and were left out.
     pub unreadable: u64,
 }
+
+impl Walked {
+    /// Asks for one more event.
+    fn take(&mut self, entry: Entry<'_>, keep: &mut dyn FnMut(EventRow) -> Keep) -> Keep {
+        let (id, bytes) = entry;
+        let Some(event) = decode::<EventRow>(bytes.value()).ok().filter(|event| event.id == id.value()) else {
+            self.unreadable += 1;
+            return Keep::No;
+        };
+        let kept = keep(event);
+        self.over = kept == Keep::Stop;
+        kept
+    }
+}
+
+/// Events by their ids.
+type Rows = ReadOnlyTable<u64, &'static [u8]>;
+
+/// An event's id and its bytes.
+type Entry<'a> = (AccessGuard<'a, u64>, AccessGuard<'a, &'static [u8]>);
 
 impl HistoryFile {
     /// The file with this name, which may not be there yet.
@@ -210,10 +230,44 @@ impl HistoryFile {
     /// a file that will not be written any more (`is_closed`) are passed over if none of them can be in `span`.
     pub(super) fn walk(
         &self,
-        range: (u64, u64),
+        (after, through): (u64, u64),
         span: Span,
         is_closed: bool,
         keep: &mut dyn FnMut(EventRow) -> Keep,
+    ) -> Result<Walked, Fault> {
+        self.look_through(span, is_closed, &mut |table, walked| {
+            for entry in table.range((Bound::Excluded(after), Bound::Included(through)))? {
+                if walked.take(entry?, keep) == Keep::Stop {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The same the other way round, of events with `id <= through`.
+    pub(super) fn walk_back(
+        &self,
+        through: u64,
+        span: Span,
+        is_closed: bool,
+        keep: &mut dyn FnMut(EventRow) -> Keep,
+    ) -> Result<Walked, Fault> {
+        self.look_through(span, is_closed, &mut |table, walked| {
+            for entry in table.range(..=through)?.rev() {
+                if walked.take(entry?, keep) == Keep::Stop {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn look_through(
+        &self,
+        span: Span,
+        is_closed: bool,
+        look: &mut dyn FnMut(&Rows, &mut Walked) -> Result<(), Error>,
     ) -> Result<Walked, Fault> {
         if is_closed && self.covers.get().is_some_and(|covers| !covers.meets(span)) {
             return Ok(Walked::default());
@@ -229,20 +283,7 @@ impl HistoryFile {
             if !covers.meets(span) {
                 return Ok(walked);
             }
-            let (after, through) = range;
-            let table = transaction.open_table(EVENTS)?;
-            for entry in table.range((Bound::Excluded(after), Bound::Included(through)))? {
-                let (id, bytes) = entry?;
-                match decode::<EventRow>(bytes.value()) {
-                    Ok(event) if event.id == id.value() => {
-                        if keep(event) == Keep::Stop {
-                            walked.over = true;
-                            break;
-                        }
-                    }
-                    _ => walked.unreadable += 1,
-                }
-            }
+            look(&transaction.open_table(EVENTS)?, &mut walked)?;
             Ok(walked)
         })();
         let walked = result.map_err(|error: Error| self.fault(error))?;

@@ -216,6 +216,38 @@ impl History {
         Ok((page, unreadable))
     }
 
+    /// Asks `keep` for events with `id <= through`, the newest first, until it has enough; how many could not be read.
+    /// Files without any event in `span` may be passed over.
+    pub(super) fn walk_back(
+        &self,
+        through: u64,
+        span: Span,
+        keep: &mut dyn FnMut(&EventRow) -> Keep,
+    ) -> Result<u64, Fault> {
+        let mut unreadable = 0;
+        let files = self.files().clone();
+        let end = files.partition_point(|file| file.name.first <= through);
+        for (index, file) in files.iter().enumerate().take(end).rev() {
+            let is_closed = index + 1 < files.len();
+            let walked = file.walk_back(through, span, is_closed, &mut |event| keep(&event));
+            if is_closed {
+                file.close_if_idle();
+            }
+            match walked {
+                Ok(walked) => {
+                    unreadable += walked.unreadable;
+                    if walked.over {
+                        break;
+                    }
+                }
+                // As in `page`.
+                Err(fault) if is_closed => complain(file, &fault),
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(unreadable)
+    }
+
     /// What is missing in what is shown because files cannot be read, as far as that was noticed: one line.
     pub(super) fn warning(&self) -> Option<String> {
         let damages: Vec<String> = self.files().iter().filter_map(|file| file.damage()).collect();

@@ -58,6 +58,20 @@ fn each_day_has_a_file_and_no_clock_changes_the_order() {
     assert_eq!(ids(&store, 5, 10), [6, 7, 8]);
     store.commit(&writes(9..=9, 20_002)).expect("commit");
     assert_eq!(names(&directory).len(), 5, "the newest is the one with the newest events");
+    let back = |before: u64, span: Span| {
+        let mut found = Vec::new();
+        let take = &mut |event: &EventRow| {
+            found.push(event.id);
+            if found.len() == 5 { Keep::Stop } else { Keep::No }
+        };
+        store.events_before(before, span, take).expect("events");
+        found
+    };
+    let newest = store.newest_event().expect("newest");
+    assert_eq!(back(u64::MAX, Span::default()), (1..=newest).rev().take(5).collect::<Vec<_>>());
+    assert_eq!(back(4, Span::default()), [3, 2, 1]);
+    assert_eq!(back(1, Span::default()), [0; 0]);
+    assert_eq!(back(0, Span::default()), [0; 0]);
 }
 
 #[test]

@@ -70,8 +70,10 @@ fn full() -> Vec<Write> {
         Write::Container(samples::container(2, 1)),
         Write::JoinToken(samples::join_token(1)),
         Write::ApiToken(samples::api_token(1)),
+        Write::User(samples::user("ada")),
         Write::Event(samples::event(1)),
     ];
+    writes.extend(samples::web_sessions().map(Write::WebSession));
     writes.extend(samples::other_events().map(Write::Event));
     writes
 }
@@ -94,6 +96,10 @@ fn keeps_what_it_is_told(store: &dyn Store) {
     assert_eq!(store.load_host(HostId([3; 8])).expect("no such host"), Snapshot::default());
     assert_eq!(snapshot.join_tokens, [samples::join_token(1)]);
     assert_eq!(snapshot.api_tokens, [samples::api_token(1)]);
+    assert_eq!(
+        (&snapshot.users[..], &snapshot.web_sessions[..]),
+        (&[samples::user("ada")][..], &samples::web_sessions()[..])
+    );
     let all = store.events(0, Span::default(), 10, &mut |_| Keep::Yes).expect("events");
     assert_eq!(all[0], samples::event(1));
     assert_eq!(all[1..], samples::other_events());
@@ -108,12 +114,15 @@ fn keeps_what_it_is_told(store: &dyn Store) {
         Write::JoinTokenGone(samples::join_token(1).id),
         Write::ApiTokenGone(samples::api_token(1).id),
         Write::ApiTokenGone("never there".to_owned()),
+        Write::UserGone("ada".to_owned()),
+        Write::WebSessionGone(samples::web_sessions()[0].id.clone()),
     ];
     store.commit(&writes).expect("commit");
     let snapshot = store.load().expect("snapshot");
     assert_eq!(snapshot.hosts, [renamed, samples::host(2)], "the later write wins");
     assert_eq!(snapshot.containers, [samples::container(1, 3)], "in the order of the writes");
     assert_eq!((snapshot.join_tokens.len(), snapshot.api_tokens.len()), (0, 0));
+    assert_eq!((snapshot.users.len(), snapshot.web_sessions), (0, samples::web_sessions()[1..].to_vec()));
 }
 
 fn walks_events_in_order(store: &dyn Store) {

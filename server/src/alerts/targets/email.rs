@@ -1,0 +1,178 @@
+//! A mail, by SMTP.
+
+use super::{Failure, Refused, TIMEOUT};
+use crate::alerts::notice::Body;
+use crate::api::types::NewAlertTarget;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Message};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::{SmtpTransport, Transport};
+use std::net::IpAddr;
+
+/// Who may get a mail.
+const RECIPIENTS: usize = 20;
+
+/// How the way to the server is kept private.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Privacy {
+    /// The server is asked for TLS, and must agree.
+    StartTls,
+    /// TLS from the beginning.
+    Tls,
+    /// Not at all.
+    None,
+}
+
+/// A mail server, and who gets mail.
+pub struct Email {
+    host: String,
+    port: u16,
+    privacy: Privacy,
+    login: Option<Credentials>,
+    from: Mailbox,
+    to: Vec<Mailbox>,
+}
+
+/// Without the password.
+impl std::fmt::Debug for Email {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
+impl Email {
+    pub(super) fn read(asked: &NewAlertTarget) -> Result<Email, Refused> {
+        let server = asked.server.as_deref().ok_or_else(|| Refused("server: say which SMTP server".into()))?;
+        let (host, port) = split(server).ok_or_else(|| {
+            Refused(format!("server: {server:?} is none; give HOST or HOST:PORT, such as mail.example.org:587"))
+        })?;
+        let privacy = match asked.tls.as_deref() {
+            None | Some("starttls") => Privacy::StartTls,
+            Some("tls") => Privacy::Tls,
+            Some("none") if is_loopback(host) => Privacy::None,
+            Some("none") => {
+                let why = "the mail and its password could be read on the way: only a server on this machine is spoken \
+                           to without TLS, as localhost or 127.0.0.1";
+                return Err(Refused(format!("tls: none: {why}")));
+            }
+            Some(other) => return Err(Refused(format!("tls: {other:?} is none; give starttls, tls or none"))),
+        };
+        let login = match (&asked.user, &asked.password) {
+            (Some(user), Some(password)) => Some(Credentials::new(user.clone(), password.clone())),
+            (None, None) => None,
+            _ => return Err(Refused("user, password: give both or none".into())),
+        };
+        let mailbox = |name: &str, text: &str| {
+            text.parse::<Mailbox>().map_err(|_| Refused(format!("{name}: {text:?} is no mail address")))
+        };
+        let from = asked.from.as_deref().ok_or_else(|| Refused("from: say who it is from".into()))?;
+        if asked.to.is_empty() || asked.to.len() > RECIPIENTS {
+            return Err(Refused(format!("to: 1 to {RECIPIENTS} mail addresses")));
+        }
+        let default_port = match privacy {
+            Privacy::StartTls => 587,
+            Privacy::Tls => 465,
+            Privacy::None => 25,
+        };
+        Ok(Email {
+            host: host.to_owned(),
+            port: port.unwrap_or(default_port),
+            privacy,
+            login,
+            from: mailbox("from", from)?,
+            to: asked.to.iter().map(|text| mailbox("to", text)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    pub(super) fn shown(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    pub(super) fn recipients(&self) -> Vec<String> {
+        self.to.iter().map(|mailbox| mailbox.email.to_string()).collect()
+    }
+
+    pub(super) fn has_password(&self) -> bool {
+        self.login.is_some()
+    }
+
+    pub(super) fn is_plain(&self) -> bool {
+        self.privacy == Privacy::None
+    }
+
+    pub(super) fn send(&self, body: &Body) -> Result<(), Failure> {
+        let message = self.message(body)?;
+        let failed = |error: lettre::transport::smtp::Error| {
+            let refused = error.is_permanent();
+            // Its sources say what happened.
+            let mut text = format!("{}: {error}", self.shown());
+            let mut source = std::error::Error::source(&error);
+            while let Some(why) = source {
+                let why_text = why.to_string();
+                if !text.contains(&why_text) {
+                    text = format!("{text}: {why_text}");
+                }
+                source = why.source();
+            }
+            Failure { refused, ..Failure::passing(text) }
+        };
+        let tls = match self.privacy {
+            Privacy::None => Tls::None,
+            Privacy::StartTls => Tls::Required(TlsParameters::new(self.host.clone()).map_err(failed)?),
+            Privacy::Tls => Tls::Wrapper(TlsParameters::new(self.host.clone()).map_err(failed)?),
+        };
+        let mut transport =
+            SmtpTransport::builder_dangerous(&self.host).port(self.port).tls(tls).timeout(Some(TIMEOUT));
+        if let Some(login) = &self.login {
+            transport = transport.credentials(login.clone());
+        }
+        transport.build().send(&message).map(drop).map_err(failed)
+    }
+
+    pub(super) fn message(&self, body: &Body) -> Result<Message, Failure> {
+        let mut message = Message::builder()
+            .from(self.from.clone())
+            .subject(&body.title)
+            // The same for the same notice, so that mail programs know it again.
+            .message_id(Some(format!("<{}@muster>", body.id)));
+        for to in &self.to {
+            message = message.to(to.clone());
+        }
+        let text = format!("{}\n\n-- \nMuster, notice {}\n", body.text, body.id);
+        let mut message = message.body(text).map_err(|error| Failure::passing(error.to_string()))?;
+        // Nobody's holiday notice is to answer it.
+        let name = HeaderName::new_from_ascii_str("Auto-Submitted");
+        message.headers_mut().insert_raw(HeaderValue::new(name, "auto-generated".into()));
+        Ok(message)
+    }
+}
+
+fn split(server: &str) -> Option<(&str, Option<u16>)> {
+    let is_host = |host: &str| {
+        !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.' || c == '_')
+    };
+    if let Some(rest) = server.strip_prefix('[') {
+        let (host, port) = rest.split_once(']')?;
+        host.parse::<std::net::Ipv6Addr>().ok()?;
+        return match port {
+            "" => Some((host, None)),
+            port => Some((host, Some(port.strip_prefix(':')?.parse().ok()?))),
+        };
+    }
+    if server.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Some((server, None));
+    }
+    match server.split_once(':') {
+        Some((host, port)) => Some((host, Some(port.parse().ok().filter(|port| *port > 0)?))),
+        None => Some((server, None)),
+    }
+    .filter(|(host, _)| is_host(host))
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
