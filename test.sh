@@ -212,7 +212,7 @@ python3 tests/licences.py Cargo.toml
 heading 'scripts'
 {
     find . -name '*.sh' -not -path '*/target/*' -not -path './.try/*' -print0
-    printf '%s\0' .ci/run bench/agents bench/bytes bench/hosts bench/soak fuzz/run packaging/deb/*/* packaging/openrc/*
+    printf '%s\0' .ci/run bench/agents bench/bytes bench/hosts bench/page bench/soak fuzz/run packaging/deb/*/* packaging/openrc/*
 } | xargs -0 shellcheck --external-sources --source-path=SCRIPTDIR --severity=warning
 
 # What boards get, and what fuzzing needs, is built beside the tests, which mostly wait.
