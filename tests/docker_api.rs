@@ -1,5 +1,6 @@
 //! The real docker command line looks at the whole fleet, and changes nothing.
 
+use muster_tests::place::Place;
 use muster_tests::process::{Process, Ran};
 use muster_tests::{Agent, Engine, Server, eventually};
 use serde_json::Value;
@@ -347,6 +348,7 @@ fn a_context_has_a_certificate_that_can_be_revoked() {
 #[test]
 fn who_may_ask_is_decided_by_where() {
     // Without TLS only where nobody else gets to.
+    let place = Place::new();
     let refused = Ran::of(
         &muster_tests::process::program("muster"),
         &[
@@ -357,14 +359,13 @@ fn who_may_ask_is_decided_by_where() {
             "192.0.2.1:2375",
             "--docker-tls=false",
             "--data-dir",
-            "/tmp/muster-none",
+            &place.join("none"),
         ],
         &[],
         COMMAND_LIMIT,
     );
     refused.refuses(1);
     assert!(refused.stderr.contains("without TLS"), "{}", refused.stderr);
-    let _ = std::fs::remove_dir_all("/tmp/muster-none");
 
     let (server, url) = start(&["--docker-listen", "127.0.0.1:0"]);
     let base = url.replace("tcp://", "http://");
@@ -384,7 +385,7 @@ fn who_may_ask_is_decided_by_where() {
     drop(server);
 
     // A socket file, and a context for it that needs no certificate.
-    let place = muster_tests::place::Place::new();
+    let place = Place::new();
     let socket = place.join("docker.sock");
     let (server, url) = start(&["--docker-listen", &format!("unix://{socket}")]);
     assert_eq!(url, format!("unix://{socket}"));
@@ -429,7 +430,7 @@ fn check_found(found: &Value, names: &[&str]) {
 #[ignore = "downloads the Python docker SDK: run by ./test.sh --all"]
 fn the_python_sdk_looks_at_all_hosts() {
     let fleet = two_hosts(&["--docker-listen", "127.0.0.1:0"]);
-    let place = muster_tests::place::Place::new();
+    let place = Place::new();
     let python = format!("{}/bin/python", place.join("venv"));
     Ran::of("python3", &["-m", "venv", &place.join("venv")], &[], COMMAND_LIMIT).ok();
     let mut install = Command::new(&python);
@@ -450,7 +451,7 @@ fn the_python_sdk_looks_at_all_hosts() {
 #[test]
 #[ignore = "builds bollard: run by ./test.sh --all"]
 fn bollard_looks_at_all_hosts() {
-    let place = muster_tests::place::Place::new();
+    let place = Place::new();
     let bench = concat!(env!("CARGO_MANIFEST_DIR"), "/../bench");
     let mut build = Command::new(env!("CARGO"));
     let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| format!("{bench}/../target"));

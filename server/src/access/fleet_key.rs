@@ -1,7 +1,7 @@
 //! A fleet key: what agents and the command line recognise this server by.
 //!
 //! The first is made at the first start, and with it a second one, the backup, which belongs in a drawer. A key signs
-//! a fresh certificate for the serving key at every start. Clients pin its public half and judge neither names nor
+//! the certificate of the serving key. Clients pin its public half and judge neither names nor
 //! dates, so that a box without a clock can be reached by any address. When a fleet goes over to a new key, the old one
 //! (or the backup) signs a certificate of the new: a *link*. Links are served along, so that whoever was away meanwhile
 //! and knows only the key before still recognises the server.
