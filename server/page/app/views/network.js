@@ -17,11 +17,12 @@ const STATES = { joined: ['ok', 'joined'], not_enabled: ['idle', 'not enabled'],
 const WAYS = { direct: ['ok', 'direct'], lan: ['ok', 'same LAN'], relayed: ['warn', 'relayed'], none: ['bad', 'not reached'] };
 
 export function Network() {
-  const { data: network, problem, reload, change } = useLoad('network', undefined, { every: 5000 });
+  const { data: network, problem, reload } = useLoad('network', undefined, { every: 5000 });
   const admin = useStore(session, isAdmin);
   const act = async (method, where, body) => {
-    const after = await send(method, where, body);
-    change(() => after);
+    await send(method, where, body);
+    // Some of these answer with one host, others with the first hosts: the view is read anew.
+    reload();
   };
   return html`<div class="title"><h1 tabindex="-1">Network</h1>
       ${network && html`<${Badge} tone=${network.enabled ? 'ok' : 'idle'}>${network.enabled ? 'enabled' : 'disabled'}<//>`}
@@ -69,7 +70,7 @@ function Members({ network, admin, act }) {
           <td>${ways.length === 0 ? html`<span class="quiet">–</span>` : ways.map(([way, number]) => html`<div key=${way} class=${way === 'none' ? 'tone-bad' : ''}>${number} ${WAYS[way][1]}</div>`)}</td>
           <td><code>${host.endpoint ?? host.observed ?? '–'}</code>${host.relays && html` <span class="chip">relays</span>`}</td>
           ${admin && html`<td class="acts">
-            ${host.new_key && html`<${DialogButton} label="Accept key" class="button small primary" dialog=${(close) => html`<${Confirm} title=${`Accept the new key of ${host.name}?`} verb="Accept" onClose=${close} act=${() => act('POST', `network/hosts/${path(host.id)}/accept`)}>
+            ${host.new_key && html`<${DialogButton} label="Accept key" class="button small primary" dialog=${(close) => html`<${Confirm} title=${`Accept the new key of ${host.name}?`} verb="Accept" onClose=${close} act=${() => act('POST', `network/hosts/${path(host.id)}/accept`, { key: host.new_key })}>
               <p>It has come with another key than before. If nobody made its key anew, somebody else may be it.</p><dl class="facts"><dt>Before</dt><dd><code>${host.key}</code></dd><dt>New</dt><dd><code>${host.new_key}</code></dd></dl><//>`} />`}
             <${DialogButton} label="Remove" dialog=${(close) => html`<${Confirm} title=${`Take ${host.name} out of the network?`} verb="Take it out" danger onClose=${close} act=${() => act('DELETE', `network/hosts/${path(host.id)}`)}>
               <p>Its blocks go to others last. If its network process still runs, it gets another place: end it there first (<code>muster-agent network down</code>).</p><//>`} /></td>`}
