@@ -1,6 +1,6 @@
 //! What people see in a browser, as they see it: Chromium on the page of a real server with a real engine behind it.
 
-use muster_tests::browser::play;
+use muster_tests::browser::{path, play, run};
 use muster_tests::place::Place;
 use muster_tests::{Agent, Engine, Server, text};
 use serde_json::{Value, json};
@@ -46,6 +46,12 @@ fn a_lost_server_is_shown_and_comes_back_by_itself() {
 #[test]
 fn everybody_can_use_every_view() {
     on_alpha("everybody");
+}
+
+#[test]
+fn parts_of_the_page_do_what_they_are_for() {
+    // They need no server.
+    run(&path("parts.py"), "http://127.0.0.1", "", &[], &mut |question| panic!("nobody knows {question}"));
 }
 
 /// Where the documentation's pictures are: made anew by

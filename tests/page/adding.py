@@ -1,10 +1,13 @@
 """A host is added from the page: the command, and the host that appears where one waits for it."""
 
+import os
 import re
 
 from stage import ask, chromium, expect, muster, say, timed, watched
 
 with chromium() as browser, watched(browser) as one:
+    # The page asks whether there are agents to install.
+    one.expected.append("/install)")
     page = one.sign_in("admin")
     page.get_by_role("link", name="Add a host").first.click()
     expect(page.get_by_role("heading", name="Add a host").first).to_be_visible()
@@ -13,6 +16,11 @@ with chromium() as browser, watched(browser) as one:
     page.get_by_label("Its name").fill("bravo")
     page.get_by_role("button", name="Show the commands").click()
     run = page.get_by_role("region", name="Run this")
+    # What a package has left on this machine is offered too.
+    if not os.path.isdir("/usr/share/muster/agents"):
+        expect(run).to_contain_text("has no agents to install: the host needs one already")
+        say("a server without agents says so, and offers what works without")
+    run.get_by_role("button", name="On a host").click()
     expect(run).to_contain_text("| sh")
     run.get_by_role("button", name="As a container").click()
     expect(run).to_contain_text("docker run -d --name muster-agent")

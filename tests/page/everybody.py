@@ -30,6 +30,8 @@ def look(page, axe, where):
 
 docker("run", "-d", "--name", "web", "--label", "com.docker.compose.project=house", "probe:latest", "live")
 docker("create", "--name", "idle", "probe:latest", "live")
+# Something to worry about: it ends with 1 at once.
+docker("run", "-d", "--name", "broken", "probe:latest", "end", "0", "1")
 paths = [*VIEWS, "/hosts/alpha", "/containers/alpha/web", "/containers/alpha/idle"]
 
 with chromium() as browser:
@@ -50,11 +52,17 @@ with chromium() as browser:
             for path in paths:
                 one.open(path)
                 settle(page)
+                if path in ("/", "/alerts"):
+                    # The alert is there: what it looks like is looked at too.
+                    expect(page.get_by_role("main").get_by_text("broken on alpha crashed").first).to_be_visible()
+                if path == "/":
+                    expect(page.get_by_role("region", name="Needs attention")).to_be_visible()
+                    expect(page.get_by_role("region", name="How the fleet is")).not_to_contain_text("All is well")
                 found += look(page, axe, f"{path}, {scheme}")
                 # The same view as a phone shows it.
                 page.set_viewport_size({"width": 360, "height": 720})
                 where = f"{path}, {scheme}, on a phone"
-                found += [f"{where}: wider than the screen: {one}" for one in page.evaluate(TOO_WIDE)]
+                found += look(page, axe, where)
                 page.set_viewport_size({"width": 1280, "height": 800})
     assert not found, "not for everybody:\n" + "\n".join(found)
     say(f"{len(paths) + 1} views, light and dark, on a desk and on a phone: nothing serious")

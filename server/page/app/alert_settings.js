@@ -32,7 +32,7 @@ export function AlertTargets({ admin }) {
       <tbody>${items.map((one) => html`<tr key=${one.name}>
         <th scope="row"><b>${one.name}</b> <span class="chip">${one.kind}</span></th>
         <td>${one.address}${one.to.length > 0 && html` <span class="quiet">${one.to.join(', ')}</span>`}${one.plain && html` <span class="tag tone-warn">not encrypted</span>`}</td>
-        <td>${one.problem ? html`<${Badge} tone="bad">failing<//> <span class="quiet small-text">${one.problem}</span>` : one.waiting > 0 ? html`<${Badge} tone="warn">${one.waiting} waiting<//>` : html`<${Badge} tone="ok">ok<//>`}${tests[one.name] && html`<div class="small-text" role="status">Test: ${tests[one.name]}</div>`}</td>
+        <td>${one.problem ? html`<${Badge} tone="bad">failing<//> <span class="quiet small-text">${one.problem}</span>` : one.waiting > 0 ? html`<${Badge} tone="warn">${one.waiting} waiting<//>` : one.last_delivered ? html`<${Badge} tone="ok">ok<//>` : html`<${Badge} tone="idle">nothing sent yet<//>`}${tests[one.name] && html`<div class="small-text" role="status">Test: ${tests[one.name]}</div>`}</td>
         <td class="number">${one.delivered}${one.last_delivered && html` <span class="quiet small-text"><${Ago} at=${one.last_delivered} /></span>`}${one.dropped > 0 && html` <span class="tone-warn">${one.dropped} given up</span>`}</td>
         ${admin && html`<td class="acts"><button type="button" class="button small" onClick=${() => test(one.name)}>Test</button>
           <${DialogButton} label="Remove" dialog=${(close) => html`<${Confirm} title=${`Remove ${one.name}?`} verb="Remove" danger onClose=${close} act=${async () => {

@@ -1,6 +1,6 @@
 // Events as a timeline, newest first.
 
-import { html } from './html.js';
+import { html, useMemo } from './html.js';
 import { Icon } from './icons.js';
 import { serverNow } from './moment.js';
 import { absolute, clock, day } from './format.js';
@@ -22,7 +22,12 @@ export function EventList({ events, hideHost, hideContainer }) {
   </section>`);
 }
 
+/** What is the same is not drawn again when another one comes. */
 function EventRow({ event, hideHost, hideContainer }) {
+  return useMemo(() => row(event, hideHost, hideContainer), [event, hideHost, hideContainer]);
+}
+
+function row(event, hideHost, hideContainer) {
   const [tone, icon] = lookOf(event);
   const gap = event.type === 'gap';
   const about = event.container ?? event.container_id?.slice(0, 12);

@@ -67,7 +67,7 @@ export function LabelFilter({ labels, onChange, what = 'label' }) {
     if (!labels.includes(label)) onChange([...labels, label]);
   };
   return html`<form class="label-filter" onSubmit=${add}>
-    <label class="field-filter narrow"><span class="unseen">Add a ${what}</span><input type="text" value=${text} onInput=${(event) => setText(event.currentTarget.value)} placeholder=${`${what}, as key=value`} autocomplete="off" spellcheck=${false} enterkeyhint="done" /></label>
+    <label class="field-filter narrow"><span class="unseen">Add ${/^[aeiou]/.test(what) ? 'an' : 'a'} ${what}</span><input type="text" value=${text} onInput=${(event) => setText(event.currentTarget.value)} placeholder=${`${what}, as key=value`} autocomplete="off" spellcheck=${false} enterkeyhint="done" /></label>
     <${Given} values=${labels} onRemove=${(label) => onChange(labels.filter((one) => one !== label))} />
   </form>`;
 }

@@ -106,11 +106,6 @@ export function count(number, one, many = `${one}s`) {
   return `${(number ?? 0).toLocaleString('en')} ${number === 1 ? one : many}`;
 }
 
-/** The first 12 digits of an id, without the name of a digest in front. */
-export function shortId(id) {
-  return (id ?? '').replace(/^sha256:/, '').slice(0, 12);
-}
-
 /** A container's STATUS, as `docker ps` words it. */
 export function status(container, now) {
   const since = (text) => (time(text) === null ? '' : duration(now - time(text)));

@@ -65,6 +65,4 @@ function Page() {
 
 startRouter();
 render(html`<${Page} />`, document.getElementById('page'));
-// A sign-in link is about somebody new, whoever is signed in.
-if (route.get().view === 'sign_in' && route.get().hash) session.set({ state: 'out' });
-else loadSession();
+loadSession();

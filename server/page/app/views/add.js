@@ -83,14 +83,29 @@ export function intoImage(install) {
   return install.endsWith('| sh') ? `${install} -s -- --root '/mnt/card'` : install;
 }
 
+/** Whether the install command would be told that this server has no agents: so it is asked what a host would ask. */
+async function nothingToInstall(made) {
+  const token = made.join.slice('muster://'.length, made.join.lastIndexOf('@'));
+  const answer = await fetch('/install', { headers: { Authorization: `Bearer ${token}` }, credentials: 'omit', cache: 'no-store' });
+  return answer.status === 404;
+}
+
 function Join({ made, onAgain }) {
-  const [way, setWay] = useState('install');
+  const [chosen, setWay] = useState(null);
+  const [missing, setMissing] = useState(false);
+  const way = chosen ?? (missing ? 'joined' : 'install');
+  useEffect(() => {
+    // If it cannot be asked, the command itself says it.
+    nothingToInstall(made).then(setMissing, () => {});
+  }, []);
   const version = useStore(headline, (value) => value?.version ?? '0.1.0');
   return html`<div class="columns">
     <section class="card" aria-labelledby="commands"><header class="card-head"><h2 id="commands">Run this</h2><span class="quiet small-text">ends <${Ago} at=${made.expires_at} /></span></header>
       <div class="card-body">
         <div class="segments" role="group" aria-label="Where">${WAYS.map(([value, words]) => html`<button key=${value} type="button" aria-pressed=${way === value} onClick=${() => setWay(value)}>${words}</button>`)}</div>
         <div class="steps" style=${{ marginTop: '14px' }}>
+          ${missing && (way === 'install' || way === 'image') && html`<${Note} tone="warn"><p>This server has no agents to install, so this command will say so and end. Build them with <code>./dist.sh</code> and give their directory to <code>muster serve --agents DIR</code>.</p><//>`}
+          ${missing && way === 'joined' && html`<${Note} tone="idle"><p>This server has no agents to install: the host needs one already.</p><//>`}
           ${way === 'install' && html`<p>In root's shell on the host (elsewhere put <code>sudo</code> before <code>sh</code>). It fetches the agent from this server, checks it, makes a user and a service for it, joins, and starts it.</p><${CopyBlock} text=${made.install} what="install command" />`}
           ${way === 'joined' && html`<p>On a host that has <code>muster-agent</code>, as root or as a user of the group docker:</p><${CopyBlock} text=${made.command} what="join command" /><p>Then <code>muster-agent run</code>, or start its service.</p>`}
           ${way === 'docker' && html`<p>Load the agent's image on the host first: <code>docker load -i muster-agent-image.tar</code>, from <code>./dist.sh</code>. The second line is for vitals.</p><${CopyBlock} text=${dockerRun(made.join, version)} what="docker command" />`}

@@ -23,6 +23,9 @@ const SINCE = [['', 'any time'], ['10m', 'last 10 minutes'], ['1h', 'last hour']
 const PAGE = 100;
 const MOST = 2000;
 
+/** Those that stay when new ones come by themselves: each of them costs time until the new one is seen. */
+const LIVE = 300;
+
 export function Events() {
   const [filters, change] = useFilters(SHAPE);
   const { events, problem, reading, older, end, begins, newer, showNewer, readAgain } = useTimeline(filters);
@@ -72,6 +75,13 @@ function Bottom({ reading, end, begins, full, onOlder }) {
     : reading ? 'Reading older ones…' : html`<button type="button" class="button small" onClick=${onOlder}>Older events</button>`}</div>`;
 }
 
+/** With new ones, of which the list keeps the newest. What it lets go can be read again as older ones. */
+function withLive(state, more) {
+  const events = withEvents(state.events, more, LIVE);
+  const kept = events.at(-1)?.id === state.events.at(-1)?.id;
+  return { ...state, events, next: kept || state.events.length === 0 ? state.next : state.next ?? 'older' };
+}
+
 /** The events for filters: read newest first, and then as they come. */
 function useTimeline(filters) {
   const [state, setState] = useState({ key: null, events: null, problem: null, next: null, begins: null, reading: false });
@@ -80,6 +90,8 @@ function useTimeline(filters) {
   const key = JSON.stringify(eventParameters(filters));
   const current = useRef(null);
   current.current = { key, state };
+  const filtersNow = useRef(filters);
+  filtersNow.current = filters;
 
   const read = async (before, signal) => {
     setState((now) => ({ ...now, reading: true }));
@@ -101,15 +113,28 @@ function useTimeline(filters) {
     return () => controller.abort();
   }, [key, again]);
 
+  // What comes within one frame is drawn at once.
+  const came = useRef({ events: [], frame: null });
+  const take = () => {
+    const { events } = came.current;
+    came.current = { events: [], frame: null };
+    // The filters may have changed since.
+    const wanted = filtersNow.current.until ? [] : events.filter((event) => isWanted(filtersNow.current, event));
+    if (wanted.length === 0) return;
+    if (window.scrollY < 160) setState((now) => (now.events === null ? now : withLive(now, wanted)));
+    else setWaiting((before) => withEvents(before, wanted, LIVE));
+  };
+  useEffect(() => () => cancelAnimationFrame(came.current.frame), []);
   useChanges({ kinds: ['event'] }, (kind, event) => {
     // A time that has an end has no newer events.
     if (filters.until || !isWanted(filters, event)) return;
-    if (window.scrollY < 160) setState((now) => (now.events === null ? now : { ...now, events: withEvents(now.events, [event], MOST) }));
-    else setWaiting((before) => withEvents(before, [event], MOST));
+    // A tab that is hidden has no frames: the oldest of what waits are read later.
+    came.current.events = [...came.current.events.slice(1 - LIVE), event];
+    came.current.frame ??= requestAnimationFrame(take);
   }, () => setAgain((n) => n + 1));
 
   const showNewer = () => {
-    setState((now) => ({ ...now, events: withEvents(now.events ?? [], waiting, MOST) }));
+    setState((now) => withLive({ ...now, events: now.events ?? [] }, waiting));
     setWaiting([]);
     window.scrollTo({ top: 0, behavior: 'smooth' });
   };

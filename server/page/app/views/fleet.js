@@ -58,10 +58,13 @@ function Verdict({ fleet }) {
   const { hosts, engines, containers } = fleet;
   const items = (alerts.items ?? []).filter((alert) => !alert.silenced);
   const many = Math.max(fleet.alerts.firing, items.length);
-  const critical = items.some((alert) => alert.severity === 'critical') || hosts.disconnected > 0;
-  const [tone, words] = many === 0 && hosts.disconnected === 0
+  const mute = engines.not_answering + engines.absent;
+  const critical = items.some((alert) => alert.severity === 'critical') || hosts.disconnected > 0 || mute > 0;
+  // No rule fires for an engine that is gone, and a host may be away before its rule does.
+  const known = [hosts.disconnected > 0 && `${count(hosts.disconnected, 'host')} away`, mute > 0 && count(mute, 'engine is not answering', 'engines are not answering')].filter(Boolean);
+  const [tone, words] = many === 0 && known.length === 0
     ? ['ok', 'All is well']
-    : [critical ? 'bad' : 'warn', many === 0 ? `${count(hosts.disconnected, 'host')} away` : `${count(many, 'thing needs', 'things need')} attention`];
+    : [critical ? 'bad' : 'warn', many === 0 ? known.join(', ') : `${count(many, 'thing needs', 'things need')} attention`];
   return html`<section class=${`verdict tone-${tone}`} aria-label="How the fleet is">
     <p class="verdict-words"><${Icon} name=${tone} /><strong>${words}</strong></p>
     <dl class="tiles">

@@ -16,12 +16,16 @@ const STATES = { joined: ['ok', 'joined'], not_enabled: ['idle', 'not enabled'],
 
 const WAYS = { direct: ['ok', 'direct'], lan: ['ok', 'same LAN'], relayed: ['warn', 'relayed'], none: ['bad', 'not reached'] };
 
+/** Hosts that are read at most: what one answer can have. */
+const MOST_HOSTS = 500;
+
 export function Network() {
-  const { data: network, problem, reload, change } = useLoad('network', undefined, { every: 5000 });
+  const { data: network, problem, reload } = useLoad('network', { limit: MOST_HOSTS }, { every: 5000 });
   const admin = useStore(session, isAdmin);
   const act = async (method, where, body) => {
-    const after = await send(method, where, body);
-    change(() => after);
+    await send(method, where, body);
+    // Some of these answer with one host, others with the first hosts: the view is read anew.
+    reload();
   };
   return html`<div class="title"><h1 tabindex="-1">Network</h1>
       ${network && html`<${Badge} tone=${network.enabled ? 'ok' : 'idle'}>${network.enabled ? 'enabled' : 'disabled'}<//>`}
@@ -47,14 +51,14 @@ function Summary({ network }) {
     <section class="card" aria-label="Settings of the network"><dl class="facts card-body" style=${{ paddingTop: '16px' }}>
     <dt>Range</dt><dd><code>${network.cidr}</code> <span class="quiet">in blocks of /${network.block}</span></dd>
     <dt>Blocks</dt><dd>${network.blocks_used.toLocaleString('en')} <span class="quiet">of ${network.blocks.toLocaleString('en')} used</span><${Meter} value=${(100 * network.blocks_used) / Math.max(1, network.blocks)} /></dd>
-    <dt>Containers</dt><dd>${containers} <span class="quiet">with the label</span> <a class="chip" href=${`/containers?label=${encodeURIComponent(network.label)}`}>${network.label}</a></dd>
+    <dt>Containers</dt><dd>${containers}${network.next && '+'} <span class="quiet">with the label</span> <a class="chip" href=${`/containers?label=${encodeURIComponent(network.label)}`}>${network.label}</a></dd>
     <dt>Names</dt><dd>${network.names ? html`answered: <code>NAME.muster.internal</code>` : html`<span class="quiet">not answered</span>`}</dd>
     <dt>Relay</dt><dd>${network.relay_port ? html`UDP ${network.relay_port}` : html`<span class="quiet">does not listen</span>`}<span class="quiet">, packets of ${network.mtu} bytes</span></dd>
   </dl></section>`;
 }
 
 function Members({ network, admin, act }) {
-  return html`<section class="card" aria-labelledby="members"><header class="card-head"><h2 id="members">Hosts</h2><span class="quiet">${count(network.hosts.length, 'host')}</span></header>
+  return html`<section class="card" aria-labelledby="members"><header class="card-head"><h2 id="members">Hosts</h2><span class="quiet">${network.next ? `the first ${MOST_HOSTS}` : count(network.hosts.length, 'host')}</span></header>
     ${network.hosts.length === 0 ? html`<${Nothing} title="No host takes part yet"><p>On each that is to: <code>sudo systemctl enable --now muster-network</code></p><//>` : html`
     <div class="table-area"><table class="table"><caption class="unseen">Hosts of the managed network</caption>
       <thead><tr><th scope="col">Host</th><th scope="col">State</th><th scope="col">Blocks</th><th scope="col" class="number">Containers</th><th scope="col">Reaches</th><th scope="col">Seen at</th>${admin && html`<th scope="col"><span class="unseen">What one can do</span></th>`}</tr></thead>
@@ -63,18 +67,18 @@ function Members({ network, admin, act }) {
         const ways = Object.entries(host.ways).filter(([, number]) => number > 0);
         return html`<tr key=${host.id}>
           <th scope="row"><a class="row-link" href=${hostLink(host.name)}><b>${host.name}</b></a></th>
-          <td><${Badge} tone=${host.state === 'joined' && !host.connected ? 'warn' : tone}>${words}${host.state === 'joined' && !host.connected && ', not connected'}<//>${host.reason && html`<div class="quiet small-text">${host.reason}</div>`}</td>
+          <td><${Badge} tone=${host.state === 'joined' && !host.connected ? 'warn' : tone}>${words}${host.state === 'joined' && !host.connected && ', not connected'}<//>${host.reason && html`<div class="quiet small-text">${host.reason}</div>`}${host.names_refused && html`<div class="tone-warn small-text">No names: ${host.names_refused}</div>`}</td>
           <td>${host.blocks.map((block) => html`<div key=${block}><code>${block}</code></div>`)}${host.blocks_missing > 0 && html`<div class="tone-bad">${count(host.blocks_missing, 'block')} missing</div>`}</td>
           <td class="number">${host.containers}${host.refused.length > 0 && html` <span class="tone-warn">+${host.refused.length} refused</span>`}</td>
           <td>${ways.length === 0 ? html`<span class="quiet">–</span>` : ways.map(([way, number]) => html`<div key=${way} class=${way === 'none' ? 'tone-bad' : ''}>${number} ${WAYS[way][1]}</div>`)}</td>
           <td><code>${host.endpoint ?? host.observed ?? '–'}</code>${host.relays && html` <span class="chip">relays</span>`}</td>
           ${admin && html`<td class="acts">
-            ${host.new_key && html`<${DialogButton} label="Accept key" class="button small primary" dialog=${(close) => html`<${Confirm} title=${`Accept the new key of ${host.name}?`} verb="Accept" onClose=${close} act=${() => act('POST', `network/hosts/${path(host.id)}/accept`)}>
+            ${host.new_key && html`<${DialogButton} label="Accept key" class="button small primary" dialog=${(close) => html`<${Confirm} title=${`Accept the new key of ${host.name}?`} verb="Accept" onClose=${close} act=${() => act('POST', `network/hosts/${path(host.id)}/accept`, { key: host.new_key })}>
               <p>It has come with another key than before. If nobody made its key anew, somebody else may be it.</p><dl class="facts"><dt>Before</dt><dd><code>${host.key}</code></dd><dt>New</dt><dd><code>${host.new_key}</code></dd></dl><//>`} />`}
             <${DialogButton} label="Remove" dialog=${(close) => html`<${Confirm} title=${`Take ${host.name} out of the network?`} verb="Take it out" danger onClose=${close} act=${() => act('DELETE', `network/hosts/${path(host.id)}`)}>
               <p>Its blocks go to others last. If its network process still runs, it gets another place: end it there first (<code>muster-agent network down</code>).</p><//>`} /></td>`}
         </tr>`;
-      })}</tbody></table></div>`}
+      })}</tbody></table></div>${network.next && html`<p class="end">There are more hosts: <code>muster network</code> lists all.</p>`}`}
   </section>`;
 }
 

@@ -39,15 +39,19 @@ function Looks() {
     <p class="quiet small-text">Press <kbd>?</kbd> for keys.${version && ` Muster ${version}.`}</p></div></section>`;
 }
 
-/** A card with a table of things that can be removed. */
-function List({ id, title, load, columns, row, keyOf, actions, empty }) {
+/** Of a list, what one answer can have. */
+const MOST = 500;
+
+/** A card with a table of things that can be removed; `everything` is the command that lists them if there are more. */
+function List({ id, title, load, columns, row, keyOf, actions, empty, everything, newestFirst }) {
   const { data, problem, reload } = load;
-  const items = data?.items ?? [];
+  const items = [...(data?.items ?? [])];
+  if (newestFirst) items.sort((a, b) => b.created_at.localeCompare(a.created_at));
   return html`<section class="card" aria-labelledby=${id}><header class="card-head"><h2 id=${id}>${title}</h2><span>${actions}</span></header>
     <${ProblemNote} problem=${problem} retry=${reload} />
-    ${data !== null && (items.length === 0 ? html`<p class="card-body quiet">${empty}</p>` : html`<div class="table-area"><table class="table"><caption class="unseen">${title}</caption>
+    ${data !== null && (items.length === 0 ? html`<p class="card-body quiet">${empty}</p>` : html`<div class="table-area"><table class="table stacks"><caption class="unseen">${title}</caption>
       <thead><tr>${columns.map((name) => html`<th key=${name} scope="col">${name || html`<span class="unseen">What one can do</span>`}</th>`)}</tr></thead>
-      <tbody>${items.map((one) => html`<tr key=${keyOf(one)}>${row(one)}</tr>`)}</tbody></table></div>`)}
+      <tbody>${items.map((one) => html`<tr key=${keyOf(one)}>${row(one)}</tr>`)}</tbody></table></div>${data.next && html`<p class="end">There are more than these ${MOST}: <code>${everything}</code> lists all.</p>`}`)}
   </section>`;
 }
 
@@ -60,9 +64,9 @@ function Remove({ title, where, onDone, verb = 'Remove', children }) {
 }
 
 function Users() {
-  const load = useLoad('users');
+  const load = useLoad('users', { limit: MOST });
   const { name: own } = useStore(session);
-  return html`<${List} id="users" title="Users" load=${load} empty="Nobody has a password yet." keyOf=${(one) => one.name} columns=${['Name', 'Role', 'Password set', 'Signed in', '']}
+  return html`<${List} id="users" title="Users" everything="muster user ls" load=${load} empty="Nobody has a password yet." keyOf=${(one) => one.name} columns=${['Name', 'Role', 'Password set', 'Signed in', '']}
     actions=${html`<${DialogButton} label="Sign-in link" dialog=${(close) => html`<${Link} onClose=${close} />`} /> <${DialogButton} label="Add a user" dialog=${(close) => html`<${NewUser} onClose=${close} onDone=${load.reload} />`} />`}
     row=${(one) => html`<th scope="row"><b>${one.name}</b>${one.name === own && html` <span class="chip">you</span>`}</th><td>${one.role}</td><td><${Ago} at=${one.password_set_at} /></td><td>${one.sessions === 0 ? html`<span class="quiet">nowhere</span>` : `${one.sessions} ${one.sessions === 1 ? 'browser' : 'browsers'}`}</td>
       <td class="acts"><${DialogButton} label="Change" dialog=${(close) => html`<${ChangeUser} user=${one} onClose=${close} onDone=${load.reload} />`} />
@@ -113,16 +117,16 @@ function Link({ onClose }) {
 }
 
 function JoinTokens({ admin }) {
-  const load = useLoad('join-tokens', undefined, { every: 30000 });
-  return html`<${List} id="join-tokens" title="Join tokens" load=${load} empty="None: no host can join." keyOf=${(one) => one.id} columns=${['Id', 'Ends', 'Hosts', 'Labels', ...(admin ? [''] : [])]}
+  const load = useLoad('join-tokens', { limit: MOST }, { every: 30000 });
+  return html`<${List} id="join-tokens" title="Join tokens" everything="muster token ls" newestFirst load=${load} empty="None: no host can join." keyOf=${(one) => one.id} columns=${['Id', 'Ends', 'Hosts', 'Labels', ...(admin ? [''] : [])]}
     actions=${admin && html`<a class="button small" href="/add">Add a host</a>`}
     row=${(one) => html`<th scope="row"><code>${one.id}</code>${one.name && html` for ${one.name}`}</th><td><${Ago} at=${one.expires_at} /></td><td>${one.used} joined<span class="quiet">, ${one.uses_left === null ? 'any number' : one.uses_left} left</span></td><td><${Labels} labels=${one.labels} /></td>
       ${admin && html`<td class="acts"><${Remove} verb="Revoke" title="Revoke this join token?" where=${`join-tokens/${path(one.id)}`} onDone=${load.reload}>No host can join with it any more. Those that have stay.<//></td>`}`} />`;
 }
 
 function ApiTokens({ admin }) {
-  const load = useLoad('tokens');
-  return html`<${List} id="tokens" title="API tokens" load=${load} empty="None." keyOf=${(one) => one.id} columns=${['Name', 'Role', 'Made', ...(admin ? [''] : [])]}
+  const load = useLoad('tokens', { limit: MOST });
+  return html`<${List} id="tokens" title="API tokens" everything="muster token ls" newestFirst load=${load} empty="None." keyOf=${(one) => one.id} columns=${['Name', 'Role', 'Made', ...(admin ? [''] : [])]}
     actions=${admin && html`<${DialogButton} label="Make a token" dialog=${(close) => html`<${NewToken} onClose=${close} onDone=${load.reload} />`} />`}
     row=${(one) => html`<th scope="row"><b>${one.name || one.id}</b></th><td>${one.role}</td><td><${Ago} at=${one.created_at} /></td>
       ${admin && html`<td class="acts"><${Remove} verb="Revoke" title=${`Revoke ${one.name || one.id}?`} where=${`tokens/${path(one.id)}`} onDone=${load.reload}>Programs that use it are refused at once.<//></td>`}`} />`;

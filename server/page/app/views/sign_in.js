@@ -8,17 +8,21 @@ import { ProblemNote, Note } from '../notice.js';
 import { ThemeSwitch } from '../shell.js';
 import { Announcer } from '../announce.js';
 
+/** The fragment of a sign-in link. */
+const LINK = /^#(ml_[\w-]+)$/;
+
 /** Where to go when one is signed in: where one wanted to be. */
 function onward() {
   if (route.get().view === 'sign_in') navigate('/', { replace: true });
 }
 
 export function SignIn() {
-  const { expired } = useStore(session);
+  const { state, name: own, expired } = useStore(session);
   const [way, setWay] = useState('password');
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState(null);
   const [waitUntil, setWaitUntil] = useState(0);
+  const [offered, setOffered] = useState(null);
   const name = useRef(null);
   const waiting = useCountdown(waitUntil);
 
@@ -36,10 +40,13 @@ export function SignIn() {
   };
 
   useEffect(() => {
-    const token = decodeURIComponent(location.hash.slice(1));
+    // Of what else stands there, nothing is tried: an API token in a link would not end with the link.
+    const token = LINK.exec(location.hash)?.[1];
     // A link works once and is not to stay in the address, nor in the browser's history.
     if (location.hash) history.replaceState(null, '', '/sign-in');
-    if (token) attempt({ token });
+    // Nobody is to become somebody else by a link that was put before them.
+    if (token && state === 'in') setOffered(token);
+    else if (token) attempt({ token });
     else name.current?.focus();
   }, []);
 
@@ -49,6 +56,16 @@ export function SignIn() {
     attempt(way === 'token' ? { token: form.get('token').trim() } : { name: form.get('name').trim(), password: form.get('password') });
   };
 
+  if (offered !== null) {
+    const take = () => {
+      setOffered(null);
+      attempt({ token: offered });
+    };
+    return html`<main class="alone"><div class="sign-in card"><h1 tabindex="-1">You are ${own}</h1>
+      <p>This link signs you in as somebody else. Go on only if you have asked for it.</p>
+      <div class="actions"><button type="button" class="button" onClick=${onward}>Stay ${own}</button><button type="button" class="button primary" onClick=${take}>Sign in as somebody else</button></div>
+    </div><${Announcer} /></main>`;
+  }
   return html`<main class="alone"><div class="sign-in card">
     <div class="sign-in-head"><img src="/page/icon.svg" alt="" width="40" height="40" /><h1 tabindex="-1">Muster</h1><${ThemeSwitch} /></div>
     ${expired && !problem && html`<${Note} tone="idle">Your session is over. Sign in again: you come back to where you were.<//>`}
