@@ -35,6 +35,7 @@ mod tracks;
 pub(crate) use board::Board;
 pub use operate::AlertSelect;
 pub use rules::Rule;
+pub use text::clean;
 pub(crate) use rules::Rules;
 pub(crate) use touched::Parts;
 pub use touched::Touched;

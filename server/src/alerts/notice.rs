@@ -1,7 +1,7 @@
 //! A notice: what is sent to one target at one time.
 
 use super::alert::Alert;
-use super::text::sentence;
+use super::text::{clean, sentence};
 use crate::api::types;
 use crate::store::{NoticeRow, Write};
 use crate::time::format_ms;
@@ -127,14 +127,14 @@ pub fn view(alert: &Alert, delivered: Vec<types::AlertDelivery>) -> types::Alert
         id: alert.id,
         rule: alert.rule.word().into(),
         severity: alert.rule.severity().into(),
-        host: alert.host.clone(),
+        host: clean(&alert.host).into_owned(),
         host_id: alert.subject.host.to_string(),
-        container: alert.container.clone(),
+        container: alert.container.as_deref().map(|name| clean(name).into_owned()),
         container_id: alert.subject.container.map(|id| id.to_string()),
         since: format_ms(alert.since_ms),
         until: alert.until_ms.map(format_ms),
         text: sentence(alert),
-        attributes: alert.attributes.clone(),
+        attributes: alert.attributes.iter().map(|(key, it)| (key.clone(), clean(it).into_owned())).collect(),
         labels: alert.labels.clone(),
         silenced: alert.silenced,
         delivered,
