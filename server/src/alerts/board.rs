@@ -91,7 +91,12 @@ impl Board {
         &self.alerts
     }
 
-    /// How many fire.
+    /// Those that fire and that no silence covers: what a headline counts.
+    pub fn loud(&self) -> impl Iterator<Item = &Alert> {
+        self.firing().filter(|alert| !alert.silenced)
+    }
+
+    /// Those that fire.
     pub fn firing(&self) -> impl Iterator<Item = &Alert> {
         self.active.values().filter_map(|id| self.alerts.get(id)).filter(|alert| alert.is_firing())
     }

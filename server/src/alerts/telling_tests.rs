@@ -177,12 +177,14 @@ fn a_silence_keeps_quiet_and_what_still_is_so_at_its_end_is_told() {
     bench.begins(2);
     assert_eq!(bench.wait(50), []);
     assert!(bench.board.firing().all(|alert| alert.silenced));
+    assert_eq!(bench.board.loud().count(), 0, "a silence quiets the headline");
     bench.ends(2);
     assert_eq!(bench.wait(40), []);
     let sent = bench.wait(30);
     assert_eq!(sent.len(), 1);
     assert_eq!(sent[0].1, [Began], "what came and went was silenced");
     assert!(bench.board.firing().all(|alert| !alert.silenced));
+    assert_eq!(bench.board.loud().count(), bench.board.firing().count());
     bench.silence("site", 1000);
     bench.ends(1);
     assert_eq!(bench.wait(10).len(), 1, "who was told that it began hears that it is over");
