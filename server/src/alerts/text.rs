@@ -36,7 +36,7 @@ pub fn sentence(alert: &Alert) -> String {
         Rule::Crashed => format!("crashed: exit code {}", get("exit_code")),
         Rule::Oom => "ran out of memory: the kernel killed a process of it".to_owned(),
         Rule::RestartLoop => {
-            format!("restarts again and again: it ended {} times within {} seconds", get("times"), get("within_s"))
+            format!("restarts again and again: it ended {} times within {}", get("times"), span(get("within_s")))
         }
         Rule::Unhealthy => "is unhealthy: its health check fails".to_owned(),
         Rule::Disk => format!("has a disk that is nearly full: {} % of {} are used", get("percent"), get("path")),
@@ -55,9 +55,27 @@ pub fn sentence(alert: &Alert) -> String {
     clean(&sentence).into_owned()
 }
 
+/// Seconds as people say them.
+fn span(seconds: &str) -> String {
+    let Ok(number) = seconds.parse::<u64>() else { return format!("{seconds} seconds") };
+    let (count, unit) = match number {
+        0 => (0, "second"),
+        _ if number % 3600 == 0 => (number / 3600, "hour"),
+        _ if number % 60 == 0 => (number / 60, "minute"),
+        _ => (number, "second"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_said_in_the_unit_that_fits() {
+        let said = ["600", "60", "3600", "90", "7200", "1"].map(span);
+        assert_eq!(said, ["10 minutes", "1 minute", "1 hour", "90 seconds", "2 hours", "1 second"]);
+    }
 
     #[test]
     fn what_steers_is_replaced_and_nothing_else() {
