@@ -35,8 +35,8 @@ mod tracks;
 pub(crate) use board::Board;
 pub use operate::AlertSelect;
 pub use rules::Rule;
-pub use text::clean;
 pub(crate) use rules::Rules;
+pub use text::clean;
 pub(crate) use touched::Parts;
 pub use touched::Touched;
 

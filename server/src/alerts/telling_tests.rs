@@ -226,3 +226,17 @@ fn a_silence_covers_only_what_all_of_it_says() {
         assert!(Silence::new(asked.clone(), "s".into(), "me".into(), now).is_err(), "{asked:?}");
     }
 }
+
+#[test]
+fn a_notice_is_of_bounded_size_whatever_labels_say() {
+    let mut bench = Bench::new();
+    bench.begins(1);
+    let mut alert = bench.board.firing().next().expect("one").clone();
+    alert.labels = (0..20).map(|number| (format!("l{number}"), "x".repeat(1_000))).collect();
+    alert.labels.insert("long".into(), "x".repeat(1_024));
+    let notice = Notice::new(1, "key", "ops", 0, &[(&alert, Began); 10]);
+    assert_eq!((notice.body.alerts.len(), notice.body.more), (4, 6));
+    let labels = &notice.body.alerts[0].alert["labels"];
+    assert!(labels.get("l0").is_some() && labels.get("long").is_none());
+    assert!(serde_json::to_vec(&notice.body).expect("JSON").len() < 128 * 1024);
+}

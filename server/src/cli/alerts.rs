@@ -309,7 +309,8 @@ ID        STATE     RULE      HOST      CONTAINER   SINCE                TOLD   
             #[command(flatten)]
             _silence: Silence,
         }
-        let read = |flags: &[&str]| <Line as clap::Parser>::try_parse_from([&["silence", "--host", "pi"], flags].concat());
+        let read =
+            |flags: &[&str]| <Line as clap::Parser>::try_parse_from([&["silence", "--host", "pi"], flags].concat());
         let why = read(&[]).expect_err("no end").to_string();
         assert!(why.contains("--for <DURATION>") && why.contains("--until <TIME>"), "{why}");
         assert!(read(&["--for", "2h"]).is_ok() && read(&["--until", "2026-11-22T09:59:00Z"]).is_ok());
