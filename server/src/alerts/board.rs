@@ -14,8 +14,10 @@ use crate::store::Write;
 use muster_protocol::id::HostId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Alerts that are pending or fire: beyond them none begins. Some 50 MB.
+/// Alerts that are pending or fire: beyond them none about a container begins. Some 50 MB.
 const ACTIVE: usize = 50_000;
+/// Those of one host: it must not use up what all have together.
+const OF_HOST: usize = 1_000;
 /// Alerts that are over and are kept.
 const ENDED: usize = 2_000;
 
@@ -61,6 +63,8 @@ pub struct Board {
     gone: Vec<u64>,
     /// It was said that there are too many.
     is_full: bool,
+    /// It was said of these hosts that they have too many.
+    full_hosts: BTreeSet<HostId>,
 }
 
 impl Board {
@@ -91,7 +95,12 @@ impl Board {
         &self.alerts
     }
 
-    /// How many fire.
+    /// Those that fire and that no silence covers: what a headline counts.
+    pub fn loud(&self) -> impl Iterator<Item = &Alert> {
+        self.firing().filter(|alert| !alert.silenced)
+    }
+
+    /// Those that fire.
     pub fn firing(&self) -> impl Iterator<Item = &Alert> {
         self.active.values().filter_map(|id| self.alerts.get(id)).filter(|alert| alert.is_firing())
     }
@@ -167,10 +176,7 @@ impl Board {
             }
             return None;
         }
-        if self.active.len() >= ACTIVE {
-            if !std::mem::replace(&mut self.is_full, true) {
-                log::error!("{ACTIVE} alerts fire: no more are taken until some are over");
-            }
+        if !self.has_room(rule, subject.host) {
             return None;
         }
         self.newest += 1;
@@ -203,6 +209,29 @@ impl Board {
             self.fire(rule, &subject);
         }
         Some(id)
+    }
+
+    /// Whether one more may begin. What is about a host itself always may: there is one of each, and of disks only the
+    /// host's own share.
+    fn has_room(&mut self, rule: Rule, host: HostId) -> bool {
+        if matches!(rule, Rule::HostAway | Rule::Conflict | Rule::Hot | Rule::Undervoltage) {
+            return true;
+        }
+        let first = (Subject::host(host), Rule::HostAway);
+        let of_host = self.active.range(first..).take_while(|((subject, _), _)| subject.host == host).take(OF_HOST);
+        if of_host.count() >= OF_HOST {
+            if self.full_hosts.insert(host) {
+                log::warn!("{OF_HOST} alerts about the host {host} fire: no more of it are taken until some are over");
+            }
+            return false;
+        }
+        if rule != Rule::Disk && self.active.len() >= ACTIVE {
+            if !std::mem::replace(&mut self.is_full, true) {
+                log::error!("{ACTIVE} alerts fire: no more about containers are taken until some are over");
+            }
+            return false;
+        }
+        true
     }
 
     /// It has been so for long enough.
@@ -281,6 +310,7 @@ impl Board {
             self.end(rule, &subject, now, why);
         }
         self.tracks.forget(host);
+        self.full_hosts.remove(&host);
     }
 
     /// Takes an event that was taken before the server's start: only what later events need to know of it.

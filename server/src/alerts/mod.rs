@@ -36,6 +36,7 @@ pub(crate) use board::Board;
 pub use operate::AlertSelect;
 pub use rules::Rule;
 pub(crate) use rules::Rules;
+pub use text::clean;
 pub(crate) use touched::Parts;
 pub use touched::Touched;
 
@@ -169,9 +170,9 @@ impl Alerts {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many fire.
+    /// How many fire that no silence covers.
     pub fn firing(&self) -> usize {
-        self.live().board.firing().count()
+        self.live().board.loud().count()
     }
 
     /// How many alerts of each rule fire.

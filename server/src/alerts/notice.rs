@@ -1,7 +1,7 @@
 //! A notice: what is sent to one target at one time.
 
 use super::alert::Alert;
-use super::text::sentence;
+use super::text::{clean, sentence};
 use crate::api::types;
 use crate::store::{NoticeRow, Write};
 use crate::time::format_ms;
@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 
 /// Alerts that one notice tells in full; the others are counted.
 const IN_FULL: usize = 100;
+/// Bytes of JSON that they have together.
+const BYTES: usize = 96 * 1024;
+/// Bytes of a label, its key with its value: a longer one is left out.
+const LABEL: usize = 1024;
 /// Lines of a notice for people.
 const LINES: usize = 20;
 
@@ -58,7 +62,7 @@ pub struct Body {
     pub began: usize,
     /// How many are over: those that came and went count here, too.
     pub ended: usize,
-    /// The first hundred alerts.
+    /// The first hundred alerts, or fewer if they are long.
     pub alerts: Vec<Told>,
     /// How many more there are.
     pub more: usize,
@@ -80,7 +84,16 @@ impl Notice {
         let (began, ended): (Vec<_>, Vec<_>) = alerts.iter().copied().partition(|(_, turn)| *turn == Turn::Began);
         // By the alphabet, which is by how bad it is.
         let severity = began.iter().map(|(alert, _)| alert.rule.severity()).min().unwrap_or("none");
-        let told = alerts.iter().take(IN_FULL).map(|(alert, turn)| Told { turn: *turn, alert: shown(alert) });
+        let mut bytes = 0;
+        let told: Vec<Told> = alerts
+            .iter()
+            .take(IN_FULL)
+            .map(|(alert, turn)| Told { turn: *turn, alert: shown(alert) })
+            .take_while(|told| {
+                bytes += told.alert.to_string().len();
+                bytes <= BYTES
+            })
+            .collect();
         Notice {
             id,
             to: to.to_owned(),
@@ -95,8 +108,8 @@ impl Notice {
                 severity: severity.to_owned(),
                 began: began.len(),
                 ended: ended.len(),
-                alerts: told.collect(),
-                more: alerts.len().saturating_sub(IN_FULL),
+                more: alerts.len().saturating_sub(told.len()),
+                alerts: told,
             },
         }
     }
@@ -127,14 +140,14 @@ pub fn view(alert: &Alert, delivered: Vec<types::AlertDelivery>) -> types::Alert
         id: alert.id,
         rule: alert.rule.word().into(),
         severity: alert.rule.severity().into(),
-        host: alert.host.clone(),
+        host: clean(&alert.host).into_owned(),
         host_id: alert.subject.host.to_string(),
-        container: alert.container.clone(),
+        container: alert.container.as_deref().map(|name| clean(name).into_owned()),
         container_id: alert.subject.container.map(|id| id.to_string()),
         since: format_ms(alert.since_ms),
         until: alert.until_ms.map(format_ms),
         text: sentence(alert),
-        attributes: alert.attributes.clone(),
+        attributes: alert.attributes.iter().map(|(key, it)| (key.clone(), clean(it).into_owned())).collect(),
         labels: alert.labels.clone(),
         silenced: alert.silenced,
         delivered,
@@ -146,6 +159,9 @@ fn shown(alert: &Alert) -> serde_json::Value {
     if let Some(object) = value.as_object_mut() {
         object.remove("delivered");
         object.remove("silenced");
+        if let Some(labels) = object.get_mut("labels").and_then(serde_json::Value::as_object_mut) {
+            labels.retain(|key, value| key.len() + value.as_str().map_or(0, str::len) <= LABEL);
+        }
     }
     value
 }

@@ -190,6 +190,10 @@ impl Fleet {
     pub async fn silence_alerts(&self, by: &By, asked: types::NewAlertSilence) -> Result<types::AlertSilence, Refusal> {
         let name = if by.name.is_empty() { by.token.clone() } else { by.name.clone() };
         let silence = Silence::new(asked, random_hex::<4>(), name, now_ms())?;
+        // One that was mistyped would keep nothing quiet.
+        if let Some(host) = &silence.host {
+            self.host(host)?;
+        }
         let alerts = self.alerts();
         let _turn = alerts.turn.lock().await;
         let over: Vec<String> = {

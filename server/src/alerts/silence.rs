@@ -17,7 +17,8 @@ const TEXT: usize = 256;
 pub struct Silence {
     /// Its key.
     pub id: String,
-    host: Option<String>,
+    /// Name or id.
+    pub host: Option<String>,
     container: Option<String>,
     label: Option<String>,
     rule: Option<Rule>,

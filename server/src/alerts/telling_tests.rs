@@ -177,12 +177,14 @@ fn a_silence_keeps_quiet_and_what_still_is_so_at_its_end_is_told() {
     bench.begins(2);
     assert_eq!(bench.wait(50), []);
     assert!(bench.board.firing().all(|alert| alert.silenced));
+    assert_eq!(bench.board.loud().count(), 0, "a silence quiets the headline");
     bench.ends(2);
     assert_eq!(bench.wait(40), []);
     let sent = bench.wait(30);
     assert_eq!(sent.len(), 1);
     assert_eq!(sent[0].1, [Began], "what came and went was silenced");
     assert!(bench.board.firing().all(|alert| !alert.silenced));
+    assert_eq!(bench.board.loud().count(), bench.board.firing().count());
     bench.silence("site", 1000);
     bench.ends(1);
     assert_eq!(bench.wait(10).len(), 1, "who was told that it began hears that it is over");
@@ -223,4 +225,18 @@ fn a_silence_covers_only_what_all_of_it_says() {
     ] {
         assert!(Silence::new(asked.clone(), "s".into(), "me".into(), now).is_err(), "{asked:?}");
     }
+}
+
+#[test]
+fn a_notice_is_of_bounded_size_whatever_labels_say() {
+    let mut bench = Bench::new();
+    bench.begins(1);
+    let mut alert = bench.board.firing().next().expect("one").clone();
+    alert.labels = (0..20).map(|number| (format!("l{number}"), "x".repeat(1_000))).collect();
+    alert.labels.insert("long".into(), "x".repeat(1_024));
+    let notice = Notice::new(1, "key", "ops", 0, &[(&alert, Began); 10]);
+    assert_eq!((notice.body.alerts.len(), notice.body.more), (4, 6));
+    let labels = &notice.body.alerts[0].alert["labels"];
+    assert!(labels.get("l0").is_some() && labels.get("long").is_none());
+    assert!(serde_json::to_vec(&notice.body).expect("JSON").len() < 128 * 1024);
 }

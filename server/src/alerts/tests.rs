@@ -1,6 +1,6 @@
 //! What is an alert and what is none.
 
-use super::alert::{Alert, Stage};
+use super::alert::{Alert, Stage, Subject};
 use super::board::{Board, Now};
 use super::looks::{Container, ContainerLook, HostLook, Presence, VitalsLook, World};
 use super::rules::{Rule, Rules};
@@ -580,4 +580,23 @@ fn the_newest_that_are_over_are_kept() {
     }
     assert_eq!(bench.board.alerts().len(), 2_000);
     assert_eq!(bench.board.alerts().keys().next(), Some(&11));
+}
+
+#[test]
+fn one_host_cannot_use_up_the_alerts_of_all() {
+    let mut bench = Bench::new();
+    let now = bench.now();
+    let other = HostId([2; 8]);
+    let container = |host, number: u32| {
+        let mut id = [0; 32];
+        id[..4].copy_from_slice(&number.to_be_bytes());
+        Subject::container(host, EngineId(id))
+    };
+    let mut begins = |rule, subject| bench.board.bad(rule, subject, &bench.rules, now, Default::default()).is_some();
+    let begun = (0..1_100).filter(|number| begins(Rule::Unhealthy, container(PI, *number))).count();
+    assert_eq!(begun, 1_000);
+    for rule in [Rule::HostAway, Rule::Conflict, Rule::Hot, Rule::Undervoltage] {
+        assert!(begins(rule, Subject::host(PI)), "{rule:?}");
+    }
+    assert!(begins(Rule::Unhealthy, container(other, 1)) && begins(Rule::Disk, Subject::disk(other, "/")));
 }

@@ -94,6 +94,7 @@ fn read_filter(text: &str) -> Result<Filter, String> {
 }
 
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("end").required(true).args(["span", "until"]))]
 struct Silence {
     /// Alerts of this host: name or id
     #[arg(long)]
@@ -111,7 +112,7 @@ struct Silence {
     #[arg(long = "for", value_name = "DURATION", value_parser = time::parse_duration)]
     span: Option<Duration>,
     /// Until when: RFC 3339
-    #[arg(long, value_name = "TIME", conflicts_with = "span", required_unless_present = "span")]
+    #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// Why: whoever sees it wants to know
     #[arg(long, default_value = "")]
@@ -299,6 +300,21 @@ ID        STATE     RULE      HOST      CONTAINER   SINCE                TOLD   
 6         ended     crashed   pi        web         About a minute ago   ops (waiting)   web on pi crashed: exit code 1
 ";
         assert_eq!(String::from_utf8(out).expect("text"), expected);
+    }
+
+    #[test]
+    fn a_silence_needs_an_end_and_either_kind_is_named() {
+        #[derive(Debug, clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            _silence: Silence,
+        }
+        let read =
+            |flags: &[&str]| <Line as clap::Parser>::try_parse_from([&["silence", "--host", "pi"], flags].concat());
+        let why = read(&[]).expect_err("no end").to_string();
+        assert!(why.contains("--for <DURATION>") && why.contains("--until <TIME>"), "{why}");
+        assert!(read(&["--for", "2h"]).is_ok() && read(&["--until", "2026-11-22T09:59:00Z"]).is_ok());
+        assert!(read(&["--for", "2h", "--until", "2026-11-22T09:59:00Z"]).is_err());
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Table {
 
 /// Text from elsewhere, fit for a terminal and for one line.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    crate::alerts::clean(text).into_owned()
 }
 
 #[cfg(test)]
@@ -88,5 +88,6 @@ mod tests {
     #[test]
     fn hosts_cannot_steer_the_terminal() {
         assert_eq!(printable("a\x1b[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
+        assert_eq!(printable("a\u{202e}b"), "a\u{fffd}b");
     }
 }

@@ -1,5 +1,6 @@
 //! Rows and records as the API's objects.
 
+use crate::alerts::clean;
 use crate::api::types;
 use crate::store::{EventBody, EventRow};
 use crate::time::{format_ms, format_nanos};
@@ -23,10 +24,10 @@ pub fn container(of: Of<'_>, body: &[u8], stale: bool, as_of_ms: i64) -> Option<
     let health = Health::from_number(it.health);
     Some(types::Container {
         id: it.id.to_string(),
-        name: it.name.into(),
+        name: clean(it.name).into_owned(),
         host: of.name.into(),
         host_id: of.id.into(),
-        image: it.image.into(),
+        image: clean(it.image).into_owned(),
         image_id: it.image_id.map(|id| format!("sha256:{id}")),
         command: it.command.into(),
         state: State::from_number(it.state).word().into(),
@@ -54,25 +55,25 @@ fn port(port: &muster_protocol::container::Port<'_>) -> types::Port {
         private: port.private,
         public: port.public,
         address: filled(port.address),
-        protocol: port.protocol.into(),
+        protocol: clean(port.protocol).into_owned(),
     }
 }
 
 fn network(network: &muster_protocol::container::Network<'_>) -> types::Network {
-    types::Network { name: network.name.into(), ipv4: filled(network.ipv4), ipv6: filled(network.ipv6) }
+    types::Network { name: clean(network.name).into_owned(), ipv4: filled(network.ipv4), ipv6: filled(network.ipv6) }
 }
 
 fn mount(mount: &muster_protocol::container::Mount<'_>) -> types::Mount {
     types::Mount {
-        kind: mount.kind.into(),
-        source: mount.source.into(),
-        destination: mount.destination.into(),
+        kind: clean(mount.kind).into_owned(),
+        source: clean(mount.source).into_owned(),
+        destination: clean(mount.destination).into_owned(),
         writable: mount.writable,
     }
 }
 
 fn filled(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.into())
+    (!text.is_empty()).then(|| clean(text).into_owned())
 }
 
 fn cut_names(bits: u16) -> Vec<String> {
@@ -120,11 +121,22 @@ pub fn event(row: &EventRow, of: Of<'_>, container_name: impl Fn(&EngineId) -> O
             event.attributes = some_values(attributes);
         }
     }
+    // A name may be another's: that of a container is looked up.
+    event.container = event.container.map(|name| clean(&name).into_owned());
     event
 }
 
 fn some_values(attributes: &BTreeMap<String, String>) -> BTreeMap<String, Option<String>> {
-    attributes.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect()
+    attributes.iter().map(|(key, value)| attribute(key, value)).collect()
+}
+
+/// An event's attribute. Labels are among them, and those may have lines; names are of one.
+fn attribute(key: &str, value: &str) -> (String, Option<String>) {
+    let value = match key {
+        "name" | "image" => clean(value).into_owned(),
+        _ => value.split('\n').map(clean).collect::<Vec<_>>().join("\n"),
+    };
+    (clean(key).into_owned(), Some(value))
 }
 
 fn engine_event(event: &mut types::Event, said: &Event<'_>, name: impl Fn(&EngineId) -> Option<String>) {
@@ -132,8 +144,8 @@ fn engine_event(event: &mut types::Event, said: &Event<'_>, name: impl Fn(&Engin
     event.subject = if is_network { "network" } else { "container" }.into();
     event.derived = false;
     event.time = Some(format_nanos(said.time_nano));
-    event.action = said.action.into();
-    event.attributes = said.attributes.iter().map(|(key, value)| (key.to_string(), Some(value.to_string()))).collect();
+    event.action = clean(said.action).into_owned();
+    event.attributes = said.attributes.iter().map(|(key, value)| attribute(key, value)).collect();
     let container = said.container_id();
     event.container_id = container.map(|id| id.to_string());
     if is_network {
@@ -161,4 +173,23 @@ fn gap(event: &mut types::Event, gap: &Gap) {
         ("from".into(), time(gap.from_nano)),
         ("to".into(), time(gap.to_nano)),
     ]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_steer_and_labels_keep_their_lines() {
+        let attributes = [("name", "web\r\nBcc: x\u{202e}\x1b[31m"), ("note", "a\nb\x1b")];
+        let attributes = attributes.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let (container, action) = (EngineId([1; 32]), "die".to_owned());
+        let body = EventBody::Derived { container, action, attributes };
+        let host = muster_protocol::id::HostId([1; 8]);
+        let row = EventRow { id: 1, host, received_ms: 0, epoch: 0, seq: 0, body };
+        let event = event(&row, Of { id: "01", name: "pi" }, |_| None);
+        let name = "web??Bcc: x??[31m".replace('?', "\u{fffd}");
+        assert_eq!((event.container.as_ref(), event.attributes["name"].as_ref()), (Some(&name), Some(&name)));
+        assert_eq!(event.attributes["note"].as_deref(), Some("a\nb\u{fffd}"));
+    }
 }

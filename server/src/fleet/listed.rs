@@ -4,6 +4,7 @@ use super::host::Host;
 use super::liveness::HostState;
 use super::look::is_among;
 use super::{ContainerFind, Fleet, HostCell, HostKey, HostSelect, State};
+use crate::alerts::clean;
 use crate::api::{select, types};
 use crate::time::{format_ms, now_ms};
 use muster_protocol::batch::EngineState;
@@ -268,5 +269,6 @@ fn matching(find: &ContainerFind, id: &EngineId, held: &Held) -> Option<Found> {
         && any(&find.health, &|word| word == if health == Health::None { "none" } else { health.word() })
         && any(&find.images, &|part| it.image.contains(part))
         && any(&find.projects, &|project| label(PROJECT) == Some(project));
-    fits.then(|| Found { name: it.name.to_owned(), id: *id })
+    // By the name that is shown: lists go on behind it.
+    fits.then(|| Found { name: clean(it.name).into_owned(), id: *id })
 }

@@ -31,6 +31,9 @@ impl Url {
     /// Reads an http or https URL.
     pub fn read(text: &str) -> Result<Url, Refused> {
         let no = |why: &str| Refused(format!("url: {why}; give one such as https://example.org/path"));
+        if !text.contains("://") {
+            return Err(Refused(format!("url: {text:?} is no URL; give one such as https://{text}")));
+        }
         let uri: Uri = text.parse().map_err(|_| no("this is none"))?;
         let plain = match uri.scheme_str() {
             Some("http") => true,

@@ -106,7 +106,7 @@ impl Target {
         let (kind, address, to, has_secret, plain) = match self {
             Target::Webhook(it) => ("webhook", it.address.shown(), Vec::new(), it.secret.is_some(), it.address.plain),
             Target::Ntfy(it) => {
-                ("ntfy", it.address.shown(), vec![it.topic.clone()], it.token.is_some(), it.address.plain)
+                ("ntfy", it.address.shown(), vec![it.shown_topic()], it.token.is_some(), it.address.plain)
             }
             Target::Email(it) => ("email", it.shown(), it.recipients(), it.has_password(), it.is_plain()),
         };

@@ -34,6 +34,13 @@ impl Ntfy {
         Ok(Ntfy { address, topic, token: hidden(&asked.token), priority: asked.priority })
     }
 
+    /// What may be shown: on a public server whoever knows the topic reads it.
+    pub(super) fn shown_topic(&self) -> String {
+        // Of a short one nothing would be left to guess.
+        let shown = if self.topic.len() >= 8 { 4 } else { 1 };
+        format!("{}...", self.topic.get(..shown).unwrap_or_default())
+    }
+
     pub(super) fn send(&self, body: &Body) -> Result<(), Failure> {
         let json = serde_json::to_vec(&self.message(body)).map_err(|error| Failure::passing(error.to_string()))?;
         let token = self.token.as_ref().map(|token| ("Authorization", format!("Bearer {}", token.0)));

@@ -44,6 +44,10 @@ fn nothing_that_is_shown_has_a_secret() {
     assert_eq!((view.address.as_str(), view.to.len()), ("mail.example.org:587", 2));
     assert_eq!(Target::read(&webhook()).expect("a target").view("ops").address, "https://hooks.example.org/...");
     assert_eq!(Target::read(&ntfy()).expect("a target").view("phone").address, "https://ntfy.sh/");
+    for (topic, shown) in [("fleet", "f..."), ("my-secret-topic", "my-s...")] {
+        let asked = NewAlertTarget { topic: Some(topic.into()), ..ntfy() };
+        assert_eq!(Target::read(&asked).expect("a target").view("phone").to, [shown]);
+    }
 }
 
 #[test]

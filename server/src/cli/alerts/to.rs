@@ -141,8 +141,16 @@ pub fn run(command: &To, server: &Server, out: &mut dyn Write) -> Result<(), Fai
             ..NewAlertTarget::default()
         },
     };
+    let there: Page<AlertTarget> = server.get(&format!("{PATH}/targets"))?;
+    let before = there.items.into_iter().find(|it| it.name == asked.name);
     let added: AlertTarget = server.send(Method::POST, &format!("{PATH}/targets"), &asked)?;
-    writeln!(out, "{}", added.name)?;
+    match before {
+        None => writeln!(out, "{}", added.name)?,
+        Some(before) if before.has_secret && !added.has_secret => {
+            writeln!(out, "{} (replaced; the secret that it had is not kept)", added.name)?;
+        }
+        Some(_) => writeln!(out, "{} (replaced)", added.name)?,
+    }
     if added.plain {
         writeln!(out, "What is sent to {} can be read on its way: it goes without TLS.", added.address)?;
     }
