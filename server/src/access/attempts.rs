@@ -3,12 +3,13 @@
 //!
 //! Attempts are counted by the address that they come from and by the name that they are for. After a few that failed,
 //! each one more makes the next wait, twice as long as the one before, up to a bound. So guessing is slow whether it
-//! comes from one place or from many. Whoever knocks for ever keeps a name waiting for ever: therefore an address
-//! from which that name has signed in before does not wait for what others do, and sign-in links and tokens, which
-//! nobody can guess, wait for nobody.
+//! comes from one place or from many. Whoever knocks for ever keeps a name, or all who share their address, waiting for
+//! ever: therefore a name at an address from which it has signed in before is counted by itself and waits for nothing
+//! that is tried elsewhere or for other names, and sign-in links and tokens, which nobody can guess, wait for nobody.
 //!
 //! Counters are few, and chosen by a keyed hash of the address or name: memory is bounded whatever is tried, nobody
-//! can tell from an answer whether a name exists, and who shares a counter by chance waits a little at worst.
+//! can tell from an answer whether a name exists, unless it has signed in from their own address, and who shares a
+//! counter by chance waits a little at worst.
 
 use super::secret::hash;
 use std::collections::{HashMap, VecDeque};
@@ -47,8 +48,17 @@ pub struct Attempts {
     /// So that nobody can choose an address or a name by its counter.
     key: [u8; 16],
     counters: HashMap<(Kind, u16), Counter>,
-    /// Hashes of a name together with an address from which it has signed in, the latest last.
-    known: VecDeque<[u8; 32]>,
+    /// Names with addresses from which they have signed in, the latest last.
+    known: VecDeque<Known>,
+}
+
+/// A name has signed in from an address.
+#[derive(Debug)]
+struct Known {
+    /// Hash of both.
+    place: [u8; 32],
+    /// What was tried for that name from there.
+    counter: Counter,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,6 +66,15 @@ enum Kind {
     Address,
     Name,
     Token,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy)]
+enum Of {
+    /// By a counter that others may share.
+    Many(Kind, u16),
+    /// A known name at its address.
+    Known([u8; 32]),
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -72,7 +91,7 @@ struct Counter {
 #[must_use]
 pub struct Attempt {
     /// Which counters it has moved, and what they were before.
-    counted: Vec<((Kind, u16), Counter)>,
+    counted: Vec<(Of, Counter)>,
     place: [u8; 32],
 }
 
@@ -82,17 +101,26 @@ impl Attempts {
         Attempts { key, counters: HashMap::new(), known: VecDeque::new() }
     }
 
+    /// Whether this name has signed in from this address.
+    pub fn is_known(&self, from: IpAddr, name: &str) -> bool {
+        let place = self.place(from, name);
+        self.known.iter().any(|known| known.place == place)
+    }
+
     /// Whether an attempt with a password may be made now.
     ///
     /// # Errors
     /// It has to wait so many milliseconds. That it was tried is not counted.
     pub fn password(&mut self, from: IpAddr, name: &str, now_ms: u64) -> Result<Attempt, u64> {
-        let place = self.hash(&[&site(from).to_string(), name]);
-        let mut counted = vec![(Kind::Address, self.counter(&site(from).to_string()))];
-        if !self.known.contains(&place) {
-            counted.push((Kind::Name, self.counter(name)));
-        }
-        self.begin(counted, place, now_ms)
+        let place = self.place(from, name);
+        let counted = match self.known.iter().any(|known| known.place == place) {
+            true => vec![Of::Known(place)],
+            false => vec![
+                Of::Many(Kind::Address, self.counter(&site(from).to_string())),
+                Of::Many(Kind::Name, self.counter(name)),
+            ],
+        };
+        self.begin(&counted, place, now_ms)
     }
 
     /// Counts a token that is not known, or a link that has ended.
@@ -100,41 +128,65 @@ impl Attempts {
     /// # Errors
     /// The next has to wait so many milliseconds.
     pub fn wrong_token(&mut self, from: IpAddr, now_ms: u64) -> Result<(), u64> {
-        let counted = vec![(Kind::Token, self.counter(&site(from).to_string()))];
-        self.begin(counted, [0; 32], now_ms).map(|_| ())
+        let counted = [Of::Many(Kind::Token, self.counter(&site(from).to_string()))];
+        self.begin(&counted, [0; 32], now_ms).map(|_| ())
     }
 
-    fn begin(&mut self, counted: Vec<(Kind, u16)>, place: [u8; 32], now_ms: u64) -> Result<Attempt, u64> {
-        let wait = |key| self.counters.get(key).map_or(0, |counter| counter.wait(now_ms));
+    fn begin(&mut self, counted: &[Of], place: [u8; 32], now_ms: u64) -> Result<Attempt, u64> {
+        let wait = |of: &Of| self.find(*of).map_or(0, |counter| counter.wait(now_ms));
         let longest = counted.iter().map(wait).max().unwrap_or(0);
         if longest > 0 {
             return Err(longest);
         }
-        let count = |key: (Kind, u16)| {
-            let counter = self.counters.entry(key).or_default();
+        let mut attempt = Attempt { counted: Vec::new(), place };
+        for of in counted {
+            if let Of::Many(kind, number) = *of {
+                self.counters.entry((kind, number)).or_default();
+            }
+            let Some(counter) = self.find_mut(*of) else { continue };
             counter.forget(now_ms);
-            let before = *counter;
-            counter.count(key.0.pace(), now_ms);
-            (key, before)
-        };
-        Ok(Attempt { counted: counted.into_iter().map(count).collect(), place })
+            attempt.counted.push((*of, *counter));
+            counter.count(of.pace(), now_ms);
+        }
+        Ok(attempt)
     }
 
     /// The attempt was one of those that it may be.
     pub fn succeeded(&mut self, attempt: Attempt) {
-        for (key, before) in attempt.counted {
-            let Some(counter) = self.counters.get_mut(&key) else { continue };
+        for (of, before) in attempt.counted {
+            let Some(counter) = self.find_mut(of) else { continue };
             // What others have tried stays counted, or a wrong guess were free for whoever has an account.
             counter.failures = counter.failures.saturating_sub(1);
             if counter.failures == before.failures {
                 counter.until_ms = before.until_ms;
             }
         }
-        self.known.retain(|place| *place != attempt.place);
-        self.known.push_back(attempt.place);
+        let at = self.known.iter().position(|known| known.place == attempt.place);
+        let known = at.and_then(|at| self.known.remove(at));
+        self.known.push_back(known.unwrap_or(Known { place: attempt.place, counter: Counter::default() }));
         if self.known.len() > KNOWN {
             self.known.pop_front();
         }
+    }
+
+    fn find(&self, of: Of) -> Option<&Counter> {
+        match of {
+            Of::Many(kind, number) => self.counters.get(&(kind, number)),
+            Of::Known(place) => self.known.iter().find(|known| known.place == place).map(|known| &known.counter),
+        }
+    }
+
+    fn find_mut(&mut self, of: Of) -> Option<&mut Counter> {
+        match of {
+            Of::Many(kind, number) => self.counters.get_mut(&(kind, number)),
+            Of::Known(place) => {
+                self.known.iter_mut().find(|known| known.place == place).map(|known| &mut known.counter)
+            }
+        }
+    }
+
+    fn place(&self, from: IpAddr, name: &str) -> [u8; 32] {
+        self.hash(&[&site(from).to_string(), name])
     }
 
     fn counter(&self, of: &str) -> u16 {
@@ -152,12 +204,12 @@ impl Attempts {
     }
 }
 
-impl Kind {
+impl Of {
     fn pace(self) -> Pace {
         match self {
-            Kind::Address => ADDRESS,
-            Kind::Name => NAME,
-            Kind::Token => TOKEN,
+            Of::Many(Kind::Address, _) | Of::Known(_) => ADDRESS,
+            Of::Many(Kind::Name, _) => NAME,
+            Of::Many(Kind::Token, _) => TOKEN,
         }
     }
 }
@@ -254,6 +306,24 @@ mod tests {
             }
         }
         assert!(attempts.password(ip(98), "ada", 100_000 * 100).is_err(), "elsewhere they count");
+    }
+
+    #[test]
+    fn nobody_at_the_same_address_holds_up_a_name_that_is_known_there() {
+        let mut attempts = attempts();
+        let attempt = attempts.password(ip(1), "ada", 0).expect("the first");
+        attempts.succeeded(attempt);
+        assert!(attempts.is_known(ip(1), "ada") && !attempts.is_known(ip(2), "ada"));
+        assert_eq!(fail(&mut attempts, ip(1), "bob", 0), (5, 10_000));
+        for _ in 0..100 {
+            let attempt = attempts.password(ip(1), "ada", 0).expect("others do not count");
+            attempts.succeeded(attempt);
+        }
+        assert_eq!(fail(&mut attempts, ip(1), "ada", 0), (5, 10_000), "its own failures do");
+        assert!(attempts.password(ip(1), "ada", 9_999).is_err());
+        let attempt = attempts.password(ip(1), "ada", 10_000).expect("after the wait");
+        attempts.succeeded(attempt);
+        assert_eq!(fail(&mut attempts, ip(1), "ada", 10_000), (1, 20_000), "a success forgives no guesses");
     }
 
     #[test]

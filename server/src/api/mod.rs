@@ -132,7 +132,9 @@ impl ApiAnswer {
 
     fn bytes<T: Serialize>(status: u16, content_type: &'static str, object: &T) -> ApiAnswer {
         match serde_json::to_vec(object) {
-            Ok(bytes) => ApiAnswer { status, content_type, headers: Vec::new(), body: Body::Bytes(bytes) }.uncached(),
+            Ok(bytes) => ApiAnswer { status, content_type, headers: Vec::new(), body: Body::Bytes(bytes) }
+                .uncached()
+                .header("x-content-type-options", "nosniff"),
             // Our own types always serialise; a later one that does not must not take the server down.
             Err(error) => {
                 log::error!("an answer could not be serialised: {error}");

@@ -38,6 +38,7 @@ pub async fn begin(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
         return Err(problem(413, format!("the body is longer than {BODY} bytes")));
     }
     let asked: SignIn = read_body(request.body)?;
+    let has_token = asked.token.is_some();
     let outcome = match (asked.token, asked.name, asked.password) {
         (Some(token), None, None) => fleet.sign_in_by_token(request.peer, clipped(token.expose())).await,
         (None, Some(name), Some(password)) => {
@@ -50,13 +51,18 @@ pub async fn begin(fleet: &Fleet, request: &ApiRequest<'_>) -> Handled {
     let signed_in = match outcome {
         Ok(signed_in) => signed_in,
         Err(NotSignedIn::Wrong) => {
-            let what = "this does not let anybody in: check name and password, or make a new link with \
-                        `muster sign-in-link`, for each works once and not for long";
+            let what = match has_token {
+                true => {
+                    "This link or token lets nobody in: a link works once and not for long. Make a new one with \
+                         muster sign-in-link."
+                }
+                false => "Name or password is wrong.",
+            };
             return Err(problem(401, what));
         }
         Err(NotSignedIn::Wait(ms)) => {
             let seconds = ms.div_ceil(1000).max(1);
-            let what = format!("too many attempts: try again in {seconds} seconds, or use `muster sign-in-link`");
+            let what = format!("Too many attempts: try again in {seconds} seconds, or use muster sign-in-link.");
             let answer = ApiAnswer::problem(&problem(429, what));
             return Ok(answer.header("retry-after", seconds.to_string()));
         }

@@ -153,8 +153,9 @@ fn remove(wanted: &str, server: &Server, out: &mut dyn Write) -> Result<(), Fail
         (Some(client), _) => client,
         (None, [client]) => *client,
         (None, []) => {
-            let message =
-                format!("no client of the Docker API has the name or id {wanted:?}: see `muster docker-context ls`");
+            let message = format!(
+                "no client of the Docker API has the name or id {wanted:?}: see `muster docker-context ls`; a context without a certificate is removed with `docker context rm NAME`"
+            );
             return Err(Failure::new(Exit::NotFound, message));
         }
         (None, _) => {

@@ -142,8 +142,10 @@ fn bind_file(path: &Path) -> Result<UnixListener, String> {
 fn limits(who: Who) -> Limits {
     Limits {
         connections: 1_024,
-        // All of this machine are one address. The docker command line has a connection for each container's stats.
-        unknown_per_peer: if who == Who::Anybody { 1_024 } else { 768 },
+        // All of this machine are one address. Elsewhere a few addresses without a certificate must not take all places.
+        unknown_per_peer: if who == Who::Anybody { 1_024 } else { 64 },
+        // The docker command line has a connection for each container's stats.
+        known_per_client: 768,
         body: Duration::from_secs(10),
         // What `docker build` sends before it reads that this is refused.
         drain_bytes: 64 * 1024 * 1024,
@@ -172,6 +174,13 @@ pub async fn serve(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn strangers_at_a_few_addresses_do_not_close_the_door() {
+        let with_tls = limits(Who::Clients);
+        assert!(16 * with_tls.unknown_per_peer <= with_tls.connections);
+        assert!(with_tls.known_per_client < with_tls.connections, "nor does one client");
+    }
 
     #[test]
     fn only_this_machine_is_served_without_tls() {

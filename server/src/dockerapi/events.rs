@@ -20,6 +20,8 @@ const TYPES: [&str; 3] = ["container", "network", "node"];
 pub struct Wanted {
     /// By what the fleet selects by itself; times are not in it.
     pub select: EventSelect,
+    /// Names or ids of hosts, also where only one is asked.
+    pub nodes: Vec<String>,
     /// Beginnings of names or ids, perhaps of one host.
     containers: Vec<(Option<String>, String)>,
     images: Vec<String>,
@@ -48,8 +50,9 @@ impl Wanted {
             "network" => &["network"],
             _ => &["container"],
         });
+        let nodes = filters.all("node").to_vec();
         let hosts = match scope {
-            Scope::Fleet => filters.all("node").to_vec(),
+            Scope::Fleet => nodes.clone(),
             Scope::Host(id) => vec![id.clone()],
         };
         let container = |text: &String| {
@@ -67,6 +70,7 @@ impl Wanted {
                 labels: filters.all("label").to_vec(),
                 ..EventSelect::default()
             },
+            nodes,
             containers: filters.all("container").iter().map(container).collect(),
             images: filters.all("image").to_vec(),
             since_ms,
@@ -82,6 +86,7 @@ impl Wanted {
     /// Whether an event is wanted, times aside.
     pub fn matches(&self, event: &Event) -> bool {
         event_matches(&self.select, event)
+            && (self.nodes.is_empty() || self.nodes.iter().any(|node| *node == event.host || *node == event.host_id))
             && (self.containers.is_empty() || self.containers.iter().any(|wanted| is_about(event, wanted)))
             && (self.images.is_empty() || self.images.iter().any(|image| is_of(event, image)))
     }
@@ -198,6 +203,17 @@ mod tests {
         }
         assert!(wanted(r#"{"type":["node"]}"#).expect("types").matches(&samples::gap(8, None)));
         assert!(wanted(r#"{"type":["image"]}"#).is_err() && wanted(r#"{"daemon":["x"]}"#).is_err());
+    }
+
+    #[test]
+    fn one_host_s_events_are_filtered_by_node_too() {
+        let event = samples::event(7, "die");
+        let scope = Scope::Host(event.host_id.clone());
+        for (node, matches) in [("pi1", true), (event.host_id.as_str(), true), ("pi2", false)] {
+            let text = format!("filters={}", encode(&json!({ "node": [node] }).to_string()));
+            let wanted = Wanted::read(&Query::read(&text).expect("a query"), &scope, 0).expect(node);
+            assert_eq!(wanted.matches(&event), matches, "{node}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ const FAR: Duration = Duration::from_secs(366 * 24 * 3600);
 pub fn open(api: &DockerApi, by: &By, query: &Query, scope: &Scope) -> Result<Response, Refused> {
     let now = now_ms();
     let wanted = Wanted::read(query, scope, now)?;
-    for host in &wanted.select.hosts {
+    for host in wanted.select.hosts.iter().chain(&wanted.nodes) {
         api.fleet.host(host)?;
     }
     let place = api.follows.try_acquire_arc().ok_or_else(|| {

@@ -23,6 +23,8 @@ mod status;
 mod tests;
 pub mod version;
 
+use crate::access::docker_ca::fingerprint;
+use crate::access::secret::number;
 use crate::access::tokens::Role;
 use crate::fleet::{By, Fleet, Refusal};
 use crate::listen::{Request, Response};
@@ -168,11 +170,17 @@ impl DockerApi {
                 "pages in browsers may not ask here: use `muster ps`, or the docker command line",
             ));
         }
-        let by = match self.who.identify(&self.fleet, request.certificate.as_deref(), request.peer.ip()) {
+        let certificate = request.certificate.as_deref();
+        let by = match self.who.identify(&self.fleet, certificate, request.peer.ip()) {
             Ok(by) => by,
             Err(refused) => return refuse(&refused),
         };
-        self.respond(&by, Ask { method: request.method.as_str(), path: &request.path, query: &request.query }).await
+        let ask = Ask { method: request.method.as_str(), path: &request.path, query: &request.query };
+        let response = self.respond(&by, ask).await;
+        match certificate {
+            Some(der) => response.known(number(&fingerprint(der))),
+            None => response,
+        }
     }
 
     /// Answers a request of someone who may look.
@@ -235,9 +243,10 @@ fn is_of_a_page(request: &Request) -> bool {
         let host = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
         let name = host.map_or_else(|| request.header("host").unwrap_or_default(), |(name, _)| name);
         let name = name.trim_start_matches('[').trim_end_matches(']');
-        name.is_empty() || name == "localhost" || name == "docker" || name.parse::<IpAddr>().is_ok()
+        name.is_empty() || name == "localhost" || name.parse::<IpAddr>().is_ok()
     };
-    request.header("origin").is_some() || !request.header("host").is_none_or(is_own)
+    let is_sent_by_page = request.header("sec-fetch-site").is_some_and(|site| site != "none");
+    is_sent_by_page || request.header("origin").is_some() || !request.header("host").is_none_or(is_own)
 }
 
 fn ping(method: &str) -> Response {

@@ -166,6 +166,18 @@ fn followers_have_a_bound_and_give_their_places_back() {
 }
 
 #[test]
+fn an_unknown_node_is_no_filter_for_one_host_either() {
+    let bench = Bench::new();
+    let _host = bench.host("one", &[1]);
+    let api = api(&bench);
+    for of in ["", "/one"] {
+        let url = |node: &str| format!("{of}/events?filters=%7B%22node%22%3A%5B%22{node}%22%5D%7D");
+        assert_eq!(message(&api, "GET", &url("none")).0, 404, "{of}");
+        assert_eq!(ask(&api, "GET", &url("one")).status, 200, "{of}");
+    }
+}
+
+#[test]
 fn a_client_is_known_by_its_certificate_until_it_is_revoked() {
     let bench = Bench::new();
     let new = |public_key: String| NewDockerClient {

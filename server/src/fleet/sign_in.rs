@@ -15,12 +15,15 @@ use crate::access::web_sessions::{Visitor, WebSessions};
 use crate::api::types;
 use crate::store::{SessionOrigin, StoreError, UserRow, WebSessionRow, Write};
 use crate::time::{format_ms, now_ms};
+use smol::lock::SemaphoreGuard;
 use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Passwords that wait to be looked at. More would wait for longer than anybody does.
 const WAITING: usize = 8;
+/// More of them, for names at addresses from which they have signed in: strangers cannot take these.
+const WAITING_KNOWN: usize = 2;
 /// Between looks for sessions whose time is over, in milliseconds.
 const SWEEP_MS: u64 = 60_000;
 /// How long whoever finds all places taken is told to wait, in milliseconds.
@@ -41,6 +44,7 @@ pub(super) struct People {
     pub(super) looking: smol::lock::Semaphore,
     /// Places for those who wait for that.
     waiting: smol::lock::Semaphore,
+    waiting_known: smol::lock::Semaphore,
     /// Failures that were told of late.
     failures: Mutex<Denials>,
     swept_ms: AtomicU64,
@@ -71,9 +75,17 @@ impl People {
             attempts: Mutex::new(Attempts::new(key)),
             looking: smol::lock::Semaphore::new(1),
             waiting: smol::lock::Semaphore::new(WAITING),
+            waiting_known: smol::lock::Semaphore::new(WAITING_KNOWN),
             failures: Mutex::default(),
             swept_ms: AtomicU64::new(0),
         })
+    }
+
+    /// A place to wait in until a password is looked at; `None` if all are taken.
+    fn place(&self, from: IpAddr, name: &str) -> Option<SemaphoreGuard<'_>> {
+        let is_known = locked(&self.attempts).is_known(from, name);
+        let own = if is_known { self.waiting_known.try_acquire() } else { None };
+        own.or_else(|| self.waiting.try_acquire())
     }
 }
 
@@ -121,7 +133,7 @@ impl Fleet {
         password: Password,
     ) -> Result<SignedIn, NotSignedIn> {
         let people = &self.state.people;
-        let Some(_place) = people.waiting.try_acquire() else { return Err(NotSignedIn::Wait(BUSY_MS)) };
+        let Some(_place) = people.place(from, name) else { return Err(NotSignedIn::Wait(BUSY_MS)) };
         let attempt = locked(&people.attempts).password(from, name, self.now().monotonic_ms);
         let attempt = attempt.map_err(NotSignedIn::Wait)?;
         let user = locked(&people.users).get(name).cloned();
@@ -329,4 +341,32 @@ impl State {
 
 pub(super) fn read_role(word: &str) -> Result<Role, Refusal> {
     Role::parse(word).ok_or_else(|| Refusal::Invalid(format!("{word:?} is no role; there are admin and viewer")))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::access::password::Password;
+    use crate::agents::harness::{Bench, by};
+    use crate::api::types::NewUser;
+    use crate::fleet::NotSignedIn;
+    use futures_lite::future::block_on;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    #[test]
+    fn strangers_who_wait_leave_places_to_those_who_are_known() {
+        let bench = Bench::new();
+        let password = || Password::new("correct horse battery".into());
+        let new = NewUser { name: "ada".into(), role: "viewer".into(), password: password() };
+        block_on(bench.fleet.make_user(&by(), new)).expect("a user");
+        let home = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+        let sign_in = |name: &str| block_on(bench.fleet.sign_in_by_password(home, name, password()));
+        sign_in("ada").expect("in");
+        let people = &bench.fleet.state.people;
+        let strangers: Vec<_> = (0..).map_while(|n: u32| people.place(home, &n.to_string())).collect();
+        assert_eq!(strangers.len(), super::WAITING);
+        assert!(matches!(sign_in("bob"), Err(NotSignedIn::Wait(super::BUSY_MS))));
+        sign_in("ada").expect("in, whoever waits");
+        let own: Vec<_> = (0..).map_while(|_: u32| people.place(home, "ada")).collect();
+        assert_eq!(own.len(), super::WAITING_KNOWN, "and they have a bound too");
+    }
 }
