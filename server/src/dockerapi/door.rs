@@ -141,9 +141,9 @@ fn bind_file(path: &Path) -> Result<UnixListener, String> {
 /// Connections, sizes and times: of people and their tools, and not of ten thousand agents.
 fn limits(who: Who) -> Limits {
     Limits {
-        connections: 1_024,
+        connections: 2_048,
         // All of this machine are one address. Elsewhere a few addresses without a certificate must not take all places.
-        unknown_per_peer: if who == Who::Anybody { 1_024 } else { 64 },
+        unknown_per_peer: if who == Who::Anybody { 1_024 } else { 128 },
         // The docker command line has a connection for each container's stats.
         known_per_client: 768,
         body: Duration::from_secs(10),
