@@ -182,12 +182,12 @@ fn mail_goes_out_with_tls_and_a_login_and_ntfy_is_told() {
         ];
         server.muster(&flags).ok()
     };
-    add("wrong");
+    assert_eq!(add("wrong"), "mail");
     let refused = server.muster(&["alerts", "test", "mail"]);
     refused.exits(1);
     let problem = server.api("POST", "/api/v1/alerts/test", Some(&server.admin_token()), None).1["items"][0].clone();
     assert!(problem["delivered"] == false && text(&problem, "problem").contains("535"), "{problem}");
-    assert_eq!(add(PASSWORD), "mail");
+    assert_eq!(add(PASSWORD), "mail (replaced)");
     server.muster(&["alerts", "to", "ntfy", "phone", "fleet", "--server", &sink.url(""), "--priority", "4"]).ok();
     let tests = server.json(&["alerts", "test"]);
     assert_eq!(texts(&tests, "to"), ["mail", "phone"]);
