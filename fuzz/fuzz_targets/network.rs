@@ -43,7 +43,7 @@ fn message(choices: &mut Choices<'_>) -> Vec<u8> {
     if choices.byte() % 2 == 0 {
         let texts =
             ["10.0.0.1", "192.0.2.7", "2001:db8::1", "fe80::1", "nonsense", "10.42.0.1", "198.51.100.1:4000", ""];
-        let mut text = |choices: &mut Choices<'_>| texts[usize::from(choices.byte()) % texts.len()];
+        let text = |choices: &mut Choices<'_>| texts[usize::from(choices.byte()) % texts.len()];
         let (endpoint, first, second) = (text(choices), text(choices), text(choices));
         let hello = NetworkHello {
             key: [choices.byte() % 8; 32],
@@ -125,7 +125,10 @@ fuzz_target!(|data: &[u8]| {
         match choices.byte() % 13 {
             0 => basis.remove(host),
             1 => basis.observe(u32::from(choices.byte() % 12), [192, 0, 2, choices.byte() % 8].into()),
-            2 => drop(basis.accept(host)),
+            2 => {
+                let shown = basis.member(host).and_then(|member| member.other_key);
+                drop(basis.accept(host, &shown.unwrap_or([choices.byte(); 32])));
+            }
             3 => basis.enabled = choices.byte() % 8 != 0,
             4 => basis.relay = Some(u16::from(choices.byte())),
             5 => basis.rename(host, ["one", "Two", "__"][usize::from(choices.byte() % 3)]),
