@@ -80,12 +80,13 @@ fn a_container_that_lives_shorter_than_the_interval_leaves_its_trace() {
 #[test]
 fn an_end_for_lack_of_memory_is_told_apart() {
     let (engine, server, _agent) = fleet();
-    let id = engine.run_with("glutton", &["-m", "12m", "--memory-swap", "12m"], &["glutton"]);
-    let glutton = server.wait_for_state("alpha", "glutton", "exited");
-    assert_eq!(glutton["oom_killed"], engine.inspect("glutton")["State"]["OOMKilled"], "{glutton}");
-    assert_eq!(glutton["oom_killed"], true, "{glutton}");
+    let id = engine.starve("glutton");
+    let glutton = server.wait_for("alpha", "glutton", "ended for lack of memory", |one| {
+        one["id"] == id.as_str() && one["state"] == "exited" && one["oom_killed"] == true
+    });
     assert_eq!(glutton["exit_code"], 137, "{glutton}");
-    server.wait_for_actions("alpha", &id, &["oom", "die"]);
+    server.wait_for_actions("alpha", &id, &["oom"]);
+    server.wait_for_actions("alpha", &id, &["die"]);
 }
 
 #[test]

@@ -366,6 +366,7 @@ fn who_may_ask_is_decided_by_where() {
     );
     refused.refuses(1);
     assert!(refused.stderr.contains("without TLS"), "{}", refused.stderr);
+    assert!(!std::path::Path::new(&place.join("none")).exists(), "a server that was refused has made nothing");
 
     let (server, url) = start(&["--docker-listen", "127.0.0.1:0"]);
     let base = url.replace("tcp://", "http://");

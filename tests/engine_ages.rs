@@ -80,10 +80,13 @@ fn tell_a_life(programs: Option<&Arc<Packages>>) -> String {
     let ended = server.wait_for_state("alpha", "job", "exited");
     assert_eq!((&ended["exit_code"], &ended["oom_killed"]), (&7.into(), &false.into()), "{ended}");
     server.wait_for_actions("alpha", &job, &["create", "start", "die"]);
-    let glutton = engine.run_with("glutton", &["-m", "12m", "--memory-swap", "12m"], &["glutton"]);
-    let starved = server.wait_for_state("alpha", "glutton", "exited");
-    assert_eq!((&starved["exit_code"], &starved["oom_killed"]), (&137.into(), &true.into()), "{starved}");
-    server.wait_for_actions("alpha", &glutton, &["oom", "die"]);
+    let glutton = engine.starve("glutton");
+    let starved = server.wait_for("alpha", "glutton", "ended for lack of memory", |one| {
+        one["id"] == glutton.as_str() && one["state"] == "exited" && one["oom_killed"] == true
+    });
+    assert_eq!(starved["exit_code"], 137, "{starved}");
+    server.wait_for_actions("alpha", &glutton, &["oom"]);
+    server.wait_for_actions("alpha", &glutton, &["die"]);
 
     // Health, in both directions.
     let check = ["--health-cmd", "test -f /tmp/well", "--health-interval", "1s", "--health-retries", "1"];

@@ -23,8 +23,7 @@ fn the_same_actions_ids_times_attributes_and_order() {
     engine.docker(&["start", "shop"]);
     engine.docker(&["rm", "-f", "shop"]);
     engine.try_docker(&["run", "--rm", "--name", "spark", "probe", "end", "0", "5"]).exits(5);
-    engine.run_with("glutton", &["-m", "12m", "--memory-swap", "12m"], &["glutton"]);
-    engine.docker(&["wait", "glutton"]);
+    engine.starve("glutton");
     engine.run_with("loop", &["--restart", "on-failure:2"], &["end", "0", "1"]);
     server.wait_for_actions("alpha", "loop", &["die", "die", "die"]);
     let check = ["--health-cmd", "true", "--health-interval", "1s"];

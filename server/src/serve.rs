@@ -1,22 +1,21 @@
 //! `muster serve`: everything of the server, tied together.
 
+mod requests;
+
 use crate::access::admin;
 use crate::access::fleet_key::FleetKey;
 use crate::access::keys::Keys;
 use crate::access::operator_certificate::OperatorCertificate;
 use crate::access::secret::random;
-use crate::agents;
 use crate::alerts;
-use crate::api::{self, ApiRequest};
 use crate::cli::connection::{DATA_DIR, SERVER_FILE, ServerFile};
 use crate::cli::exit::{Exit, Failure};
-use crate::dockerapi::door;
+use crate::dockerapi::door::{self, Bound};
 use crate::fleet::Fleet;
 use crate::install::{self, Offers};
-use crate::listen::{self, Limits, Request, Response};
+use crate::listen::{self, Limits};
 use crate::network::relaying;
 use crate::page::Page;
-use crate::page::asker::{self, Asker};
 use crate::store::{RedbStore, Retention, Store};
 use crate::time::{format_ms, now_ms};
 use crate::vitals::{History, HistoryShape};
@@ -37,8 +36,6 @@ const TICK: Duration = Duration::from_millis(500);
 const TIDY: Duration = Duration::from_secs(3600);
 /// More threads than this gain nothing: the store has one of its own.
 const THREADS: usize = 4;
-/// A browser opens six connections for a moment and then needs one: what the others hold is given back so soon.
-const BROWSER_IDLE: Duration = Duration::from_secs(30);
 /// How often the operator's certificate is looked at.
 const CERTIFICATE: Duration = Duration::from_secs(2);
 
@@ -109,7 +106,7 @@ fn allow_connections() {
 async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Result<(), Failure> {
     let data_dir = &options.data_dir;
     let cannot = |exit, what: String| Failure::new(exit, what);
-    // Before anything is touched: is the port free?
+    // Before anything is touched: are the ports free?
     let listener = smol::net::TcpListener::bind(options.listen).await.map_err(|error| {
         let hint = match error.kind() {
             std::io::ErrorKind::AddrInUse => "another program has that port; choose one with --listen",
@@ -119,6 +116,10 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
         cannot(Exit::Failure, format!("cannot listen on {}: {error}; {hint}", options.listen))
     })?;
     let bound = listener.local_addr().map_err(|error| cannot(Exit::Failure, error.to_string()))?;
+    let docker = match &options.docker {
+        None => None,
+        Some((place, tls)) => Some(Bound::take(place, *tls).await.map_err(|why| cannot(Exit::Failure, why))?),
+    };
     let store =
         RedbStore::open(data_dir, options.retention).map_err(|error| cannot(Exit::Unavailable, error.message))?;
     let admin = admin::open_or_make(data_dir).map_err(|error| cannot(Exit::Failure, error.message))?;
@@ -146,12 +147,8 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
     if let Some(path) = keys.backup_here() {
         log::warn!("the backup key is still on this server: move {} to a safe place elsewhere", path.display());
     }
-    let docker = match &options.docker {
-        None => None,
-        Some((place, tls)) => {
-            Some(door::open(place, *tls, &fleet, data_dir).await.map_err(|why| cannot(Exit::Failure, why))?)
-        }
-    };
+    let docker = docker.map(|bound| bound.open(&fleet, data_dir)).transpose();
+    let docker = docker.map_err(|why| cannot(Exit::Failure, why))?;
     let url = format!("https://{}", reachable_here(bound));
     let local = docker.as_ref().filter(|opened| opened.is_open_to_all()).map(|opened| opened.url.clone());
     write_server_file(data_dir, &ServerFile { url: url.clone(), pin: keys.pin().to_string(), docker: local.clone() })?;
@@ -253,7 +250,7 @@ async fn serve(options: &ServeOptions, executor: Arc<Executor<'static>>) -> Resu
             None => Offers::of(vec![data_dir.join(install::FOLDER), install::OF_THE_SYSTEM.into()]),
         });
         let page = Page::new();
-        move |request| answer(fleet.clone(), offers.clone(), page.clone(), request)
+        move |request| requests::answer(fleet.clone(), offers.clone(), page.clone(), request)
     };
     listen::serve(listener, tls, Limits::default(), executor.clone(), handler, ended).await;
     if let Some(docker) = docker {
@@ -357,64 +354,4 @@ fn write_server_file(data_dir: &Path, file: &ServerFile) -> Result<(), Failure> 
     std::fs::write(&new, json)
         .and_then(|()| std::fs::rename(&new, &path))
         .map_err(|error| Failure::new(Exit::Unavailable, format!("cannot write {}: {error}", path.display())))
-}
-
-/// One request: an agent's, an installer's, a browser's, or the API's.
-async fn answer(fleet: Arc<Fleet>, offers: Arc<Offers>, page: Page, mut request: Request) -> Response {
-    if agents::is_asked(&request.path) {
-        return agents::answer(&fleet, request).await;
-    }
-    if install::is_asked(&request.path) {
-        return install::answer(&fleet, &offers, &request).await;
-    }
-    if let Some(shown) = page.answer(&request).await {
-        return shown.keep_idle(BROWSER_IDLE);
-    }
-    let Ok(Asker { who, is_browser, signs_in }) = asker::of(&fleet, &request) else { return adapt(api::not_meant()) };
-    // Whoever has no token is answered without a look at what they sent, unless they come for one.
-    let most = match &who {
-        Some(_) => Some(api::BODY),
-        None => signs_in.then_some(api::SESSION_BODY),
-    };
-    let body = match most {
-        Some(most) => match request.body.read(most).await {
-            Ok(body) => body,
-            Err(error) => return adapt(api::failed(error.status())),
-        },
-        None => Vec::new(),
-    };
-    let Some(query) = api::query::parse(&request.query) else { return adapt(api::failed(400)) };
-    let answer = api::answer(
-        &fleet,
-        &ApiRequest {
-            method: request.method.as_str(),
-            path: &request.path,
-            query: &query,
-            body: &body,
-            by: who.as_ref().map(|(by, _)| by),
-            last_event_id: request.header("last-event-id"),
-            peer: request.peer.ip(),
-        },
-    )
-    .await;
-    let mut response = adapt(answer);
-    if is_browser {
-        response = response.keep_idle(BROWSER_IDLE);
-    }
-    match who {
-        Some((_, number)) => response.known(number),
-        None => response,
-    }
-}
-
-fn adapt(answer: api::ApiAnswer) -> Response {
-    let mut response = match answer.body {
-        api::Body::Bytes(bytes) => Response::bytes(answer.status, answer.content_type, bytes),
-        api::Body::Parts(parts) => Response::stream(answer.status, answer.content_type, parts),
-        api::Body::Stream(stream) => Response::stream(answer.status, answer.content_type, stream.into_stream()),
-    };
-    for (name, value) in answer.headers {
-        response = response.header(name, value);
-    }
-    response
 }

@@ -67,6 +67,14 @@ pub fn parse_when(text: &str, now_ms: i64) -> Result<i64, String> {
     ))
 }
 
+/// Reads a duration as [`parse_duration`] does: whole seconds, and at least one.
+pub fn parse_seconds(text: &str) -> Result<u64, String> {
+    match parse_duration(text)?.as_secs() {
+        0 => Err("give a second or more".to_string()),
+        seconds => Ok(seconds),
+    }
+}
+
 /// Reads a duration as Go writes it (`90s`, `1h30m`, `1.5h`, `250ms`), and days (`7d`). At most 100 years.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     const LONGEST_SECONDS: f64 = 100.0 * 365.25 * SECONDS_IN_DAY as f64;
@@ -316,5 +324,7 @@ mod tests {
         for text in ["", "5", "h", "1h30", "-1h", "1.2.3s", "9999999999999d", "1 h"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
+        assert!(parse_seconds("0s").is_err() && parse_seconds("500ms").is_err() && parse_seconds("soon").is_err());
+        assert_eq!(parse_seconds("10m"), Ok(600));
     }
 }

@@ -180,6 +180,24 @@ impl Engine {
         self.docker(&arguments)
     }
 
+    /// Starts a container that runs out of memory, and waits until the engine knows it; its full id. The kernel kills
+    /// it each time, but what tells the engine why may end before it has read the kernel's notice: then with a new
+    /// container, because such an engine never says so.
+    pub fn starve(&self, name: &str) -> String {
+        for _ in 0..5 {
+            let id = self.run_with(name, &["-m", "12m", "--memory-swap", "12m"], &["glutton"]);
+            assert_eq!(self.docker(&["wait", name]), "137", "{name} was not killed");
+            for _ in 0..20 {
+                if self.inspect(name)["State"]["OOMKilled"] == true {
+                    return id;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
+            self.docker(&["rm", name]);
+        }
+        panic!("five containers ran out of memory, and the engine did not hear of it once");
+    }
+
     /// What `docker inspect` says of a container.
     pub fn inspect(&self, container: &str) -> Value {
         let text = self.docker(&["inspect", "--type", "container", container]);

@@ -13,7 +13,7 @@ use std::io::Write;
 #[derive(Debug, Args)]
 pub struct JoinCommand {
     /// For how long the command can be used, such as 90m, 24h or 7d
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = read_ttl)]
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = time::parse_seconds)]
     ttl: u64,
     /// For how many hosts; any number if left out
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -36,13 +36,6 @@ pub struct JoinCommand {
     /// The command alone, or the token with all that is known of it
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-fn read_ttl(text: &str) -> Result<u64, String> {
-    match time::parse_duration(text)?.as_secs() {
-        0 => Err("give a second or more".to_string()),
-        seconds => Ok(seconds),
-    }
 }
 
 fn read_label(text: &str) -> Result<(String, String), String> {

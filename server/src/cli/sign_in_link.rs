@@ -17,7 +17,7 @@ pub struct SignInLink {
     #[arg(long, value_enum, default_value = "admin")]
     role: RoleFlag,
     /// For how long it is good, such as 10m or 24h; a day at most
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = read_ttl)]
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = time::parse_seconds)]
     ttl: u64,
     /// Who it is for, as the audit log will say
     #[arg(long, default_value = "")]
@@ -25,13 +25,6 @@ pub struct SignInLink {
     /// The link alone, or with all that is known of it
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-fn read_ttl(text: &str) -> Result<u64, String> {
-    match time::parse_duration(text)?.as_secs() {
-        0 => Err("give a second or more".to_string()),
-        seconds => Ok(seconds),
-    }
 }
 
 /// Runs it.
@@ -78,7 +71,5 @@ mod tests {
     fn fingerprints_look_as_in_browsers() {
         assert_eq!(fingerprint("00ab1f"), "00:AB:1F");
         assert_eq!(fingerprint(""), "");
-        assert!(read_ttl("0s").is_err() && read_ttl("soon").is_err());
-        assert_eq!(read_ttl("10m"), Ok(600));
     }
 }

@@ -63,7 +63,7 @@ impl Opened {
 
 /// A socket file of ours, removed at the end.
 #[derive(Debug)]
-struct SocketFile(PathBuf);
+pub struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
@@ -71,38 +71,61 @@ impl Drop for SocketFile {
     }
 }
 
-/// Opens it. `tls`: whether with TLS; `None`: unless only this machine can reach it.
-///
-/// # Errors
-/// One line: what is not possible, and what to do.
-pub async fn open(place: &Place, tls: Option<bool>, fleet: &Fleet, data_dir: &Path) -> Result<Opened, String> {
-    match place {
-        Place::Unix(path) => {
-            if tls == Some(true) {
-                return Err("a socket file is served without TLS: leave --docker-tls out".to_owned());
+/// Where it will be: nobody else can have that place any more, and nobody is served yet.
+#[derive(Debug)]
+pub enum Bound {
+    /// A socket file.
+    File(UnixListener, SocketFile),
+    /// A port, and whether it is served with TLS.
+    Port(TcpListener, bool),
+}
+
+impl Bound {
+    /// Takes the place. `tls`: whether with TLS; `None`: unless only this machine can reach it.
+    ///
+    /// # Errors
+    /// One line: what is not possible, and what to do.
+    pub async fn take(place: &Place, tls: Option<bool>) -> Result<Bound, String> {
+        match place {
+            Place::Unix(_) if tls == Some(true) => {
+                Err("a socket file is served without TLS: leave --docker-tls out".to_owned())
             }
-            let listener = bind_file(path)?;
-            let url = format!("unix://{}", path.display());
-            fleet.serve_docker(DockerDoor::Local(url.clone()))?;
-            Ok(Opened { door: Door::Unix(listener), who: Who::Anybody, url, socket: Some(SocketFile(path.clone())) })
+            Place::Unix(path) => Ok(Bound::File(bind_file(path)?, SocketFile(path.clone()))),
+            Place::Tcp(address) => {
+                let with_tls = is_with_tls(*address, tls)?;
+                let listener = TcpListener::bind(*address).await.map_err(|error| {
+                    format!(
+                        "cannot listen on {address} for the Docker API: {error}; choose another one with --docker-listen"
+                    )
+                })?;
+                Ok(Bound::Port(listener, with_tls))
+            }
         }
-        Place::Tcp(address) => {
-            let with_tls = is_with_tls(*address, tls)?;
-            let listener = TcpListener::bind(*address).await.map_err(|error| {
-                format!(
-                    "cannot listen on {address} for the Docker API: {error}; choose another one with --docker-listen"
-                )
-            })?;
-            let bound = listener.local_addr().map_err(|error| error.to_string())?;
-            let url = format!("tcp://{bound}");
-            if !with_tls {
+    }
+
+    /// Says so to the fleet, and makes what TLS needs.
+    ///
+    /// # Errors
+    /// One line: what is not possible, and what to do.
+    pub fn open(self, fleet: &Fleet, data_dir: &Path) -> Result<Opened, String> {
+        match self {
+            Bound::File(listener, file) => {
+                let url = format!("unix://{}", file.0.display());
                 fleet.serve_docker(DockerDoor::Local(url.clone()))?;
-                return Ok(Opened { door: Door::Plain(listener), who: Who::Anybody, url, socket: None });
+                Ok(Opened { door: Door::Unix(listener), who: Who::Anybody, url, socket: Some(file) })
             }
-            let ca = DockerCa::load_or_create(data_dir)?;
-            let config = ca.server_config()?;
-            fleet.serve_docker(DockerDoor::Tls(Box::new(ca), bound.port()))?;
-            Ok(Opened { door: Door::Tls(listener, config), who: Who::Clients, url, socket: None })
+            Bound::Port(listener, with_tls) => {
+                let bound = listener.local_addr().map_err(|error| error.to_string())?;
+                let url = format!("tcp://{bound}");
+                if !with_tls {
+                    fleet.serve_docker(DockerDoor::Local(url.clone()))?;
+                    return Ok(Opened { door: Door::Plain(listener), who: Who::Anybody, url, socket: None });
+                }
+                let ca = DockerCa::load_or_create(data_dir)?;
+                let config = ca.server_config()?;
+                fleet.serve_docker(DockerDoor::Tls(Box::new(ca), bound.port()))?;
+                Ok(Opened { door: Door::Tls(listener, config), who: Who::Clients, url, socket: None })
+            }
         }
     }
 }
