@@ -1,5 +1,5 @@
 //! The server of a Muster fleet, and its operator's command line.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod access;
 pub mod agents;
@@ -15,6 +15,7 @@ pub mod network;
 pub mod page;
 pub mod relay;
 pub mod serve;
+mod spare_memory;
 pub mod store;
 pub mod time;
 pub mod vitals;

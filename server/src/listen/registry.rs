@@ -17,7 +17,12 @@ pub(super) struct Registry {
 struct Entries {
     next: u64,
     open: HashMap<u64, Entry>,
+    /// How many had ended when their memory was last given back.
+    given_back: u64,
 }
+
+/// So many connections that have ended leave some 512 KiB, which are worth a look at the whole heap.
+const WAVE: u64 = 16;
 
 #[derive(Debug)]
 struct Entry {
@@ -53,6 +58,17 @@ impl Registry {
     /// How many are open.
     pub fn len(&self) -> usize {
         self.entries().open.len()
+    }
+
+    /// Whether many have ended since this was last true.
+    pub fn has_much_to_give_back(&self) -> bool {
+        let mut entries = self.entries();
+        let ended = entries.next - entries.open.len() as u64;
+        let much = ended - entries.given_back >= WAVE;
+        if much {
+            entries.given_back = ended;
+        }
+        much
     }
 
     /// Cuts those that are overdue.
@@ -123,5 +139,36 @@ impl Drop for Leave {
     fn drop(&mut self) {
         let entry = self.registry.entries().open.remove(&self.id);
         drop(entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::future;
+    use std::time::Duration;
+
+    #[test]
+    fn a_wave_of_ended_connections_is_noticed_once() {
+        let (registry, executor) = (Arc::new(Registry::default()), Executor::new());
+        let connect = || {
+            let activity = Arc::new(Activity::new(Duration::from_secs(1)));
+            registry.run(&executor, activity, |_| future::pending());
+        };
+        for _ in 0..WAVE {
+            connect();
+        }
+        assert!(!registry.has_much_to_give_back(), "all are open");
+        registry.cut_all();
+        assert!(registry.has_much_to_give_back());
+        assert!(!registry.has_much_to_give_back(), "nothing has ended since");
+        for _ in 1..WAVE {
+            connect();
+        }
+        registry.cut_all();
+        assert!(!registry.has_much_to_give_back(), "one is missing");
+        connect();
+        registry.cut_all();
+        assert!(registry.has_much_to_give_back());
     }
 }

@@ -7,6 +7,7 @@ use super::registry::Registry;
 use super::seldom::Seldom;
 use super::wire::Door;
 use super::{Limits, Request, Response};
+use crate::spare_memory;
 use futures_lite::future;
 use futures_rustls::TlsAcceptor;
 use rustls::ServerConfig;
@@ -17,6 +18,8 @@ use std::time::{Duration, Instant};
 
 /// After an error of `accept`: such as too many open files, which only time can heal.
 const PAUSE: Duration = Duration::from_millis(200);
+/// The least time between two looks for memory that can be given back.
+const GIVE_BACK: Duration = Duration::from_secs(60);
 /// How often the end looks whether the last requests are answered.
 const LAST_LOOK: Duration = Duration::from_millis(20);
 
@@ -55,9 +58,14 @@ pub async fn serve_at<H, F>(
     let sweeper = executor.spawn({
         let (registry, limits) = (registry.clone(), limits.clone());
         async move {
+            let mut given_back = Instant::now();
             loop {
                 Timer::after(limits.sweep).await;
                 registry.sweep(&limits);
+                if given_back.elapsed() >= GIVE_BACK && registry.has_much_to_give_back() {
+                    smol::unblock(spare_memory::give_back).await;
+                    given_back = Instant::now();
+                }
             }
         }
     });
