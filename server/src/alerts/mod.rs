@@ -16,6 +16,7 @@ mod notice;
 mod operate;
 mod outbox;
 mod quiet;
+mod recall;
 mod rules;
 pub mod run;
 mod seen;
@@ -33,6 +34,7 @@ mod touched;
 mod tracks;
 
 pub(crate) use board::Board;
+pub(crate) use recall::Recall;
 pub use operate::AlertSelect;
 pub use rules::Rule;
 pub(crate) use rules::Rules;

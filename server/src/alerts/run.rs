@@ -2,6 +2,7 @@
 
 use super::notice::Notice;
 use super::outbox::pause_ms;
+use super::recall::Recall;
 use super::targets::{Failure, TIMEOUT};
 use super::telling::Round;
 use super::{Alerts, Live, Position, Unstored, key, random_hex, setting};
@@ -21,8 +22,6 @@ const TICK: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
 /// Events that are taken at once.
 const EVENTS: usize = 1_000;
-/// Events that are read again at the start: what they say of containers is not stored.
-const RECALLED: u64 = 5_000;
 /// How often the whole fleet is looked at, in milliseconds.
 const LOOK_MS: u64 = 5_000;
 /// How often what fires is looked at, in milliseconds.
@@ -73,10 +72,10 @@ pub(super) async fn pass(fleet: &Arc<Fleet>) -> Result<bool, StoreError> {
     alerts.store(fleet, &mut turn).await?;
     if !turn.recalled {
         let cursor = alerts.live().board.cursor;
-        let after = cursor.saturating_sub(RECALLED);
-        let events = fleet.read_events(after, RECALLED as usize).await?;
+        let recall = Recall::new(&alerts.live().set.rules);
+        let recall = fleet.recall_events(cursor, recall).await?;
         let mut live = alerts.live();
-        events.iter().filter(|row| row.id <= cursor).for_each(|row| live.board.recall(&Seen::of(row)));
+        recall.seen().for_each(|seen| live.board.recall(seen));
         turn.recalled = true;
     }
     let cursor = alerts.live().board.cursor;
