@@ -93,7 +93,9 @@ fn is_well(rule: Rule, it: &Container) -> Option<&'static str> {
         Rule::Crashed | Rule::Oom if it.runs => Some("it runs again"),
         Rule::Crashed | Rule::Oom if !it.restarts && it.exit_code == Some(0) => Some("it has run to its end"),
         // Every end begins the time anew. Given up by its restart policy, it is not well: nobody else says so.
-        Rule::RestartLoop if !it.restarts && (it.runs || it.exit_code.is_none_or(|code| code == 0)) => Some("it has not ended again"),
+        Rule::RestartLoop if !it.restarts && (it.runs || it.exit_code.is_none_or(|code| code == 0)) => {
+            Some("it has not ended again")
+        }
         Rule::Unhealthy if !it.runs => Some("it does not run any more"),
         Rule::Unhealthy if !it.unhealthy => Some("its check succeeds again"),
         _ => None,

@@ -34,8 +34,8 @@ mod touched;
 mod tracks;
 
 pub(crate) use board::Board;
-pub(crate) use recall::Recall;
 pub use operate::AlertSelect;
+pub(crate) use recall::Recall;
 pub use rules::Rule;
 pub(crate) use rules::Rules;
 pub use text::clean;

@@ -81,9 +81,8 @@ mod tests {
     fn is_a_crash_after(noise: u64, every_ms: i64) -> (bool, usize) {
         let begin = crate::alerts::tests::BEGIN_MS;
         let mut rows = vec![row(1, begin, PI, "kill", ("signal", "9"))];
-        let others = (0..noise).map(|n| {
-            row(n + 2, begin + (n as i64 + 1) * every_ms, HostId([9; 8]), "host_labels", ("x", "y"))
-        });
+        let others = (0..noise)
+            .map(|n| row(n + 2, begin + (n as i64 + 1) * every_ms, HostId([9; 8]), "host_labels", ("x", "y")));
         rows.extend(others);
         let rules = Rules::default();
         let mut recall = Recall::new(&rules);

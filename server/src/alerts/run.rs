@@ -1,7 +1,7 @@
 //! Alerts at work: reads what happened, looks at the fleet, stores what that means, and delivers.
 
 use super::notice::Notice;
-use super::outbox::pause_ms;
+use super::outbox::{Attempts, pause_ms};
 use super::recall::Recall;
 use super::targets::{Failure, TIMEOUT};
 use super::telling::Round;
@@ -28,8 +28,6 @@ const LOOK_MS: u64 = 5_000;
 const PASS_MS: u64 = 500;
 /// So many events may pass of which nothing came before how far they were read is stored.
 const PASSED: u64 = 1_000;
-/// Attempts at a notice that its target refuses.
-const REFUSALS: u32 = 5;
 
 /// Keeps alerts at work until it is dropped.
 pub async fn keep(fleet: Arc<Fleet>, executor: Arc<Executor<'static>>) {
@@ -211,7 +209,7 @@ impl Alerts {
 /// Delivers to one target until that is another one.
 async fn deliver(fleet: Arc<Fleet>, name: String, number: u64) {
     let alerts = fleet.alerts();
-    let mut failed = 0;
+    let mut attempts = Attempts::default();
     loop {
         let next = {
             let live = alerts.live();
@@ -237,19 +235,18 @@ async fn deliver(fleet: Arc<Fleet>, name: String, number: u64) {
         };
         let (finished, delivered) = match future::or(sending, late).await {
             Ok(()) => {
-                failed = 0;
+                attempts = Attempts::default();
                 (vec![notice], true)
             }
             Err(failure) => {
-                failed += 1;
-                let is_refused = failure.refused && failed >= REFUSALS;
-                note(alerts, &name, &failure, failed, is_refused);
+                let is_refused = attempts.fail(failure.refused);
+                note(alerts, &name, &failure, attempts.failed, is_refused);
                 if is_refused {
-                    failed = 0;
+                    attempts = Attempts::default();
                     (vec![notice], false)
                 } else {
                     let random = crate::access::secret::random::<1>().map_or(128, |[byte]| byte);
-                    Timer::after(Duration::from_millis(pause_ms(failed, random))).await;
+                    Timer::after(Duration::from_millis(pause_ms(attempts.failed, random))).await;
                     let expired = alerts.live().outbox.expired(fleet.now().monotonic_ms);
                     (expired.into_iter().filter(|it| it.to == name).collect(), false)
                 }

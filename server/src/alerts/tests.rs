@@ -208,7 +208,12 @@ fn the_truth_about_ends() {
             || exited(1),
             &["oom", "crashed"],
         ),
-        ("twice, the kernel late each time", &[Die(Some(137)), Oom, Start, Die(Some(137)), Oom], || exited(137), &["oom"]),
+        (
+            "twice, the kernel late each time",
+            &[Die(Some(137)), Oom, Start, Die(Some(137)), Oom],
+            || exited(137),
+            &["oom"],
+        ),
         ("a crash, and the next run is short of memory", &[Die(Some(1)), Start, Oom], running, &["crashed", "oom"]),
         ("a process of it runs out of memory", &[Oom], running, &["oom"]),
         (
