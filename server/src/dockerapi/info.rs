@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(one["OperatingSystem"], "Muster, a fleet of 1 host");
         let many: Vec<Host> = (0..NAMED + 5).map(|n| samples::host(&format!("pi{n}"))).collect();
         let object = describe(&many, 0, &Scope::Fleet, 0);
-        assert_eq!(object["DriverStatus"].as_array().map(Vec::len), Some(NAMED + 3));
+        assert_eq!(object["DriverStatus"].as_array().map(Vec::len), Some(NAMED + 4));
     }
 
     #[test]
