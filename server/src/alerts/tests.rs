@@ -491,6 +491,14 @@ fn ends_on_request_are_no_loop() {
         bench.wait(1);
     }
     assert_eq!(bench.alerts(), [""; 0]);
+    // By a signal that others do not end by: only the stop behind the end tells.
+    for _ in 0..20 {
+        for action in [WINCH, Die(Some(0)), Stop, Start, Restart] {
+            bench.event(1, action);
+        }
+        bench.wait(1);
+    }
+    assert_eq!(bench.alerts(), [""; 0]);
 }
 
 #[test]

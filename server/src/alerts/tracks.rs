@@ -66,6 +66,8 @@ struct Track {
     started: u64,
     /// The last end, by its event's id.
     ended: u64,
+    /// Nobody is known to have asked for its last end.
+    last_unasked: bool,
     /// Where it ran out of memory in this run.
     oom: Option<i64>,
     /// Where its last end was, and its exit code, if nothing has explained that yet.
@@ -184,8 +186,16 @@ impl Track {
         self.newest = seen.id;
         match action {
             Action::Kill(signal) if signal.is_some_and(|number| NOT_TO_END.contains(&number)) => None,
-            Action::Kill(_) | Action::Stop => {
+            Action::Kill(_) => {
                 self.asked = Some(self.place);
+                None
+            }
+            Action::Stop => {
+                self.asked = Some(self.place);
+                // It explains the end before it, too, which was none of a loop's.
+                if std::mem::take(&mut self.last_unasked) && self.started < self.ended {
+                    self.ends.pop_back();
+                }
                 None
             }
             Action::Start => {
@@ -212,6 +222,7 @@ impl Track {
                 self.ended = seen.id;
                 let oom = self.oom.take().is_some_and(|place| self.place - place <= OOM_MS);
                 self.unexplained = (!asked && !oom).then_some((self.place, code));
+                self.last_unasked = !asked;
                 if !asked {
                     if self.ends.len() == MOST_TIMES as usize {
                         self.ends.pop_front();
