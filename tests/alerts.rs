@@ -167,7 +167,7 @@ fn what_is_set(server: &Server) -> Vec<Value> {
 #[test]
 fn what_operators_set_survives_a_kill_and_what_makes_no_sense_is_said_in_one_line() {
     let mut server = Server::start();
-    let mut attic = Agent::new("unix:///nowhere/docker.sock");
+    let attic = Agent::new("unix:///nowhere/docker.sock");
     attic.join_with(&server.join_string(&["--name", "attic"])).ok();
     let secret = server.data_file("secret");
     std::fs::write(&secret, "hush\n").expect("written");
