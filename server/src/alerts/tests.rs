@@ -198,6 +198,12 @@ fn the_truth_about_ends() {
             || exited(0),
             &["crashed: stopped on request"],
         ),
+        (
+            "docker kill of the next run, behind which no stop is told",
+            &[Die(Some(1)), Start, KILL, Die(Some(137))],
+            || exited(137),
+            &["crashed: stopped on request"],
+        ),
         ("docker run --rm fails", &[Start, Die(Some(1)), Destroy], gone, &["crashed: the container was removed"]),
         ("it runs out of memory", &[Oom, Die(Some(137))], || exited(137), &["oom"]),
         ("the kernel's word comes behind the end", &[Die(Some(137)), Oom], || exited(137), &["oom"]),
