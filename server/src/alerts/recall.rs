@@ -99,9 +99,9 @@ mod tests {
 
     #[test]
     fn a_stop_before_the_start_excuses_the_end_behind_it_on_a_busy_fleet() {
-        assert_eq!(is_a_crash_after(10, 1).0, false);
+        assert!(!is_a_crash_after(10, 1).0);
         // 30,000 events in half a minute.
-        assert_eq!(is_a_crash_after(30_000, 1).0, false);
+        assert!(!is_a_crash_after(30_000, 1).0);
     }
 
     #[test]

@@ -4,6 +4,9 @@ use smol::lock::{Semaphore, SemaphoreGuardArc};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// How many places each client has.
+type Taken = Mutex<HashMap<String, usize>>;
+
 /// Why there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
@@ -18,14 +21,14 @@ pub enum Full {
 pub struct Places {
     all: Arc<Semaphore>,
     of_one: usize,
-    taken: Arc<Mutex<HashMap<String, usize>>>,
+    taken: Arc<Taken>,
 }
 
 /// A place, until it is dropped.
 #[derive(Debug)]
 pub struct Place {
     _all: SemaphoreGuardArc,
-    own: Option<(String, Arc<Mutex<HashMap<String, usize>>>)>,
+    own: Option<(String, Arc<Taken>)>,
 }
 
 impl Places {

@@ -96,14 +96,14 @@ impl Email {
 
     /// What may be shown of who gets mail: a person's address is nobody else's matter.
     pub(super) fn recipients(&self) -> Vec<String> {
-        self.to.iter().map(|mailbox| begins(mailbox)).collect()
+        self.to.iter().map(begins).collect()
     }
 
     /// Without the addresses and the login that a mail server likes to repeat.
     fn hide(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for mailbox in self.to.iter().chain([&self.from]) {
-            text = replace(&text, &mailbox.email.to_string(), &begins(mailbox));
+            text = replace(&text, mailbox.email.as_ref(), &begins(mailbox));
         }
         match &self.user {
             // A short one may be a part of any word.
