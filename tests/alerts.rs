@@ -153,6 +153,62 @@ fn neither_a_target_that_is_down_nor_a_server_that_dies_loses_or_doubles_a_notic
     });
 }
 
+/// What is set of alerts: settings, targets and silences.
+fn what_is_set(server: &Server) -> Vec<Value> {
+    let get = |what: &str| {
+        let path = format!("/api/v1/alerts/{what}");
+        let (status, body) = server.api("GET", &path, Some(&server.admin_token()), None);
+        assert_eq!(status, 200, "{body}");
+        body
+    };
+    ["settings", "targets", "silences"].map(get).into()
+}
+
+#[test]
+fn what_operators_set_survives_a_kill_and_what_makes_no_sense_is_said_in_one_line() {
+    let mut server = Server::start();
+    let attic = Agent::new("unix:///nowhere/docker.sock");
+    attic.join_with(&server.join_string(&["--name", "attic"])).ok();
+    let secret = server.data_file("secret");
+    std::fs::write(&secret, "hush\n").expect("written");
+    let hook = "http://127.0.0.1:9/hook";
+    let mail = ["email", "mail", "--server", "localhost:9", "--tls", "none", "--from", "a@localhost"];
+    let mail = [&["alerts", "to"][..], &mail, &["--to", "somebody@localhost"]].concat();
+    for set in [
+        &["alerts", "rules", "disk", "--at", "95", "--for", "5m"][..],
+        &["alerts", "rules", "hot", "--off"],
+        &["alerts", "quiet", "22:00-07:00", "--zone", "+01:00", "--drop"],
+        &["alerts", "group", "--wait", "7s", "--interval", "3m"],
+        &["alerts", "silence", "--host", "attic", "--for", "2h", "--why", "new roof"],
+        &["alerts", "to", "webhook", "ops", hook, "--secret-file", &secret],
+        &mail,
+    ] {
+        server.muster(set).ok();
+    }
+    let before = what_is_set(&server);
+    server.crash();
+    assert_eq!(what_is_set(&server), before);
+    let shown = server.muster(&["alerts", "to", "ls"]).ok();
+    assert!(shown.contains("s...@localhost") && !shown.contains("somebody"), "{shown}");
+
+    for (wrong, why) in [
+        (&["silence", "--host", "attik", "--for", "1h"][..], "no host has the name or id \"attik\""),
+        (&["to", "webhook", "x", "example.org/hook"], "is no URL; give one such as https://example.org/hook"),
+        (&["to", "webhook", "x", "ftp://example.org/"], "neither http:// nor https://"),
+        (&["to", "rm", "nobody"], "no target is called \"nobody\""),
+        (&["test", "nobody"], "no target is called \"nobody\""),
+        (&["unsilence", "00000000"], "no silence has the id"),
+    ] {
+        let refused = server.muster(&[&["alerts"], wrong].concat());
+        assert!(refused.stderr.contains(why) && refused.stderr.trim().lines().count() == 1, "{}", refused.stderr);
+        assert_ne!(refused.code, 0, "{wrong:?}");
+    }
+    assert_eq!(what_is_set(&server), before);
+    // The secret of the one before is not the new one's.
+    let replaced = server.muster(&["alerts", "to", "webhook", "ops", hook]).ok();
+    assert!(replaced.contains("ops (replaced; the secret that it had is not kept)"), "{replaced}");
+}
+
 #[test]
 fn mail_goes_out_with_tls_and_a_login_and_ntfy_is_told() {
     let mail = MailServer::start();

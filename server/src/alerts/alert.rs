@@ -121,6 +121,11 @@ impl Alert {
         self.stage == Stage::Firing
     }
 
+    /// Nothing of it is to be told any more.
+    pub fn said(&mut self) {
+        (self.untold_begin, self.untold_end, self.held) = (false, false, false);
+    }
+
     /// To be stored.
     pub fn write(&self) -> Write {
         // Of these types everything can be written.

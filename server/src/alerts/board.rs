@@ -304,6 +304,16 @@ impl Board {
         }
     }
 
+    /// Another alert says it better. Who was told of this one hears that it is over; to all others it was nothing.
+    pub fn supersede(&mut self, rule: Rule, subject: &Subject, now: Now, why: &str) {
+        let Some(alert) = self.active(rule, subject) else { return };
+        let (id, is_untold) = (alert.id, alert.untold_begin);
+        self.end(rule, subject, now, why);
+        if is_untold {
+            self.change(id, Alert::said);
+        }
+    }
+
     /// Everything about a host is over.
     pub fn end_host(&mut self, host: HostId, now: Now, why: &str) {
         for (rule, subject) in self.active_of(host) {

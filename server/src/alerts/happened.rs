@@ -1,6 +1,6 @@
 //! What an event begins and ends.
 
-use super::alert::Subject;
+use super::alert::{Alert, Subject};
 use super::board::{Board, Facts, Now};
 use super::looks::{ContainerLook, HostLook, World};
 use super::rules::{Rule, Rules};
@@ -10,6 +10,9 @@ use muster_protocol::id::EngineId;
 
 /// A host's clock that is further from the server's than this is wrong: the server's time is told then.
 const WRONG_CLOCK_MS: i64 = 366 * 86_400_000;
+
+/// Why a crash is over that has become a loop.
+pub(super) const LOOPS: &str = "it restarts again and again";
 
 /// What is about one container, and is over when that was stopped on purpose or replaced.
 const OF_CONTAINERS: [Rule; 4] = [Rule::Crashed, Rule::Oom, Rule::RestartLoop, Rule::Unhealthy];
@@ -26,7 +29,7 @@ pub(super) fn take(board: &mut Board, seen: &Seen, rules: &Rules, world: &dyn Wo
             return;
         }
         // Docker tells it behind the end that it explains.
-        Action::Stop | Action::Restart => return stopped(board, &subject, *id),
+        Action::Stop | Action::Restart => return stopped(board, &subject, *id, *action == Action::Stop, now),
         Action::Die(_) | Action::Oom | Action::Unhealthy => {}
         Action::Start | Action::Kill(_) | Action::Destroy => return,
     }
@@ -54,8 +57,15 @@ pub(super) fn take(board: &mut Board, seen: &Seen, rules: &Rules, world: &dyn Wo
     };
     match action {
         Action::Oom => {
-            // The end that follows or came just before is this one's.
-            board.withdraw(Rule::Crashed, &subject);
+            // Of what nobody is told as that, the end is a crash.
+            if !rules.of(Rule::Oom).enabled {
+                return;
+            }
+            // The end that came just before is this one's.
+            let explained = board.tracks.oom_end(seen.host, id);
+            if explained.is_some() && board.active(Rule::Crashed, &subject).map(|alert| alert.event) == explained {
+                board.supersede(Rule::Crashed, &subject, now, "it ran out of memory");
+            }
             let facts = facts(board);
             again(board, Rule::Oom, &subject, None);
             board.bad(Rule::Oom, subject, rules, now, facts);
@@ -72,30 +82,28 @@ pub(super) fn take(board: &mut Board, seen: &Seen, rules: &Rules, world: &dyn Wo
                 board.not_well(rule, &subject);
             }
             if asked {
-                for rule in OF_CONTAINERS {
-                    if board.active(rule, &subject).is_some_and(|alert| alert.event != seen.id && !alert.late) {
-                        // It was so, before somebody put an end to it.
-                        board.fire(rule, &subject);
-                    }
-                    board.end(rule, &subject, now, "stopped on request");
-                }
-                return;
+                return ended_on_request(board, &subject, seen.id, now);
             }
             let facts = facts(board);
             let looped = rules.of(Rule::RestartLoop);
             let times = board.tracks.ends(seen.host, id, looped.within_ms);
             if times >= looped.times as usize && !late {
                 let seconds = looped.within_ms / 1000;
-                let attributes = vec![("times", times.to_string()), ("within_s", seconds.to_string())];
+                let mut attributes = vec![("times", times.to_string()), ("within_s", seconds.to_string())];
+                attributes.extend(attribute(*code));
                 let begun = Facts { attributes, ..facts.clone() };
                 board.bad(Rule::RestartLoop, subject.clone(), rules, now, begun);
             }
+            if board.active(Rule::RestartLoop, &subject).is_some_and(Alert::is_firing) {
+                // Whoever hears of the loop needs not hear of each end.
+                last_code(board, &subject, *code);
+                return board.supersede(Rule::Crashed, &subject, now, LOOPS);
+            }
             // An end for lack of memory was told as that. Without a code it is not known to be a failure.
             let failed = code.is_some_and(|code| code != 0);
-            if failed && !unclear && !oom {
-                let code = code.map_or(String::new(), |code| code.to_string());
-                again(board, Rule::Crashed, &subject, Some(&code));
-                let facts = Facts { attributes: vec![("exit_code", code)], ..facts };
+            if failed && !unclear && !(oom && rules.of(Rule::Oom).enabled) {
+                again(board, Rule::Crashed, &subject, *code);
+                let facts = Facts { attributes: attribute(*code).into_iter().collect(), ..facts };
                 board.bad(Rule::Crashed, subject, rules, now, facts);
             }
         }
@@ -116,23 +124,48 @@ fn facts(seen: &Seen, host: &HostLook) -> Facts {
 }
 
 /// It has happened once more while it fires: counted, and told to nobody again.
-fn again(board: &mut Board, rule: Rule, subject: &Subject, code: Option<&str>) {
+fn again(board: &mut Board, rule: Rule, subject: &Subject, code: Option<i32>) {
     let Some(id) = board.active(rule, subject).filter(|alert| alert.is_firing()).map(|alert| alert.id) else { return };
     board.change(id, |alert| {
         let times = alert.attributes.get("times").and_then(|times| times.parse::<u32>().ok()).unwrap_or(1);
         alert.attributes.insert("times".into(), times.saturating_add(1).to_string());
-        if let Some(code) = code {
-            alert.attributes.insert("exit_code".into(), code.to_owned());
+        if let Some((key, code)) = attribute(code) {
+            alert.attributes.insert(key.to_owned(), code);
         }
     });
 }
 
-/// Somebody stopped it: the last end was asked for, and if that is the one in question, it is none.
-fn stopped(board: &mut Board, subject: &Subject, id: EngineId) {
+/// How a container that ends again and again ended last.
+fn last_code(board: &mut Board, subject: &Subject, code: Option<i32>) {
+    let (Some((key, code)), Some(alert)) = (attribute(code), board.active(Rule::RestartLoop, subject)) else { return };
+    if alert.attributes.get(key) != Some(&code) {
+        board.change(alert.id, |alert| drop(alert.attributes.insert(key.to_owned(), code)));
+    }
+}
+
+/// The exit code, as an attribute.
+fn attribute(code: Option<i32>) -> Option<(&'static str, String)> {
+    code.map(|code| ("exit_code", code.to_string()))
+}
+
+/// Somebody stopped or restarted it: the last end was asked for, and if that is the one in question, it is none.
+fn stopped(board: &mut Board, subject: &Subject, id: EngineId, is_over: bool, now: Now) {
     let last = board.tracks.last_end(subject.host, &id);
-    let is_it = board.active(Rule::Crashed, subject).is_some_and(|alert| Some(alert.event) == last);
-    if is_it {
+    if is_over {
+        return ended_on_request(board, subject, last.unwrap_or_default(), now);
+    }
+    if board.active(Rule::Crashed, subject).is_some_and(|alert| Some(alert.event) == last) {
         board.withdraw(Rule::Crashed, subject);
+    }
+}
+
+/// Somebody put an end to it, `last`: what was so before is over, and what is about that end is nothing.
+fn ended_on_request(board: &mut Board, subject: &Subject, last: u64, now: Now) {
+    for rule in OF_CONTAINERS {
+        if board.active(rule, subject).is_some_and(|alert| alert.event != last && !alert.late) {
+            board.fire(rule, subject);
+        }
+        board.end(rule, subject, now, "stopped on request");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::alert::{Alert, Stage, Subject};
 use super::board::{Board, Facts, Now};
+use super::happened::LOOPS;
 use super::looks::{Container, ContainerLook, HostLook, Presence, VitalsLook, World};
 use super::rules::{Limits, Rule, Rules};
 use crate::time::format_ms;
@@ -36,6 +37,9 @@ pub(super) fn pass(board: &mut Board, rules: &Rules, world: &dyn World, now: Now
         } else {
             hold(board, rule, &subject, limits, &look, now);
             ripen(board, rule, &subject, limits, now);
+        }
+        if rule == Rule::RestartLoop && board.active(rule, &subject).is_some_and(Alert::is_firing) {
+            board.supersede(Rule::Crashed, &subject, now, LOOPS);
         }
     }
 }
@@ -88,8 +92,10 @@ fn is_well(rule: Rule, it: &Container) -> Option<&'static str> {
     match rule {
         Rule::Crashed | Rule::Oom if it.runs => Some("it runs again"),
         Rule::Crashed | Rule::Oom if !it.restarts && it.exit_code == Some(0) => Some("it has run to its end"),
-        // Every end begins the time anew.
-        Rule::RestartLoop if !it.restarts => Some("it has not ended again"),
+        // Every end begins the time anew. Given up by its restart policy, it is not well: nobody else says so.
+        Rule::RestartLoop if !it.restarts && (it.runs || it.exit_code.is_none_or(|code| code == 0)) => {
+            Some("it has not ended again")
+        }
         Rule::Unhealthy if !it.runs => Some("it does not run any more"),
         Rule::Unhealthy if !it.unhealthy => Some("its check succeeds again"),
         _ => None,
@@ -186,11 +192,24 @@ impl Board {
         why: &str,
     ) {
         let limits = rules.of(rule);
-        if value >= limits.at {
-            if self.active(rule, &subject).is_none() {
-                self.bad(rule, subject, rules, now, facts());
-            } else {
-                self.not_well(rule, &subject);
+        let begun_at = self.active(rule, &subject).and_then(|alert| alert.attributes.get("limit")?.parse::<f64>().ok());
+        if value < limits.at && begun_at.is_some_and(|at| at < limits.at) {
+            // Not to be told under the limit that there is now.
+            self.end(rule, &subject, now, "its limit was raised");
+        } else if value >= limits.at {
+            match self.active(rule, &subject).map(|alert| alert.id) {
+                None => {
+                    let mut facts = facts();
+                    facts.attributes.push(("limit", limits.at.to_string()));
+                    self.bad(rule, subject, rules, now, facts);
+                }
+                Some(id) => {
+                    self.not_well(rule, &subject);
+                    if begun_at.is_some_and(|at| at != limits.at) {
+                        let at = limits.at.to_string();
+                        self.change(id, |alert| drop(alert.attributes.insert("limit".into(), at)));
+                    }
+                }
             }
         } else if value < limits.clear_at {
             self.well(rule, &subject, limits, now, why);

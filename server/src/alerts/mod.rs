@@ -16,6 +16,7 @@ mod notice;
 mod operate;
 mod outbox;
 mod quiet;
+mod recall;
 mod rules;
 pub mod run;
 mod seen;
@@ -34,6 +35,7 @@ mod tracks;
 
 pub(crate) use board::Board;
 pub use operate::AlertSelect;
+pub(crate) use recall::Recall;
 pub use rules::Rule;
 pub(crate) use rules::Rules;
 pub use text::clean;

@@ -169,9 +169,14 @@ fn shown(alert: &Alert) -> serde_json::Value {
 fn title(began: &[(&Alert, Turn)], ended: &[(&Alert, Turn)]) -> String {
     match (began, ended) {
         ([(alert, _)], []) | ([], [(alert, _)]) => sentence(alert),
+        // One that took the place of others.
+        ([(alert, _)], ended) if ended.iter().all(|(it, _)| it.subject == alert.subject) => sentence(alert),
         (began, []) => format!("{} alerts: {}", began.len(), kinds(began)),
         ([], ended) => format!("{} alerts are over: {}", ended.len(), kinds(ended)),
-        (began, ended) => format!("{} alerts: {}; {} are over", began.len(), kinds(began), ended.len()),
+        (began, ended) => {
+            let (s, are) = (if began.len() == 1 { "" } else { "s" }, if ended.len() == 1 { "is" } else { "are" });
+            format!("{} alert{s}: {}; {} {are} over", began.len(), kinds(began), ended.len())
+        }
     }
 }
 

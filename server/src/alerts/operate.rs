@@ -138,7 +138,9 @@ impl Fleet {
         let quiet = set.settings.quiet.as_ref().map(|it| format!("{}-{} {}", it.from, it.to, it.zone));
         let details = [("rules", changed), ("quiet", quiet.unwrap_or_else(|| "never".into()))];
         let writes = vec![setting(key::SETTINGS, &set.settings), by.audit("alerts.set", "", details)];
-        alerts.set(writes, |live| live.set = set).await
+        alerts.set(writes, |live| live.set = set).await?;
+        alerts.touched.note_all();
+        Ok(())
     }
 
     /// Sends notices to a target from now on. It takes the place of one with the same name.

@@ -103,6 +103,27 @@ impl Outbox {
     }
 }
 
+/// Attempts at a notice that its target refuses.
+const REFUSALS: u32 = 5;
+
+/// Attempts at one target that failed, one after the other. They are not stored: a server that starts tries at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Attempts {
+    /// All of them.
+    pub failed: u32,
+    /// Those at the next notice that the target has refused, and did not fail for another reason.
+    refused: u32,
+}
+
+impl Attempts {
+    /// One more has failed. Answers whether the notice is to be given up.
+    pub fn fail(&mut self, is_refused: bool) -> bool {
+        self.failed = self.failed.saturating_add(1);
+        self.refused += u32::from(is_refused);
+        self.refused >= REFUSALS
+    }
+}
+
 /// How long to wait before the next attempt, after so many that failed one after the other, in milliseconds. `random`
 /// spreads them: targets that came back together are not all tried at once.
 pub fn pause_ms(failed: u32, random: u8) -> u64 {
@@ -144,6 +165,32 @@ mod tests {
         let ids = |outbox: &Outbox, now| outbox.expired(now).iter().map(|notice| notice.id).collect::<Vec<_>>();
         assert_eq!(ids(&outbox, 0), [0, 1]);
         assert_eq!(ids(&outbox, OLDEST_MS + 3), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_notice_is_given_up_when_it_is_refused_so_often_whatever_else_failed() {
+        let mut attempts = Attempts::default();
+        // Down for a day, and then not ready.
+        assert!(!(0..1_000).any(|_| attempts.fail(false)));
+        assert!(!(0..4).any(|_| attempts.fail(true)), "it was down, and has refused this four times");
+        assert!(!attempts.fail(false));
+        assert!(attempts.fail(true));
+    }
+
+    #[test]
+    fn after_a_start_a_target_that_is_down_is_tried_once_and_then_at_growing_distances() {
+        let mut attempts = Attempts::default();
+        let pauses: Vec<u64> = (0..6)
+            .map(|_| {
+                attempts.fail(false);
+                pause_ms(attempts.failed, 128)
+            })
+            .collect();
+        assert!(pauses.windows(2).all(|pair| pair[1] > pair[0] + pair[0] / 2), "{pauses:?}");
+        // What waited before the start is as old as the server.
+        let mut outbox = Outbox::default();
+        outbox.push(notice(1, "a"), 0);
+        assert!(outbox.expired(OLDEST_MS - 1).is_empty());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Alerts at work: reads what happened, looks at the fleet, stores what that means, and delivers.
 
 use super::notice::Notice;
-use super::outbox::pause_ms;
+use super::outbox::{Attempts, pause_ms};
+use super::recall::Recall;
 use super::targets::{Failure, TIMEOUT};
 use super::telling::Round;
 use super::{Alerts, Live, Position, Unstored, key, random_hex, setting};
@@ -21,16 +22,12 @@ const TICK: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
 /// Events that are taken at once.
 const EVENTS: usize = 1_000;
-/// Events that are read again at the start: what they say of containers is not stored.
-const RECALLED: u64 = 5_000;
 /// How often the whole fleet is looked at, in milliseconds.
 const LOOK_MS: u64 = 5_000;
 /// How often what fires is looked at, in milliseconds.
 const PASS_MS: u64 = 500;
 /// So many events may pass of which nothing came before how far they were read is stored.
 const PASSED: u64 = 1_000;
-/// Attempts at a notice that its target refuses.
-const REFUSALS: u32 = 5;
 
 /// Keeps alerts at work until it is dropped.
 pub async fn keep(fleet: Arc<Fleet>, executor: Arc<Executor<'static>>) {
@@ -73,10 +70,10 @@ pub(super) async fn pass(fleet: &Arc<Fleet>) -> Result<bool, StoreError> {
     alerts.store(fleet, &mut turn).await?;
     if !turn.recalled {
         let cursor = alerts.live().board.cursor;
-        let after = cursor.saturating_sub(RECALLED);
-        let events = fleet.read_events(after, RECALLED as usize).await?;
+        let recall = Recall::new(&alerts.live().set.rules);
+        let recall = fleet.recall_events(cursor, recall).await?;
         let mut live = alerts.live();
-        events.iter().filter(|row| row.id <= cursor).for_each(|row| live.board.recall(&Seen::of(row)));
+        recall.seen().for_each(|seen| live.board.recall(seen));
         turn.recalled = true;
     }
     let cursor = alerts.live().board.cursor;
@@ -212,7 +209,7 @@ impl Alerts {
 /// Delivers to one target until that is another one.
 async fn deliver(fleet: Arc<Fleet>, name: String, number: u64) {
     let alerts = fleet.alerts();
-    let mut failed = 0;
+    let mut attempts = Attempts::default();
     loop {
         let next = {
             let live = alerts.live();
@@ -238,19 +235,18 @@ async fn deliver(fleet: Arc<Fleet>, name: String, number: u64) {
         };
         let (finished, delivered) = match future::or(sending, late).await {
             Ok(()) => {
-                failed = 0;
+                attempts = Attempts::default();
                 (vec![notice], true)
             }
             Err(failure) => {
-                failed += 1;
-                let is_refused = failure.refused && failed >= REFUSALS;
-                note(alerts, &name, &failure, failed, is_refused);
+                let is_refused = attempts.fail(failure.refused);
+                note(alerts, &name, &failure, attempts.failed, is_refused);
                 if is_refused {
-                    failed = 0;
+                    attempts = Attempts::default();
                     (vec![notice], false)
                 } else {
                     let random = crate::access::secret::random::<1>().map_or(128, |[byte]| byte);
-                    Timer::after(Duration::from_millis(pause_ms(failed, random))).await;
+                    Timer::after(Duration::from_millis(pause_ms(attempts.failed, random))).await;
                     let expired = alerts.live().outbox.expired(fleet.now().monotonic_ms);
                     (expired.into_iter().filter(|it| it.to == name).collect(), false)
                 }

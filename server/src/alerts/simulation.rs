@@ -5,6 +5,7 @@ use super::alert::{Alert, Stage};
 use super::board::Now;
 use super::looks::{ContainerLook, HostLook, Presence};
 use super::notice::{Notice, Turn};
+use super::rules::Rule;
 use super::seen::{Action, Seen, What};
 use super::tests::{BEGIN_MS, Fleet, exited, id, labels, running};
 use super::{Live, Position, key, setting};
@@ -17,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Histories in an ordinary run.
 const HISTORIES: u64 = 60;
+/// Why a crash may be told to nobody.
+const SUPERSEDED: [&str; 2] = [super::happened::LOOPS, "it ran out of memory"];
 const HOSTS: u8 = 3;
 const CONTAINERS: u8 = 4;
 
@@ -66,10 +69,14 @@ struct World {
     wall_ms: i64,
     /// When the server was started.
     started_ms: i64,
-    /// Containers that ended unasked with a failure, or ran out of memory, while their host was heard.
-    failed: BTreeSet<(HostId, u8)>,
-    /// Those that something happened to that may be told.
-    suspect: BTreeSet<(HostId, u8)>,
+    /// What happened to containers while their host was heard, and has to be told.
+    failed: BTreeSet<(HostId, u8, Rule)>,
+    /// The events that each rule may tell of: no others.
+    causes: BTreeMap<Rule, BTreeSet<u64>>,
+    /// Ends that only the stop behind them explains: until then one may be what completes a loop.
+    doubtful: BTreeSet<u64>,
+    /// Hosts that were away at some time.
+    away: BTreeSet<HostId>,
     /// The server neither dies nor fails any more.
     calm: bool,
     /// Alerts that were seen firing.
@@ -106,7 +113,9 @@ impl World {
             wall_ms: BEGIN_MS,
             started_ms: BEGIN_MS - 600_000,
             failed: BTreeSet::new(),
-            suspect: BTreeSet::new(),
+            causes: BTreeMap::new(),
+            doubtful: BTreeSet::new(),
+            away: BTreeSet::new(),
             calm: false,
             fired: BTreeMap::new(),
         }
@@ -144,7 +153,7 @@ impl World {
         let host = HostId([self.random.below(usize::from(HOSTS)) as u8; 8]);
         let container = self.random.below(usize::from(CONTAINERS)) as u8;
         let whole = (host, container);
-        let told: (&[Action], ContainerLook) = match self.random.below(9) {
+        let told: (&[Action], ContainerLook) = match self.random.below(10) {
             0 => (&[Action::Die(Some(1))], exited(1)),
             1 => (&[Action::Die(Some(1)), Action::Start], running()),
             2 => (&[Action::Oom, Action::Die(Some(137)), Action::Start], running()),
@@ -156,24 +165,39 @@ impl World {
             5 => (&[Action::Start], running()),
             6 => (&[Action::Die(Some(0))], exited(0)),
             7 => (&[Action::Unhealthy], running()),
+            8 => (&[Action::Die(Some(137)), Action::Oom, Action::Start], running()),
             _ => (&[Action::Kill(Some(28)), Action::Die(Some(1)), Action::Stop], exited(1)),
         };
-        let is_failure = matches!(told.0, [Action::Die(Some(1)), ..] | [Action::Oom, ..] | [Action::Unhealthy]);
-        if is_failure {
-            self.suspect.insert(whole);
-        } else if told.0.contains(&Action::Die(Some(0))) {
-            self.suspect.insert(whole); // Again and again it is a loop.
-        }
         let age_ms = if self.random.one_in(10) { 3_600_000 } else { 0 };
-        if is_failure && age_ms == 0 {
-            self.failed.insert(whole);
-        }
         // What ends has been started.
         self.happens(host, container, Action::Start, age_ms);
+        let is_asked = told.0.iter().any(|action| matches!(action, Action::Kill(_)));
+        let ran_out = told.0.contains(&Action::Oom);
         for action in told.0 {
             self.happens(host, container, *action, age_ms);
-            // The server reads whatever there is: a story in parts, too.
-            if self.random.one_in(6) {
+            let event = self.history.len() as u64;
+            let (rule, has_to_be_told) = match action {
+                Action::Die(_) if is_asked => (None, false),
+                Action::Die(Some(1)) => (Some(Rule::Crashed), true),
+                Action::Die(_) => (None, false),
+                Action::Oom => (Some(Rule::Oom), true),
+                Action::Unhealthy => (Some(Rule::Unhealthy), true),
+                _ => (None, false),
+            };
+            if let Some(rule) = rule {
+                self.causes.entry(rule).or_default().insert(event);
+                if has_to_be_told && age_ms == 0 {
+                    self.failed.insert((whole.0, whole.1, rule));
+                }
+            }
+            if matches!(action, Action::Die(_)) && !is_asked {
+                self.causes.entry(Rule::RestartLoop).or_default().insert(event);
+            }
+            if matches!(action, Action::Die(_)) && told.0[0] == Action::Kill(Some(28)) {
+                self.doubtful.insert(event);
+            }
+            // The server reads whatever there is: a story in parts, too. The kernel's word comes at once.
+            if !ran_out && self.random.one_in(6) {
                 self.pass();
             }
         }
@@ -183,6 +207,9 @@ impl World {
     fn host_comes_or_goes(&mut self) {
         let host = HostId([self.random.below(usize::from(HOSTS)) as u8; 8]);
         let presence = [Presence::There, Presence::Silent, Presence::Away][self.random.below(3)];
+        if presence == Presence::Away {
+            self.away.insert(host);
+        }
         if let Some(look) = self.fleet.hosts.borrow_mut().get_mut(&host) {
             look.presence = presence;
         }
@@ -234,7 +261,12 @@ impl World {
         }
         self.durable.commit(&self.unstored);
         self.unstored.clear();
-        for alert in self.live.board.alerts().values().filter(|alert| alert.stage != Stage::Pending) {
+        let board = &self.live.board;
+        for alert in board.firing().filter(|alert| alert.rule == Rule::RestartLoop) {
+            let crash = board.active(Rule::Crashed, &alert.subject);
+            assert!(crash.is_none_or(|crash| !crash.is_firing()), "a loop and a crash: {crash:?}");
+        }
+        for alert in board.alerts().values().filter(|alert| alert.stage != Stage::Pending) {
             self.fired.insert(alert.id, alert.clone());
         }
         true
@@ -276,6 +308,7 @@ impl World {
     }
 
     fn check(&self) {
+        let mut silent: BTreeSet<u64> = BTreeSet::new();
         let mut turns: BTreeMap<u64, Vec<Turn>> = BTreeMap::new();
         for row in self.durable.notices.values() {
             for (id, turn) in Notice::read(row).expect("a notice").turns {
@@ -286,23 +319,57 @@ impl World {
             let stored = self.durable.alerts.get(alert).and_then(Alert::read).expect("stored");
             assert_eq!(stored.stage, Stage::Ended, "all is well: {stored:?}");
             let told = turns.remove(alert).unwrap_or_default();
+            if told.is_empty() {
+                // Another alert has taken its place before it was told: that one is.
+                let why = stored.attributes.get("ended").map_or("", String::as_str);
+                assert!(stored.rule == Rule::Crashed && SUPERSEDED.contains(&why), "nobody was told: {stored:?}");
+                silent.insert(*alert);
+                continue;
+            }
             assert!(
                 told == [Turn::Began, Turn::Ended] || told == [Turn::CameAndWent],
                 "told once, and once that it is over: {told:?} of {stored:?}"
             );
         }
         assert!(turns.is_empty(), "told of what was never shown: {turns:?}");
-        let about = |whole: &(HostId, u8)| {
-            let subject = super::alert::Subject::container(whole.0, id(whole.1));
-            self.fired.values().any(|alert| alert.subject == subject)
+        let about = |host: HostId, container: u8, rules: &[Rule]| {
+            let subject = super::alert::Subject::container(host, id(container));
+            let told = self.fired.values().filter(|alert| !silent.contains(&alert.id));
+            told.into_iter().any(|alert| alert.subject == subject && rules.contains(&alert.rule))
         };
-        for whole in &self.failed {
-            assert!(about(whole), "nobody was told of {whole:?}");
+        for (host, container, rule) in &self.failed {
+            let rules = match rule {
+                // What crashes again and again is a loop.
+                Rule::Crashed => &[Rule::Crashed, Rule::RestartLoop][..],
+                rule => std::slice::from_ref(rule),
+            };
+            assert!(about(*host, *container, rules), "nobody was told of {rule:?} of {container} on {host}");
         }
+        let mut told_of = BTreeSet::new();
         for alert in self.fired.values() {
-            let Some(container) = alert.subject.container else { continue };
-            let whole = (alert.subject.host, container.0[0]);
-            assert!(self.suspect.contains(&whole), "nothing happened to {whole:?}: {alert:?}");
+            let Some(container) = alert.subject.container else {
+                let is_away = alert.rule == Rule::HostAway && self.away.contains(&alert.subject.host);
+                assert!(is_away, "nothing happened to the host: {alert:?}");
+                continue;
+            };
+            let is_doubtful = alert.rule == Rule::RestartLoop && self.doubtful.contains(&alert.event);
+            let is_cause = self.causes.get(&alert.rule).is_some_and(|events| events.contains(&alert.event));
+            let is_cause = is_cause || is_doubtful;
+            assert!(is_cause, "nothing like it happened: {alert:?}");
+            assert!(told_of.insert((alert.rule, alert.event)), "two alerts of one event: {alert:?}");
+            let of = |seen: &&Seen| {
+                seen.host == alert.subject.host && matches!(seen.what, What::Container { id, .. } if id == container)
+            };
+            let seen = self.history.get(alert.event as usize - 1).filter(of);
+            assert!(seen.is_some(), "it happened to another one: {alert:?}");
+            if alert.rule == Rule::RestartLoop {
+                let ends = self
+                    .history
+                    .iter()
+                    .filter(of)
+                    .filter(|seen| seen.id <= alert.event && self.causes[&Rule::RestartLoop].contains(&seen.id));
+                assert!(ends.count() + usize::from(is_doubtful) >= 5, "no loop: {alert:?}");
+            }
         }
     }
 }

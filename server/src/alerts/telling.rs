@@ -63,7 +63,7 @@ impl Telling {
             .filter(|alert| alert.untold_begin && alert.untold_end && (alert.silenced || alert.held && drops))
             .map(|alert| alert.id)
             .collect();
-        unsaid.into_iter().for_each(|id| board.change(id, said));
+        unsaid.into_iter().for_each(|id| board.change(id, Alert::said));
 
         let due: Vec<(u64, Turn)> = board.untold().filter_map(|alert| Some((alert.id, turn(alert)?))).collect();
         if due.is_empty() {
@@ -109,7 +109,7 @@ impl Telling {
                 });
             }
         }
-        due.into_iter().for_each(|(id, _)| board.change(id, said));
+        due.into_iter().for_each(|(id, _)| board.change(id, Alert::said));
         notices
     }
 }
@@ -123,8 +123,4 @@ fn turn(alert: &Alert) -> Option<Turn> {
         (false, true) => Some(Turn::Ended),
         (false, false) => None,
     }
-}
-
-fn said(alert: &mut Alert) {
-    (alert.untold_begin, alert.untold_end, alert.held) = (false, false, false);
 }

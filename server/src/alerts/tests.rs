@@ -97,6 +97,14 @@ impl Bench {
         self.fleet.containers.borrow_mut().insert((PI, id(number)), look);
     }
 
+    /// One rule is set, the others are as they were.
+    fn set(&mut self, rule: &str, wanted: crate::api::types::AlertRule) {
+        let mut rules: BTreeMap<_, _> = self.rules.describe().collect();
+        rules.insert(rule.to_owned(), wanted);
+        let settings = crate::api::types::AlertSettings { rules, ..Default::default() };
+        self.rules = Rules::read(&settings).expect("it makes sense");
+    }
+
     fn host(&self, change: impl FnOnce(&mut HostLook)) {
         if let Some(look) = self.fleet.hosts.borrow_mut().get_mut(&PI) {
             change(look);
@@ -190,9 +198,29 @@ fn the_truth_about_ends() {
             || exited(0),
             &["crashed: stopped on request"],
         ),
+        (
+            "docker kill of the next run, behind which no stop is told",
+            &[Die(Some(1)), Start, KILL, Die(Some(137))],
+            || exited(137),
+            &["crashed: stopped on request"],
+        ),
         ("docker run --rm fails", &[Start, Die(Some(1)), Destroy], gone, &["crashed: the container was removed"]),
         ("it runs out of memory", &[Oom, Die(Some(137))], || exited(137), &["oom"]),
         ("the kernel's word comes behind the end", &[Die(Some(137)), Oom], || exited(137), &["oom"]),
+        ("it comes even behind the next start", &[Die(Some(137)), Start, Oom], running, &["oom"]),
+        (
+            "and the next run crashes for another reason",
+            &[Die(Some(137)), Start, Oom, Die(Some(1))],
+            || exited(1),
+            &["oom", "crashed"],
+        ),
+        (
+            "twice, the kernel late each time",
+            &[Die(Some(137)), Oom, Start, Die(Some(137)), Oom],
+            || exited(137),
+            &["oom"],
+        ),
+        ("a crash, and the next run is short of memory", &[Die(Some(1)), Start, Oom], running, &["crashed", "oom"]),
         ("a process of it runs out of memory", &[Oom], running, &["oom"]),
         (
             "stopped after it ran out of memory",
@@ -218,6 +246,157 @@ fn the_truth_about_ends() {
         bench.wait(11);
         assert_eq!(bench.alerts(), *expected, "{what}");
     }
+}
+
+#[test]
+fn the_kernels_word_ends_a_crash_that_was_told_before_it() {
+    let mut bench = Bench::new();
+    bench.shows(1, exited(137));
+    bench.event(1, Die(Some(137)));
+    bench.wait(7);
+    assert_eq!(bench.alerts(), ["crashed"]);
+    bench.event(1, Oom);
+    bench.wait(1);
+    assert_eq!(bench.alerts(), ["crashed: it ran out of memory", "oom"]);
+    // Nobody was told of it yet, and nobody will.
+    assert_eq!(bench.board.untold().map(|alert| alert.rule).collect::<Vec<_>>(), [Rule::Oom]);
+}
+
+#[test]
+fn whoever_was_told_of_a_crash_hears_that_it_is_over_when_it_was_something_else() {
+    let mut bench = Bench::new();
+    bench.shows(1, exited(137));
+    bench.event(1, Die(Some(137)));
+    bench.wait(7);
+    let id = bench.only().id;
+    bench.board.change(id, |alert| alert.untold_begin = false);
+    bench.event(1, Oom);
+    let untold: Vec<_> = bench.board.untold().map(|alert| (alert.rule, alert.untold_end)).collect();
+    assert_eq!(untold, [(Rule::Crashed, true), (Rule::Oom, false)]);
+}
+
+#[test]
+fn a_crash_long_after_a_process_ran_out_of_memory_is_one() {
+    let mut bench = Bench::new();
+    bench.shows(1, running());
+    bench.event(1, Start);
+    bench.event(1, Oom);
+    bench.wait(600);
+    assert_eq!(bench.alerts(), ["oom: it runs again"]);
+    bench.event(1, Die(Some(1)));
+    bench.wait(10);
+    assert_eq!(bench.alerts(), ["oom: it runs again", "crashed"]);
+}
+
+#[test]
+fn memory_that_ran_out_is_a_crash_where_nobody_wants_to_hear_of_memory() {
+    for actions in [[Oom, Die(Some(137))], [Die(Some(137)), Oom]] {
+        let mut bench = Bench::new();
+        let rule = crate::api::types::AlertRule { enabled: false, ..Default::default() };
+        bench.set("oom", rule);
+        bench.shows(1, exited(137));
+        for action in actions {
+            bench.event(1, action);
+        }
+        bench.wait(10);
+        assert_eq!(bench.alerts(), ["crashed"], "{actions:?}");
+    }
+}
+
+#[test]
+fn an_oom_alerts_whoever_tells_it() {
+    let what = |derived| What::Container { id: id(1), name: None, labels: BTreeMap::new(), action: Oom, derived };
+    for (derived, epoch) in [(false, 1), (true, 1), (true, 0)] {
+        let mut bench = Bench::new();
+        bench.shows(1, running());
+        bench.happens(what(derived), 0, epoch);
+        assert_eq!(bench.alerts(), ["oom"], "{derived} {epoch}");
+    }
+}
+
+#[test]
+fn a_crash_that_becomes_a_loop_is_one_alert() {
+    // Fast: nobody was told of the crash.
+    let mut bench = Bench::new();
+    bench.shows(1, ContainerLook::There(Container { restarts: true, exit_code: Some(3), ..Container::default() }));
+    for code in [1, 1, 1, 1, 3, 3, 3] {
+        bench.event(1, Die(Some(code)));
+        bench.event(1, Start);
+        bench.wait(1);
+    }
+    bench.wait(20);
+    assert_eq!(bench.alerts(), ["restart_loop"]);
+    let sentence = super::text::sentence(bench.only());
+    assert!(sentence.ends_with("it ended 5 times within 10 minutes, with exit code 3 in the end"), "{sentence}");
+    // Slow: the crash was told, and is over with what takes its place.
+    let mut bench = Bench::new();
+    bench.shows(1, ContainerLook::There(Container { restarts: true, exit_code: Some(1), ..Container::default() }));
+    for _ in 0..8 {
+        bench.event(1, Die(Some(1)));
+        bench.event(1, Start);
+        bench.wait(30);
+    }
+    assert_eq!(bench.alerts(), ["crashed: it restarts again and again", "restart_loop"]);
+}
+
+#[test]
+fn a_loop_that_has_to_last_leaves_the_crash_until_then() {
+    let mut bench = Bench::new();
+    bench.set("restart_loop", crate::api::types::AlertRule { for_s: Some(60), ..Default::default() });
+    bench.shows(1, ContainerLook::There(Container { restarts: true, exit_code: Some(1), ..Container::default() }));
+    for _ in 0..5 {
+        bench.event(1, Die(Some(1)));
+        bench.event(1, Start);
+    }
+    bench.wait(30);
+    assert_eq!(bench.alerts(), ["crashed"]);
+    bench.wait(40);
+    assert_eq!(bench.alerts(), ["crashed: it restarts again and again", "restart_loop"]);
+}
+
+#[test]
+fn a_loop_that_its_restart_policy_gives_up_is_not_over() {
+    let mut bench = Bench::new();
+    bench.shows(1, ContainerLook::There(Container { restarts: true, exit_code: Some(1), ..Container::default() }));
+    for _ in 0..6 {
+        bench.event(1, Die(Some(1)));
+        bench.event(1, Start);
+        bench.wait(1);
+    }
+    bench.event(1, Die(Some(1)));
+    bench.shows(1, exited(1));
+    bench.wait(1_000);
+    assert_eq!(bench.alerts(), ["restart_loop"]);
+    // Stopped while it waits for the next start, no end is told.
+    bench.event(1, Stop);
+    assert_eq!(bench.alerts(), ["restart_loop: stopped on request"]);
+}
+
+#[test]
+fn a_level_is_judged_again_when_its_limit_is_another() {
+    let at = |at: f64| crate::api::types::AlertRule { at: Some(at), ..Default::default() };
+    let mut bench = Bench::new();
+    let vitals = VitalsLook { disks: vec![("/".into(), 93.0)], temperature: Some(70.0), undervoltage: None };
+    bench.host(|host| host.vitals = Some(vitals));
+    bench.wait(62);
+    assert_eq!(bench.alerts(), ["disk"]);
+    // Within what it has to be better by, under the new limit: that was another alert's.
+    bench.set("disk", at(95.0));
+    bench.wait(1);
+    assert_eq!(bench.alerts(), ["disk: its limit was raised"]);
+    // What is above a lowered limit already is bad from then on.
+    bench.set("hot", at(65.0));
+    bench.wait(58);
+    assert_eq!(bench.alerts().len(), 1);
+    bench.wait(4);
+    assert_eq!(bench.alerts(), ["disk: its limit was raised", "hot"]);
+    // A limit that is lowered, and raised to where it was, is not what the alert began under.
+    bench.set("hot", at(60.0));
+    bench.wait(1);
+    bench.set("hot", at(65.0));
+    bench.host(|host| host.vitals.as_mut().expect("some").temperature = Some(64.0));
+    bench.wait(1);
+    assert_eq!(bench.alerts()[1], "hot: its limit was raised");
 }
 
 #[test]
@@ -313,6 +492,14 @@ fn ends_on_request_are_no_loop() {
     bench.shows(1, running());
     for _ in 0..20 {
         for action in [TERM, Die(Some(143)), Stop, Start, Restart] {
+            bench.event(1, action);
+        }
+        bench.wait(1);
+    }
+    assert_eq!(bench.alerts(), [""; 0]);
+    // By a signal that others do not end by: only the stop behind the end tells.
+    for _ in 0..20 {
+        for action in [WINCH, Die(Some(0)), Stop, Start, Restart] {
             bench.event(1, action);
         }
         bench.wait(1);

@@ -36,7 +36,11 @@ pub fn sentence(alert: &Alert) -> String {
         Rule::Crashed => format!("crashed: exit code {}", get("exit_code")),
         Rule::Oom => "ran out of memory: the kernel killed a process of it".to_owned(),
         Rule::RestartLoop => {
-            format!("restarts again and again: it ended {} times within {}", get("times"), span(get("within_s")))
+            let code = match get("exit_code") {
+                "" => String::new(),
+                code => format!(", with exit code {code} in the end"),
+            };
+            format!("restarts again and again: it ended {} times within {}{code}", get("times"), span(get("within_s")))
         }
         Rule::Unhealthy => "is unhealthy: its health check fails".to_owned(),
         Rule::Disk => format!("has a disk that is nearly full: {} % of {} are used", get("percent"), get("path")),

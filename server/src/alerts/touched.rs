@@ -75,6 +75,12 @@ impl Touched {
         self.wake();
     }
 
+    /// All is to be looked at again: the rules are others.
+    pub fn note_all(&self) {
+        *self.parts.lock().unwrap_or_else(PoisonError::into_inner) = Parts { all: true, ..Parts::default() };
+        self.wake();
+    }
+
     /// There is something to do.
     pub fn wake(&self) {
         // A full channel means that a wake-up already waits.

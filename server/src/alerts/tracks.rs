@@ -13,11 +13,18 @@ use std::collections::{HashMap, VecDeque};
 const CONTAINERS: usize = 256;
 /// So long after a signal an end counts as its consequence, in milliseconds. What takes longer is told by the `stop`
 /// behind the end.
-const ASKED_MS: i64 = 60_000;
+pub const ASKED_MS: i64 = 60_000;
 /// So long after a host came back what it tells may be old, in milliseconds.
 const BACKLOG_MS: u64 = 60_000;
 /// What is older than this when it comes is late, in milliseconds.
 const LATE_MS: i64 = 30_000;
+/// So long after it ran out of memory an end counts as the consequence, in milliseconds. Where only a process of many was
+/// killed, the others may live on, and crash some day for another reason.
+const OOM_MS: i64 = 60_000;
+/// So long after an end the kernel's word for it may come, in milliseconds: engines do not promise the order.
+const OOM_BEHIND_MS: i64 = 10_000;
+/// How one ends that the kernel killed.
+const KILLED: i32 = 137;
 /// A clock that says less than this was never set: 2020.
 const NEVER_SET_MS: i64 = 1_577_836_800_000;
 /// Signals that programs take for other things than to end: HUP, USR1, USR2, CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG,
@@ -59,8 +66,14 @@ struct Track {
     started: u64,
     /// The last end, by its event's id.
     ended: u64,
-    /// It ran out of memory in this run.
-    oom: bool,
+    /// Nobody is known to have asked for its last end.
+    last_unasked: bool,
+    /// Where it ran out of memory in this run.
+    oom: Option<i64>,
+    /// Where its last end was, and its exit code, if nothing has explained that yet.
+    unexplained: Option<(i64, Option<i32>)>,
+    /// The last end of which the kernel's word came behind it, by that end's event.
+    oom_end: u64,
 }
 
 /// What an end was.
@@ -131,6 +144,11 @@ impl Tracks {
         self.track(host, container).map(|track| track.ended).filter(|id| *id > 0)
     }
 
+    /// The event of the end that a container's last `oom` has explained, if that end came before it.
+    pub fn oom_end(&self, host: HostId, container: &EngineId) -> Option<u64> {
+        self.track(host, container).map(|track| track.oom_end).filter(|id| *id > 0)
+    }
+
     /// What a container is called, as far as events told.
     pub fn name(&self, host: HostId, container: &EngineId) -> Option<String> {
         self.track(host, container)?.name.clone()
@@ -168,12 +186,22 @@ impl Track {
         self.newest = seen.id;
         match action {
             Action::Kill(signal) if signal.is_some_and(|number| NOT_TO_END.contains(&number)) => None,
-            Action::Kill(_) | Action::Stop => {
+            Action::Kill(_) => {
                 self.asked = Some(self.place);
                 None
             }
+            Action::Stop => {
+                self.asked = Some(self.place);
+                // It explains the end before it, too, which was none of a loop's.
+                if std::mem::take(&mut self.last_unasked) && self.started < self.ended {
+                    self.ends.pop_back();
+                }
+                None
+            }
             Action::Start => {
-                (self.asked, self.oom, self.started) = (None, false, seen.id);
+                (self.asked, self.oom, self.started) = (None, None, seen.id);
+                // Of the run before, the kernel's word still explains that somebody killed it.
+                self.unexplained = self.unexplained.filter(|(_, code)| *code == Some(KILLED));
                 None
             }
             Action::Restart => {
@@ -181,12 +209,20 @@ impl Track {
                 None
             }
             Action::Oom => {
-                self.oom = true;
+                let is_behind = |(place, _): &(i64, _)| self.place - place <= OOM_BEHIND_MS;
+                if self.unexplained.take().filter(is_behind).is_some() {
+                    self.oom_end = self.ended;
+                } else {
+                    (self.oom, self.oom_end) = (Some(self.place), 0);
+                }
                 None
             }
             Action::Die(code) => {
                 let asked = self.asked.take().is_some_and(|place| self.place - place <= ASKED_MS);
                 self.ended = seen.id;
+                let oom = self.oom.take().is_some_and(|place| self.place - place <= OOM_MS);
+                self.unexplained = (!asked && !oom).then_some((self.place, code));
+                self.last_unasked = !asked;
                 if !asked {
                     if self.ends.len() == MOST_TIMES as usize {
                         self.ends.pop_front();
@@ -195,7 +231,7 @@ impl Track {
                 }
                 let told_in_part = derived || gap > self.started;
                 let unclear = !asked && told_in_part && code.is_none_or(|code| AS_IF_ASKED.contains(&code));
-                Some(End { asked, unclear, oom: self.oom })
+                Some(End { asked, unclear, oom })
             }
             Action::Create | Action::Rename | Action::Unhealthy | Action::Destroy => None,
         }

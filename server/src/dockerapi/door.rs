@@ -1,7 +1,8 @@
 //! Where the Docker API is served: an address, or a socket file; with TLS unless only this machine can reach it.
 
 use super::{DockerApi, Who};
-use crate::access::docker_ca::DockerCa;
+use crate::access::docker_ca::{DockerCa, fingerprint};
+use crate::access::secret::number;
 use crate::fleet::{DockerDoor, Fleet};
 use crate::listen::{self, Door, Limits};
 use smol::Executor;
@@ -169,6 +170,8 @@ fn limits(who: Who) -> Limits {
         unknown_per_peer: if who == Who::Anybody { 1_024 } else { 128 },
         // The docker command line has a connection for each container's stats.
         known_per_client: 768,
+        // The handshake is over for those only who have a certificate of this server's.
+        known_by: (who == Who::Clients).then_some(|der| number(&fingerprint(der))),
         body: Duration::from_secs(10),
         // What `docker build` sends before it reads that this is refused.
         drain_bytes: 64 * 1024 * 1024,

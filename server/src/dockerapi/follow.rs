@@ -4,6 +4,7 @@
 //! shown is left out of the feed by the ids of events, which only grow.
 
 use super::events::{self, Wanted};
+use super::places::Place;
 use super::query::Query;
 use super::{DockerApi, Refused, Scope};
 use crate::api::types::{Change, Event};
@@ -13,7 +14,6 @@ use crate::listen::Response;
 use crate::time::now_ms;
 use async_io::Timer;
 use futures_lite::{future, stream};
-use smol::lock::SemaphoreGuardArc;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,9 +31,7 @@ pub fn open(api: &DockerApi, by: &By, query: &Query, scope: &Scope) -> Result<Re
     for host in wanted.select.hosts.iter().chain(&wanted.nodes) {
         api.fleet.host(host)?;
     }
-    let place = api.follows.try_acquire_arc().ok_or_else(|| {
-        Refused::new(429, "as many clients as possible already follow events; end some of them, or try again later")
-    })?;
+    let place = api.place_for_stream(&api.follows, by, "streams of events")?;
     let is_over = wanted.until_ms.is_some_and(|until| until <= now);
     let subscription = match is_over {
         true => None,
@@ -76,7 +74,7 @@ struct Follow {
     /// `None`: what is to come is not wanted.
     subscription: Option<Subscription>,
     end: Option<Timer>,
-    _place: SemaphoreGuardArc,
+    _place: Place,
 }
 
 impl Follow {

@@ -65,6 +65,7 @@ fn describe(hosts: &[Host], paused: usize, scope: &Scope, now_ms: i64) -> Value 
     if hosts.len() > NAMED {
         status.push([format!("and {} more", hosts.len() - NAMED), "see `muster hosts`".to_owned()]);
     }
+    status.push(["Kernel features".to_owned(), "not collected; MemoryLimit and the like say nothing here".to_owned()]);
     let mut object = json!({
         "ID": "muster",
         "Name": "muster",
@@ -75,14 +76,14 @@ fn describe(hosts: &[Host], paused: usize, scope: &Scope, now_ms: i64) -> Value 
         "Driver": "muster",
         "DriverStatus": status,
         "ServerVersion": format!("muster/{MUSTER}"),
-        "OperatingSystem": format!("Muster, a fleet of {} hosts", hosts.len()),
+        "OperatingSystem": format!("Muster, a fleet of {} host{}", hosts.len(), if hosts.len() == 1 { "" } else { "s" }),
         "OSType": "linux",
         "Swarm": { "LocalNodeState": "inactive" },
         "Warnings": warnings(hosts, now_ms),
     });
     let cpus = sum(|host| host.vitals.as_ref().and_then(|vitals| vitals.cpus).unwrap_or(0));
     let memory = sum(|host| host.vitals.as_ref().and_then(|vitals| vitals.memory_total).unwrap_or(0));
-    // Nobody knows better, and older clients warn of each of these that is not true.
+    // Not collected, as the status says: older clients warn of each of these that is not true, where nothing is wrong.
     for known in ["MemoryLimit", "SwapLimit", "OomKillDisable", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet"] {
         object[known] = true.into();
     }
@@ -151,9 +152,12 @@ mod tests {
         assert_eq!(object["DriverStatus"][1], json!(["Active", "1"]));
         assert_eq!(object["DriverStatus"][3][0], "pi2");
         assert_eq!(object["Warnings"].as_array().map(Vec::len), Some(1), "{object}");
+        assert_eq!(object["OperatingSystem"], "Muster, a fleet of 2 hosts");
+        let one = describe(&hosts[..1], 0, &Scope::Fleet, 0);
+        assert_eq!(one["OperatingSystem"], "Muster, a fleet of 1 host");
         let many: Vec<Host> = (0..NAMED + 5).map(|n| samples::host(&format!("pi{n}"))).collect();
         let object = describe(&many, 0, &Scope::Fleet, 0);
-        assert_eq!(object["DriverStatus"].as_array().map(Vec::len), Some(NAMED + 3));
+        assert_eq!(object["DriverStatus"].as_array().map(Vec::len), Some(NAMED + 4));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! `GET /containers/NAME/json`, which `docker inspect` asks for: what was never collected is left out.
 
-use super::query::Query;
 use super::{DockerApi, Refused, Scope, names, parts};
 use crate::api::types::{Container, Host};
 use serde_json::{Map, Value, json};
@@ -9,13 +8,13 @@ use serde_json::{Map, Value, json};
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
 /// Answers it.
-pub fn show(api: &DockerApi, query: &Query, scope: &Scope, reference: &str) -> Result<Value, Refused> {
+pub fn show(api: &DockerApi, scope: &Scope, reference: &str) -> Result<Value, Refused> {
     let container = names::find(&api.fleet, scope, reference)?;
     let host = api.fleet.host(&container.host_id).ok();
-    Ok(describe(&container, host.as_ref(), scope, query.flag("size", false)))
+    Ok(describe(&container, host.as_ref(), scope))
 }
 
-fn describe(container: &Container, host: Option<&Host>, scope: &Scope, size: bool) -> Value {
+fn describe(container: &Container, host: Option<&Host>, scope: &Scope) -> Value {
     let mut object = json!({
         "Id": container.id,
         "State": state(container),
@@ -44,10 +43,6 @@ fn describe(container: &Container, host: Option<&Host>, scope: &Scope, size: boo
     }
     if let Some(os) = host.and_then(|host| host.os.clone()) {
         object["Platform"] = os.into();
-    }
-    if size {
-        object["SizeRw"] = (-1).into();
-        object["SizeRootFs"] = (-1).into();
     }
     object
 }
@@ -119,7 +114,7 @@ mod tests {
     #[test]
     fn the_host_is_named() {
         let container = samples::container("web", "exited");
-        let object = describe(&container, Some(&samples::host("pi1")), &Scope::Fleet, false);
+        let object = describe(&container, Some(&samples::host("pi1")), &Scope::Fleet);
         assert_eq!((&object["Name"], &object["Node"]["Name"]), (&json!("/pi1/web"), &json!("pi1")));
         assert_eq!(object["Config"]["Labels"]["tier"], "front");
         for unknown in ["Path", "Args", "Driver", "LogPath"] {

@@ -46,8 +46,6 @@ pub struct Wanted {
     health: Vec<String>,
     /// The newest so many; `None`: all.
     limit: Option<usize>,
-    /// Whether sizes are asked for.
-    size: bool,
 }
 
 impl Wanted {
@@ -60,6 +58,12 @@ impl Wanted {
                     format!("muster does not know '{gone}' here: filter by {}", FILTERS.join(", ")),
                 ));
             }
+        }
+        if query.flag("size", false) {
+            return Err(Refused::new(
+                501,
+                "muster does not collect sizes: leave -s out, or ask the host, e.g. `ssh HOST docker ps -s`",
+            ));
         }
         let filters = Filters::read(query.get("filters"), &FILTERS)?;
         let limit = match query.get("limit").map(str::parse::<i64>) {
@@ -91,7 +95,6 @@ impl Wanted {
             ids: filters.all("id").to_vec(),
             health: filters.words("health", &["starting", "healthy", "unhealthy", "none"])?.to_vec(),
             limit,
-            size: query.flag("size", false),
         })
     }
 
@@ -235,7 +238,7 @@ impl Walk {
                 self.hosts.insert(container.host_id.clone(), host);
             }
             let host = self.hosts.get(&container.host_id);
-            let object = item(container, host, &self.scope, self.wanted.size, now_ms);
+            let object = item(container, host, &self.scope, now_ms);
             if !std::mem::take(&mut self.is_first) {
                 bytes.push(b',');
             }
@@ -246,7 +249,7 @@ impl Walk {
 }
 
 /// One container, as lists have it.
-fn item(container: &Container, host: Option<&Host>, scope: &Scope, size: bool, now_ms: i64) -> Value {
+fn item(container: &Container, host: Option<&Host>, scope: &Scope, now_ms: i64) -> Value {
     let mut object = json!({
         "Id": container.id,
         "Names": [names::shown(container, scope)],
@@ -264,11 +267,6 @@ fn item(container: &Container, host: Option<&Host>, scope: &Scope, size: bool, n
     });
     if let Some(id) = &container.image_id {
         object["ImageID"] = id.clone().into();
-    }
-    if size {
-        // Docker's own sign of a size that it cannot tell.
-        object["SizeRw"] = (-1).into();
-        object["SizeRootFs"] = (-1).into();
     }
     object
 }
@@ -335,11 +333,10 @@ mod tests {
     fn a_container_is_told_with_what_is_known_and_nothing_else() {
         let container = samples::container("web", "running");
         let now = parse_ms("2026-11-22T10:00:00Z").expect("a time");
-        let object = item(&container, None, &Scope::Fleet, false, now);
+        let object = item(&container, None, &Scope::Fleet, now);
         assert_eq!(object["Names"], json!(["/pi1/web"]));
         assert_eq!(object["Status"], "Up 3 minutes");
         assert_eq!(object["Created"], 1_795_338_000);
         assert!(object.get("ImageID").is_none() && object.get("SizeRw").is_none());
-        assert_eq!(item(&container, None, &Scope::Fleet, true, now)["SizeRw"], -1);
     }
 }

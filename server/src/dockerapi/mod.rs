@@ -14,6 +14,7 @@ mod inspect;
 mod list;
 mod names;
 mod parts;
+mod places;
 pub mod query;
 mod refusals;
 pub mod routes;
@@ -30,6 +31,7 @@ use crate::fleet::{By, Fleet, Refusal};
 use crate::listen::{Request, Response};
 use async_io::Timer;
 use futures_lite::future;
+use places::{Full, Place, Places};
 use query::Query;
 use routes::{Asked, What};
 use serde_json::{Value, json};
@@ -45,8 +47,12 @@ const LISTS: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Clients that follow events at once: less than the feed has places, for pages and command lines need some too.
 const FOLLOWS: usize = 64;
+/// Those of one client with a certificate.
+const FOLLOWS_OF_ONE: usize = 16;
 /// Streams of stats at once: the docker command line opens one for each container.
 const SAMPLINGS: usize = 512;
+/// Those of one client with a certificate.
+const SAMPLINGS_OF_ONE: usize = 256;
 
 /// Stands for the token of whoever comes in without a certificate.
 const LOCAL: &str = "docker";
@@ -151,29 +157,34 @@ pub struct DockerApi {
     fleet: Arc<Fleet>,
     who: Who,
     lists: Arc<Semaphore>,
-    follows: Arc<Semaphore>,
-    samplings: Arc<Semaphore>,
+    follows: Places,
+    samplings: Places,
 }
 
 impl DockerApi {
     /// Over this fleet, for these clients.
     pub fn new(fleet: Arc<Fleet>, who: Who) -> DockerApi {
-        let places = |count| Arc::new(Semaphore::new(count));
-        DockerApi { fleet, who, lists: places(LISTS), follows: places(FOLLOWS), samplings: places(SAMPLINGS) }
+        DockerApi {
+            fleet,
+            who,
+            lists: Arc::new(Semaphore::new(LISTS)),
+            follows: Places::new(FOLLOWS, FOLLOWS_OF_ONE),
+            samplings: Places::new(SAMPLINGS, SAMPLINGS_OF_ONE),
+        }
     }
 
     /// Answers a request that came in at a door. Its body is not looked at.
     pub async fn answer(&self, request: &Request) -> Response {
-        if self.who == Who::Anybody && request.peer.port() != 0 && is_of_a_page(request) {
-            return refuse(&Refused::new(
+        if self.who == Who::Anybody && request.peer.port() != 0 && is_of_a_page(|name| request.header(name)) {
+            return DockerApi::sign(refuse(&Refused::new(
                 403,
                 "pages in browsers may not ask here: use `muster ps`, or the docker command line",
-            ));
+            )));
         }
         let certificate = request.certificate.as_deref();
         let by = match self.who.identify(&self.fleet, certificate, request.peer.ip()) {
             Ok(by) => by,
-            Err(refused) => return refuse(&refused),
+            Err(refused) => return DockerApi::sign(refuse(&refused)),
         };
         let ask = Ask { method: request.method.as_str(), path: &request.path, query: &request.query };
         let response = self.respond(&by, ask).await;
@@ -185,16 +196,37 @@ impl DockerApi {
 
     /// Answers a request of someone who may look.
     pub async fn respond(&self, by: &By, ask: Ask<'_>) -> Response {
-        let response = match self.handle(by, ask).await {
-            Ok(response) => response,
-            Err(refused) => refuse(&refused),
-        };
+        match self.handle(by, ask).await {
+            Ok(response) => DockerApi::sign(response),
+            Err(refused) => DockerApi::sign(refuse(&refused)),
+        }
+    }
+
+    /// What all answers have, refusals too.
+    fn sign(response: Response) -> Response {
         response
             .header("api-version", NEWEST.to_string())
             .header("docker-experimental", "false")
             .header("ostype", "linux")
             .header("server", format!("Muster/{MUSTER} (linux)"))
             .header("cache-control", "no-cache, no-store, must-revalidate")
+            // For whoever gets a browser to show it after all.
+            .header("x-content-type-options", "nosniff")
+            .header("content-security-policy", "default-src 'none'; frame-ancestors 'none'")
+            .header("cross-origin-resource-policy", "same-origin")
+    }
+
+    /// A place for a stream of `what`.
+    fn place_for_stream(&self, places: &Places, by: &By, what: &str) -> Result<Place, Refused> {
+        // All of this machine are one.
+        let client = (self.who == Who::Clients).then_some(by.token.as_str());
+        places.take(client).map_err(|full| {
+            let who = match full {
+                Full::All => "all clients together",
+                Full::Own => "this client",
+            };
+            Refused::new(429, format!("{who} already watch as many {what} as possible; end some, or try again later"))
+        })
     }
 
     /// A place for a list, as soon as there is one.
@@ -223,8 +255,8 @@ impl DockerApi {
             What::Version => Ok(json_of(&version::show(&self.fleet, &scope)?)),
             What::Info => Ok(json_of(&info::show(self, &scope).await?)),
             What::List => list::list(self, &query()?, scope).await,
-            What::Inspect(name) => Ok(json_of(&inspect::show(self, &query()?, &scope, &name)?)),
-            What::Stats(name) => stats::show(self, &query()?, scope, &name),
+            What::Inspect(name) => Ok(json_of(&inspect::show(self, &scope, &name)?)),
+            What::Stats(name) => stats::show(self, by, &query()?, scope, &name),
             What::Events => follow::open(self, by, &query()?, &scope),
             What::Unknown(what, name) => Err(refusals::unknown(what, &name)),
             What::Uncollected(what, command) => Err(refusals::uncollected(self, &scope, what, command)),
@@ -238,15 +270,15 @@ impl DockerApi {
 
 /// A page that a browser on this machine shows could ask here too, by a name of its own that leads here. What it cannot
 /// do is to leave out where it is from, or to ask for an address where it has a name.
-fn is_of_a_page(request: &Request) -> bool {
+fn is_of_a_page<'a>(header: impl Fn(&str) -> Option<&'a str>) -> bool {
     let is_own = |host: &str| {
         let host = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
-        let name = host.map_or_else(|| request.header("host").unwrap_or_default(), |(name, _)| name);
+        let name = host.map_or_else(|| header("host").unwrap_or_default(), |(name, _)| name);
         let name = name.trim_start_matches('[').trim_end_matches(']');
         name.is_empty() || name == "localhost" || name.parse::<IpAddr>().is_ok()
     };
-    let is_sent_by_page = request.header("sec-fetch-site").is_some_and(|site| site != "none");
-    is_sent_by_page || request.header("origin").is_some() || !request.header("host").is_none_or(is_own)
+    let is_sent_by_page = header("sec-fetch-site").is_some_and(|site| site != "none");
+    is_sent_by_page || header("origin").is_some() || !header("host").is_none_or(is_own)
 }
 
 fn ping(method: &str) -> Response {

@@ -133,7 +133,9 @@ fn look(parts: &[&str]) -> What {
                 _ => What::Nothing,
             }
         }
-        ["images", "json" | "search" | "get"] => What::Uncollected("images", "images"),
+        ["images", "json"] => What::Uncollected("images", "images"),
+        ["images", "search"] => What::Uncollected("what registries have", "search"),
+        ["images", .., "get"] => What::Uncollected("images", "save"),
         ["images", name @ .., _] if !name.is_empty() => What::Unknown("image", name.join("/")),
         ["networks"] => What::Uncollected("networks", "network ls"),
         ["networks", name @ ..] => What::Unknown("network", name.join("/")),
@@ -144,7 +146,10 @@ fn look(parts: &[&str]) -> What {
         ["system", "df"] => What::Uncollected("what takes disk space", "system df"),
         ["distribution", name @ .., "json"] => What::Unknown("image", name.join("/")),
         ["exec", name @ .., "json"] => What::Unknown("exec instance", name.join("/")),
-        ["services" | "tasks" | "nodes" | "configs" | "secrets"] => What::Uncollected("what a swarm has", "node ls"),
+        ["services"] => What::Uncollected("what a swarm has", "service ls"),
+        ["configs"] => What::Uncollected("what a swarm has", "config ls"),
+        ["secrets"] => What::Uncollected("what a swarm has", "secret ls"),
+        ["tasks" | "nodes"] => What::Uncollected("what a swarm has", "node ls"),
         ["services" | "tasks" | "nodes" | "configs" | "secrets", name @ ..] => {
             What::Unknown("such thing of a swarm", name.join("/"))
         }
@@ -258,6 +263,9 @@ mod tests {
     #[test]
     fn what_is_not_collected_and_what_changes_is_told_apart_from_nonsense() {
         assert_eq!(get("/images/json"), What::Uncollected("images", "images"));
+        assert_eq!(get("/images/get"), What::Uncollected("images", "save"));
+        assert_eq!(get("/images/search"), What::Uncollected("what registries have", "search"));
+        assert_eq!(get("/secrets"), What::Uncollected("what a swarm has", "secret ls"));
         assert_eq!(get("/images/a/b/c:1/json"), What::Unknown("image", "a/b/c:1".into()));
         assert_eq!(get("/networks/x"), What::Unknown("network", "x".into()));
         assert_eq!(get("/nothing"), What::Nothing);

@@ -3,16 +3,16 @@
 //! A host says how much of a processor a container uses and not what its counters were; so the counters here are made
 //! to give that percent, and stand for the last second.
 
+use super::places::Place;
 use super::query::Query;
 use super::{DockerApi, Refused, Scope, names};
 use crate::api::types::{Container, ContainerVitals, Host};
-use crate::fleet::Fleet;
+use crate::fleet::{By, Fleet};
 use crate::listen::Response;
 use crate::time::{format_ms, parse_ms};
 use async_io::Timer;
 use futures_lite::stream;
 use serde_json::{Map, Value, json};
-use smol::lock::SemaphoreGuardArc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ const SECOND: f64 = 1e9;
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
 /// Answers it.
-pub fn show(api: &DockerApi, query: &Query, scope: Scope, reference: &str) -> Result<Response, Refused> {
+pub fn show(api: &DockerApi, by: &By, query: &Query, scope: Scope, reference: &str) -> Result<Response, Refused> {
     let container = names::find(&api.fleet, &scope, reference)?;
     let host = api.fleet.host(&container.host_id)?;
     if container.stale {
@@ -37,9 +37,7 @@ pub fn show(api: &DockerApi, query: &Query, scope: Scope, reference: &str) -> Re
     if !query.flag("stream", true) || query.flag("one-shot", false) {
         return Ok(Response::bytes(200, "application/json", first));
     }
-    let place = api.samplings.try_acquire_arc().ok_or_else(|| {
-        Refused::new(429, "as many clients as possible already watch stats; use --no-stream, or try again later")
-    })?;
+    let place = api.place_for_stream(&api.samplings, by, "stats")?;
     let watch = Watch {
         fleet: api.fleet.clone(),
         container: container.id,
@@ -61,7 +59,7 @@ struct Watch {
     host: String,
     scope: Scope,
     first: Option<Vec<u8>>,
-    _place: SemaphoreGuardArc,
+    _place: Place,
 }
 
 impl Watch {

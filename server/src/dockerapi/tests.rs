@@ -213,3 +213,77 @@ fn a_client_is_known_by_its_certificate_until_it_is_revoked() {
     let missing = block_on(bench.fleet.revoke_docker_client(&by(), &made.client.id));
     assert!(matches!(missing, Err(Refusal::NotFound(_))));
 }
+
+#[test]
+fn sizes_are_refused_in_a_list_and_left_out_of_one_container() {
+    let bench = Bench::new();
+    let _host = bench.host("boat-1", &[1]);
+    let api = api(&bench);
+    let (status, why) = message(&api, "GET", "/v1.41/containers/json?size=1");
+    assert!(status == 501 && why.contains("sizes") && !why.contains('\n'), "{why}");
+    assert_eq!(asked(&api, "GET", "/v1.41/containers/json?size=0").0, 200);
+    let (status, object) = asked(&api, "GET", &format!("/containers/{}/json?size=1", "01".repeat(32)));
+    assert!(status == 200 && object.get("SizeRw").is_none(), "{object}");
+}
+
+#[test]
+fn versions_name_the_system_where_clients_look_for_it() {
+    let bench = Bench::new();
+    let _host = bench.host("boat-1", &[1]);
+    for url in ["/version", "/boat-1/version"] {
+        let (_, version) = asked(&api(&bench), "GET", url);
+        let engine = version["Components"].as_array().and_then(|all| all.iter().find(|it| it["Name"] == "Engine"));
+        let details = &engine.expect("what clients look for")["Details"];
+        assert_eq!((&details["Os"], &details["Arch"]), (&version["Os"], &version["Arch"]), "{url}: {version}");
+        assert!(details["Os"].as_str().is_some_and(|os| !os.is_empty()), "{url}: {version}");
+    }
+}
+
+fn header<'a>(response: &'a Response, wanted: &str) -> Option<&'a str> {
+    response.headers.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.as_str())
+}
+
+#[test]
+fn every_answer_says_that_a_browser_must_not_guess_what_it_is() {
+    let bench = Bench::new();
+    let _host = bench.host("boat-1", &[1]);
+    let api = api(&bench);
+    for (method, url) in [
+        ("GET", "/_ping"),
+        ("HEAD", "/_ping"),
+        ("GET", "/events"),
+        ("GET", "/containers/json"),
+        ("GET", "/nothing"),
+        ("POST", "/build"),
+        ("GET", "/version"),
+    ] {
+        let response = ask(&api, method, url);
+        assert_eq!(header(&response, "x-content-type-options"), Some("nosniff"), "{method} {url}");
+    }
+    // As those are that are refused before they are read.
+    let refused = DockerApi::sign(refuse(&Refused::new(401, "no")));
+    assert_eq!(header(&refused, "x-content-type-options"), Some("nosniff"));
+}
+
+#[test]
+fn pages_in_browsers_get_nothing_by_whatever_name_they_ask() {
+    let status = |headers: &[(&str, &str)]| {
+        let header = |wanted: &str| headers.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
+        if is_of_a_page(header) { 403 } else { 200 }
+    };
+    for own in ["127.0.0.1:2375", "127.0.0.1", "localhost", "localhost:2375", "[::1]:2375", "[::1]", ""] {
+        assert_eq!(status(&[("host", own)]), 200, "{own}");
+    }
+    assert_eq!(status(&[]), 200, "old clients");
+    assert_eq!(status(&[("host", "127.0.0.1:2375"), ("sec-fetch-site", "none")]), 200, "typed by a person");
+    // A name of theirs that leads here.
+    for name in ["evil.example", "evil.example:2375", "127.0.0.1.evil.example:2375", "localhost.evil.example", "[x]:1"]
+    {
+        assert_eq!(status(&[("host", name)]), 403, "{name}");
+    }
+    for site in ["cross-site", "same-site", "same-origin"] {
+        assert_eq!(status(&[("host", "localhost:2375"), ("sec-fetch-site", site)]), 403, "{site}");
+    }
+    assert_eq!(status(&[("host", "localhost:2375"), ("origin", "http://localhost:2375")]), 403);
+    assert_eq!(status(&[("host", "localhost:2375"), ("origin", "null")]), 403);
+}

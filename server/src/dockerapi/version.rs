@@ -49,7 +49,7 @@ pub const MUSTER: &str = env!("CARGO_PKG_VERSION");
 pub(super) fn show(fleet: &Fleet, scope: &Scope) -> Result<Value, Refusal> {
     let about =
         |name: &str, version: &str, details: Value| json!({ "Name": name, "Version": version, "Details": details });
-    let muster = json!({ "ApiVersion": NEWEST.to_string(), "MinAPIVersion": OLDEST.to_string() });
+    let mut muster = json!({ "ApiVersion": NEWEST.to_string(), "MinAPIVersion": OLDEST.to_string() });
     let mut components = Vec::new();
     let (mut os, mut arch) = (std::env::consts::OS.to_owned(), machine(std::env::consts::ARCH).to_owned());
     let mut answer = json!({
@@ -61,8 +61,9 @@ pub(super) fn show(fleet: &Fleet, scope: &Scope) -> Result<Value, Refusal> {
     if let Scope::Host(id) = scope {
         let host = fleet.host(id)?;
         answer["Platform"]["Name"] = format!("Muster: {}", host.name).into();
+        (os, arch) = (host.os.unwrap_or(os), host.arch.map_or(arch, |arch| machine(&arch).to_owned()));
         if let Some(engine) = &host.engine.version {
-            let mut details = json!({});
+            let mut details = json!({ "Os": os, "Arch": arch });
             if let Some(version) = &host.engine.api_version {
                 details["ApiVersion"] = version.clone().into();
             }
@@ -72,10 +73,10 @@ pub(super) fn show(fleet: &Fleet, scope: &Scope) -> Result<Value, Refusal> {
         if let Some(kernel) = host.kernel {
             answer["KernelVersion"] = kernel.into();
         }
-        (os, arch) = (host.os.unwrap_or(os), host.arch.map_or(arch, |arch| machine(&arch).to_owned()));
     }
     if components.is_empty() {
         // By the name that clients look for: they would add one of theirs.
+        (muster["Os"], muster["Arch"]) = (os.clone().into(), arch.clone().into());
         components.push(about("Engine", MUSTER, muster));
     }
     answer["Components"] = components.into();

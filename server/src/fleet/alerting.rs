@@ -4,7 +4,7 @@ use super::host::{Host, Now};
 use super::liveness::HostState;
 use super::{Fleet, State};
 use crate::alerts::looks::{Container, ContainerLook, HostLook, Presence, VitalsLook, World};
-use crate::alerts::{Alerts, Board, Parts, Rules};
+use crate::alerts::{Alerts, Board, Parts, Recall, Rules};
 use crate::store::{EventRow, Keep, Span, StoreError};
 use muster_protocol::container::{self, Health, State as ContainerState, Summary};
 use muster_protocol::id::{EngineId, HostId};
@@ -24,6 +24,17 @@ impl Fleet {
     pub(crate) async fn read_events(&self, after: u64, limit: usize) -> Result<Vec<EventRow>, StoreError> {
         let history = self.history.clone();
         smol::unblock(move || history.0.events(after, Span::default(), limit, &mut |_| Keep::Yes)).await
+    }
+
+    /// Takes the events up to the one with the id `newest` from there back, until that wants no more.
+    pub(crate) async fn recall_events(&self, newest: u64, mut recall: Recall) -> Result<Recall, StoreError> {
+        let history = self.history.clone();
+        let read = move || {
+            let mut keep = |row: &EventRow| if recall.take(row) { Keep::No } else { Keep::Stop };
+            history.0.events_before(newest.saturating_add(1), Span::default(), &mut keep)?;
+            Ok(recall)
+        };
+        smol::unblock(read).await
     }
 
     /// Looks at what has changed of the fleet; at all of it with `all`.

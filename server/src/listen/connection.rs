@@ -121,6 +121,9 @@ where
     };
     activity.secured();
     let from = From { peer, certificate: wire.certificate() };
+    if let (Some(known_by), Some(der)) = (port.limits.known_by, &from.certificate) {
+        place.known(known_by(der));
+    }
     let slot = Slot::default();
     let service = service_fn(|request| {
         Box::pin(answer(port.clone(), request, from.clone(), activity.clone(), place.clone(), slot.clone()))

@@ -16,6 +16,9 @@ pub struct Limits {
     /// and leaves some behind when its network changes; what is more counts as unknown, so that one credential
     /// cannot take all places.
     pub known_per_client: usize,
+    /// Who a client with this certificate is, where nobody else gets through the handshake: they are known from then on,
+    /// and not only with the first answer.
+    pub known_by: Option<fn(&[u8]) -> u64>,
     /// For the TLS handshake. Six round trips of a very bad link.
     pub handshake: Duration,
     /// From the handshake to the first byte of a request.
@@ -53,6 +56,7 @@ impl Default for Limits {
             connections: 12_000,
             unknown_per_peer: 256,
             known_per_client: 32,
+            known_by: None,
             handshake: Duration::from_secs(10),
             first_request: Duration::from_secs(20),
             head: Duration::from_secs(15),

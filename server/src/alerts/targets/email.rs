@@ -30,6 +30,7 @@ pub struct Email {
     port: u16,
     privacy: Privacy,
     login: Option<Credentials>,
+    user: Option<String>,
     from: Mailbox,
     to: Vec<Mailbox>,
 }
@@ -80,6 +81,7 @@ impl Email {
             port: port.unwrap_or(default_port),
             privacy,
             login,
+            user: asked.user.clone(),
             from: mailbox("from", from)?,
             to: asked.to.iter().map(|text| mailbox("to", text)).collect::<Result<_, _>>()?,
         })
@@ -92,8 +94,22 @@ impl Email {
         }
     }
 
+    /// What may be shown of who gets mail: a person's address is nobody else's matter.
     pub(super) fn recipients(&self) -> Vec<String> {
-        self.to.iter().map(|mailbox| mailbox.email.to_string()).collect()
+        self.to.iter().map(begins).collect()
+    }
+
+    /// Without the addresses and the login that a mail server likes to repeat.
+    fn hide(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for mailbox in self.to.iter().chain([&self.from]) {
+            text = replace(&text, mailbox.email.as_ref(), &begins(mailbox));
+        }
+        match &self.user {
+            // A short one may be a part of any word.
+            Some(user) if user.len() >= 4 => replace(&text, user, "..."),
+            _ => text,
+        }
     }
 
     pub(super) fn has_password(&self) -> bool {
@@ -118,7 +134,7 @@ impl Email {
                 }
                 source = why.source();
             }
-            Failure { refused, ..Failure::passing(text) }
+            Failure { refused, ..Failure::passing(self.hide(&text)) }
         };
         let tls = match self.privacy {
             Privacy::None => Tls::None,
@@ -151,6 +167,27 @@ impl Email {
     }
 }
 
+/// How an address begins, and where it is.
+fn begins(mailbox: &Mailbox) -> String {
+    let first: String = mailbox.email.user().chars().take(1).collect();
+    format!("{first}...@{}", mailbox.email.domain())
+}
+
+/// Replaces a text in whichever case it is written.
+fn replace(text: &str, what: &str, by: &str) -> String {
+    let (lower, what) = (text.to_ascii_lowercase(), what.to_ascii_lowercase());
+    let mut replaced = String::new();
+    let mut from = 0;
+    // Lowering ASCII moves no byte.
+    for (at, _) in lower.match_indices(&what) {
+        replaced.push_str(&text[from..at]);
+        replaced.push_str(by);
+        from = at + what.len();
+    }
+    replaced.push_str(&text[from..]);
+    replaced
+}
+
 fn split(server: &str) -> Option<(&str, Option<u16>)> {
     let is_host = |host: &str| {
         !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.' || c == '_')
@@ -175,4 +212,27 @@ fn split(server: &str) -> Option<(&str, Option<u16>)> {
 
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_mail_server_says_is_shown_without_addresses() {
+        let asked = NewAlertTarget {
+            name: "mail".into(),
+            kind: "email".into(),
+            server: Some("mail.example.org".into()),
+            user: Some("postman".into()),
+            password: Some("x".into()),
+            from: Some("Muster <muster@example.org>".into()),
+            to: vec!["Bea <bea.miller@example.org>".into()],
+            ..NewAlertTarget::default()
+        };
+        let email = Email::read(&asked).expect("a target");
+        assert_eq!(email.recipients(), ["b...@example.org"]);
+        let said = "550 5.1.1 <Bea.Miller@example.org>: unknown to postman; from muster@example.org";
+        assert_eq!(email.hide(said), "550 5.1.1 <b...@example.org>: unknown to ...; from m...@example.org");
+    }
 }

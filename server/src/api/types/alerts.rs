@@ -154,7 +154,7 @@ pub struct AlertTarget {
     pub kind: String,
     /// A webhook's URL, without what may be a secret in it; for ntfy the server's; for e-mail `HOST:PORT`.
     pub address: String,
-    /// For ntfy the topic, for e-mail who gets it.
+    /// How it begins: for ntfy the topic, for e-mail the address of each who gets it (`o...@example.org`).
     pub to: Vec<String>,
     /// Whether it has a secret, token or password.
     pub has_secret: bool,
