@@ -7,7 +7,7 @@ import { send, path, get } from '../api.js';
 import { useLoad } from '../load.js';
 import { useChanges } from '../live.js';
 import { refreshFiring } from '../firing.js';
-import { ordered, byRule } from '../alert_order.js';
+import { ordered, byRule, folded } from '../alert_order.js';
 import { useFilters, Choices, Given, ClearFilters, toggle } from '../filter_bar.js';
 import { AlertRow, AlertGroup, RULE_NAMES, ruleName } from '../alert_rows.js';
 import { Confirm, DialogButton } from '../dialog.js';
@@ -49,7 +49,7 @@ function List({ filters, change, admin, onSilenced }) {
     onSilenced();
     reload();
   }} />` : undefined;
-  const items = data && (state === 'firing' ? ordered(data.items) : data.items);
+  const items = data && (state === 'firing' ? folded(ordered(data.items)).items : data.items);
   return html`<section class="card attention" aria-label="Alerts">
     <div class="filters" role="search" aria-label="Alerts" style=${{ paddingTop: '14px' }}>
       <${Choices} label="Which" choices=${STATES} chosen=${[state]} onToggle=${(one) => change({ state: one })} />

@@ -11,7 +11,7 @@ import { useSparks, Spark } from '../spark.js';
 import { useFilters, TextFilter, Choices, Select, LabelFilter, ClearFilters, toggle } from '../filter_bar.js';
 import { HostState, EngineState, Labels } from '../badges.js';
 import { AlertRow, AlertGroup } from '../alert_rows.js';
-import { groupedForFleet } from '../alert_order.js';
+import { groupedForFleet, needing } from '../alert_order.js';
 import { Age } from '../moment.js';
 import { Icon } from '../icons.js';
 import { Nothing, ProblemNote, Waiting } from '../notice.js';
@@ -57,7 +57,7 @@ function Verdict({ fleet }) {
   if (!fleet) return html`<${Waiting} what="the fleet" />`;
   const { hosts, engines, containers } = fleet;
   const items = (alerts.items ?? []).filter((alert) => !alert.silenced);
-  const many = Math.max(fleet.alerts.firing, items.length);
+  const many = needing(alerts, fleet.alerts.firing);
   const mute = engines.not_answering + engines.absent;
   const critical = items.some((alert) => alert.severity === 'critical') || hosts.disconnected > 0 || mute > 0;
   // No rule fires for an engine that is gone, and a host may be away before its rule does.
