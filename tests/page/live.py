@@ -106,6 +106,16 @@ with chromium() as browser, watched(browser) as one:
     expect(page.get_by_text("start", exact=True)).not_to_have_count(before)
     say("events are filtered, and new ones arrive")
 
+    # The status is that of an address without a page, which Chromium calls an error.
+    one.expected.append("/nonsense")
+    one.open("/nonsense/deeper?than=this")
+    expect(page.get_by_text("There is nothing at this address")).to_be_visible()
+    page.get_by_role("link", name="To the fleet").click()
+    expect(page.get_by_role("region", name="Hosts")).to_be_visible()
+    asked = "fetch('/nonsense', {headers: {Accept: 'application/json'}}).then((answer) => answer.json())"
+    assert page.evaluate(asked)["status"] == 404
+    say("an address that leads nowhere says so, to people and to programs")
+
     one.open("/hosts/alpha")
     one.open("/containers/alpha/web")
     page.go_back()

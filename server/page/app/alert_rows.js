@@ -42,7 +42,7 @@ export function AlertRow({ alert, children }) {
   return html`<li class=${`alert-row ${over ? 'over' : ''}`}>
     <span class=${`tone-${tone} alert-icon`}><${Icon} name=${over ? 'done' : severityIcon(alert.severity)} label=${over ? 'over' : alert.severity} /></span>
     <span class="alert-what"><span class="alert-rule">${ruleName(alert.rule)}</span>${alert.silenced && html` <span class="chip">silenced</span>`}
-      <a class="row-link" href=${alertLink(alert)}>${alert.text}</a>${alert.ends && html` <span class="quiet">${endWords(alert)}</span>`}</span>
+      <a class="row-link" href=${alertLink(alert)}>${alert.text}</a>${endWords(alert) && html`<span class="quiet">, ${endWords(alert)}</span>`}</span>
     <span class="alert-since"><${Ago} at=${over ? alert.until : alert.since} />${over && html`<span class="quiet"> after ${lower(span)}</span>`}</span>
     ${children && html`<span class="alert-acts">${children}</span>`}
   </li>`;
