@@ -1,8 +1,9 @@
 //! What people see in a browser, as they see it: Chromium on the page of a real server with a real engine behind it.
 
 use muster_tests::browser::{path, play, play_on, run};
-use muster_tests::place::Place;
+use muster_tests::crowd;
 use muster_tests::host::LABEL;
+use muster_tests::place::Place;
 use muster_tests::{Agent, Engine, Managed, Server, text};
 use serde_json::{Value, json};
 
@@ -55,6 +56,15 @@ fn what_admins_change_in_dialogs_is_changed() {
 }
 
 #[test]
+#[ignore = "takes a minute; run by ./test.sh --all"]
+fn ten_thousand_hosts_can_be_filtered_and_scrolled() {
+    let mut server = Server::start();
+    crowd::join(&server, 10_000);
+    play("crowd", &mut server, &[("HOSTS", "10000")], &mut |question| panic!("nobody knows {question}"));
+}
+
+#[test]
+#[ignore = "takes a minute; run by ./test.sh --all"]
 fn the_managed_network_is_shown_and_changed() {
     let mut managed = Managed::up(&["alpha", "bravo"]);
     // It cannot be in the network: its ports and names are the host's.

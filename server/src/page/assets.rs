@@ -76,7 +76,8 @@ fn compress(plain: &[u8]) -> Option<Vec<u8>> {
 pub(super) fn embedded(path: &str) -> Option<Arc<Asset>> {
     static ASSETS: OnceLock<HashMap<&'static str, Arc<Asset>>> = OnceLock::new();
     // All of them at the first request: a browser asks for nearly all.
-    let make = || FILES.iter().map(|(path, bytes)| (*path, Arc::new(Asset::new(path, prepared(path, bytes))))).collect();
+    let make =
+        || FILES.iter().map(|(path, bytes)| (*path, Arc::new(Asset::new(path, prepared(path, bytes))))).collect();
     ASSETS.get_or_init(make).get(path).cloned()
 }
 

@@ -48,7 +48,8 @@ fn body(response: Response) -> Vec<u8> {
 fn every_view_begins_with_the_same_file() {
     let index = body(answered(get("/page/index.html")));
     assert!(index.starts_with(b"<!doctype html>"));
-    for path in ["/", "/sign-in", "/sign-in/", "/hosts", "/hosts/", "/hosts/pi%201", "/containers/pi/web", "/settings"] {
+    for path in ["/", "/sign-in", "/sign-in/", "/hosts", "/hosts/", "/hosts/pi%201", "/containers/pi/web", "/settings"]
+    {
         let response = answered(get(path));
         assert_eq!((response.status, response.content_type), (200, "text/html; charset=utf-8"), "{path}");
         assert_eq!(body(response), index, "{path}");
