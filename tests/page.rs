@@ -64,7 +64,6 @@ fn ten_thousand_hosts_can_be_filtered_and_scrolled() {
 }
 
 #[test]
-#[ignore = "takes a minute; run by ./test.sh --all"]
 fn the_managed_network_is_shown_and_changed() {
     let mut managed = Managed::up(&["alpha", "bravo"]);
     // It cannot be in the network: its ports and names are the host's.
