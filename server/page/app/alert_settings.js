@@ -80,8 +80,8 @@ const KNOBS = {
   host_away: [], conflict: [], crashed: [], oom: [], undervoltage: [],
   unhealthy: [['for_s', 'for']],
   restart_loop: [['times', 'ends'], ['within_s', 'within']],
-  disk: [['at', 'from, %'], ['clear_at', 'well below, %']],
-  hot: [['at', 'from, °C'], ['clear_at', 'well below, °C']],
+  disk: [['at', 'at, %'], ['clear_at', 'over at, %']],
+  hot: [['at', 'at, °C'], ['clear_at', 'over at, °C']],
 };
 
 /** Which rules there are, and when nothing is sent. */
