@@ -1,6 +1,7 @@
 """What happens on a host is seen as it happens; filters, plots, and links to every view."""
 
 import json
+import re
 import time
 
 from stage import URL, chromium, docker, expect, say, until, watched
@@ -121,3 +122,21 @@ with chromium() as browser, watched(browser) as one:
     page.go_back()
     expect(page.get_by_role("heading", name="alpha").first).to_be_visible()
     assert page.url == f"{URL}/hosts/alpha", page.url
+
+    docker("run", "-d", "--name", "again", "--restart", "always", "probe:latest", "end", "0", "3")
+    one.open("/")
+    attention = page.get_by_role("region", name="Needs attention")
+    loop = attention.get_by_role("listitem").filter(has_text="again on alpha restarts again and again")
+    expect(loop).to_contain_text("exit code 3")
+    expect(attention.get_by_role("listitem")).to_have_count(1)
+    how = page.get_by_role("region", name="How the fleet is")
+    expect(how).to_contain_text("1 thing needs attention")
+    # One waits for its policy: it runs neither for the host nor for the fleet.
+    counts = row(page, "alpha").locator(".cell-containers")
+    expect(counts.get_by_role("link")).to_have_attribute("title", re.compile(" run, 1 restarting$"))
+    running, _, total = counts.inner_text().partition("/")
+    expect(how).to_contain_text(f"{running} of {total}")
+    expect(how).to_contain_text("1 restarting")
+    docker("rm", "-f", "again")
+    expect(how).to_contain_text("All is well")
+    say("a loop is one thing that needs attention, with how it ends, and what runs is counted alike")
