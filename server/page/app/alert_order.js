@@ -53,6 +53,12 @@ export function subject({ host, container: name, container_id: id }) {
   return what ? `${host}/${what}` : host;
 }
 
+/** What an alert says: `{text, at}`. The time at its end, if there is one, is told as an age by whoever shows it. */
+export function said({ text, attributes }) {
+  const last = attributes?.last_seen;
+  return last && text.endsWith(` at ${last}`) ? { text: text.slice(0, -` at ${last}`.length), at: last } : { text, at: null };
+}
+
 /** Alerts of one rule together: `[{rule, severity, alerts}]` in the order of their first. */
 export function byRule(items) {
   const groups = new Map();

@@ -1,5 +1,5 @@
 import { test, equal } from './harness.js';
-import { withAlert, ordered, byRule, groupedForFleet, folded, endWords, needing, subject } from '../app/alert_order.js';
+import { withAlert, ordered, byRule, groupedForFleet, folded, endWords, needing, subject, said } from '../app/alert_order.js';
 
 const alert = (id, more) => ({ id, rule: 'crashed', severity: 'warning', since: `2026-11-22T10:00:${String(id).padStart(2, '0')}Z`, until: null, silenced: false, ...more });
 
@@ -49,4 +49,13 @@ test('things that need attention are counted once', () => {
 
 test('an alert is about a container of a host, or a host', () => {
   equal([of(1, 'crashed', 'web'), of(2, 'crashed', null, { container_id: '0123456789abcdef' }), { host: 'pi', container: null, container_id: null }].map(subject), ['pi/web', 'pi/0123456789ab', 'pi']);
+});
+
+test('when a host was last heard is told as an age', () => {
+  const last = '2026-11-22T20:49:42.247Z';
+  equal(said({ text: `pi is away: it was last heard at ${last}`, attributes: { last_seen: last } }), { text: 'pi is away: it was last heard', at: last });
+  for (const text of ['pi is away: it was never heard', `pi is away: it was last heard at ${last}; over: it is back`]) {
+    equal(said({ text, attributes: { last_seen: last } }), { text, at: null });
+  }
+  equal(said({ text: 'web on pi crashed', attributes: {} }), { text: 'web on pi crashed', at: null });
 });
