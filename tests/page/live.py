@@ -4,7 +4,7 @@ import json
 import re
 import time
 
-from stage import URL, chromium, docker, expect, say, until, watched
+from stage import PATIENCE, URL, chromium, docker, expect, say, until, watched
 
 # Notes when a row with a name first says something, by the clock that the engine has too.
 NOTICE = """([name, words]) => {
@@ -95,8 +95,9 @@ with chromium() as browser, watched(browser) as one:
     expect(plot).to_be_visible()
     canvas = plot.locator("canvas")
     expect(canvas).to_be_visible()
+    # The history has a point a minute, of a minute that is over.
     drawn = until(page, f"(canvas) => {{ const drawn = ({DRAWN})(canvas); return drawn > 200 && drawn; }}",
-                  canvas.element_handle())
+                  canvas.element_handle(), patience=2 * PATIENCE)
     say(f"plots are drawn: {drawn} pixels of the first")
 
     one.open("/events?container=web")
