@@ -102,7 +102,7 @@ fn every_promised_field_is_there() {
     let host = &hosts["items"][0];
     has(host, HOST);
     has(&host["engine"], &["state", "version", "api_version"]);
-    has(&host["containers"], &["running", "stopped", "total"]);
+    has(&host["containers"], &["running", "paused", "restarting", "stopped", "total"]);
     assert_eq!(host["interval"].as_f64(), Some(1.0), "{host}");
     assert_eq!(host["engine"]["version"], engine.docker(&["version", "--format", "{{.Server.Version}}"]).as_str());
     assert_eq!(host["os"], "linux");

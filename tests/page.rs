@@ -1,8 +1,10 @@
 //! What people see in a browser, as they see it: Chromium on the page of a real server with a real engine behind it.
 
-use muster_tests::browser::{path, play, run};
+use muster_tests::browser::{path, play, play_on, run};
+use muster_tests::crowd;
+use muster_tests::host::LABEL;
 use muster_tests::place::Place;
-use muster_tests::{Agent, Engine, Server, text};
+use muster_tests::{Agent, Engine, Managed, Server, text};
 use serde_json::{Value, json};
 
 /// Plays a script on a server whose first host is `alpha`.
@@ -46,6 +48,37 @@ fn a_lost_server_is_shown_and_comes_back_by_itself() {
 #[test]
 fn everybody_can_use_every_view() {
     on_alpha("everybody");
+}
+
+#[test]
+fn what_admins_change_in_dialogs_is_changed() {
+    on_alpha("dialogs");
+}
+
+#[test]
+#[ignore = "takes a minute; run by ./test.sh --all"]
+fn ten_thousand_hosts_can_be_filtered_and_scrolled() {
+    let mut server = Server::start();
+    crowd::join(&server, 10_000);
+    play("crowd", &mut server, &[("HOSTS", "10000")], &mut |question| panic!("nobody knows {question}"));
+}
+
+#[test]
+fn the_managed_network_is_shown_and_changed() {
+    let mut managed = Managed::up(&["alpha", "bravo"]);
+    // It cannot be in the network: its ports and names are the host's.
+    managed.host("alpha").run_box_with("odd", &["-l", LABEL, "--network", "host"]);
+    let Managed { hosts, server, server_node, .. } = &mut managed;
+    play_on(server_node, "network", server, &mut |question| match question["key"].as_str() {
+        Some(name) => {
+            let host = hosts.iter_mut().find(|host| host.name() == name).expect("one of them");
+            host.network_stop();
+            std::fs::remove_file(format!("{}-network/key", host.agent.state_dir())).expect("removing the key");
+            host.network_up();
+            json!({})
+        }
+        None => panic!("nobody knows {question}"),
+    });
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! JSON on the script's input. `{"muster": [...]}` runs the operator's command line, `{"server": "kill"}` and
 //! `{"server": "start"}` do that; what else there is to ask is the test's own.
 
+use crate::node::Node;
 use crate::place::Place;
 use crate::process::{Process, Ran, clean, program};
 use crate::server::Server;
@@ -22,8 +23,31 @@ const CHROMIUM: &str = "/usr/bin/chromium";
 /// beside what every script can ask.
 #[track_caller]
 pub fn play(script: &str, server: &mut Server, environment: &[(&str, &str)], answer: &mut dyn FnMut(&Value) -> Value) {
-    let (url, pin) = (format!("https://127.0.0.1:{}", server.port()), server.pin().to_owned());
+    play_with(Command::new(python()), script, server, environment, answer);
+}
+
+/// The same with a browser on another machine, from which the server can be reached.
+#[track_caller]
+pub fn play_on(node: &Node, script: &str, server: &mut Server, answer: &mut dyn FnMut(&Value) -> Value) {
+    let python = python();
+    let python = python.to_str().unwrap_or_else(|| panic!("{} is no UTF-8", python.display()));
+    play_with(node.command(python), script, server, &[], answer);
+}
+
+#[track_caller]
+fn play_with(
+    python: Command,
+    script: &str,
+    server: &mut Server,
+    environment: &[(&str, &str)],
+    answer: &mut dyn FnMut(&Value) -> Value,
+) {
+    let (url, pin) = (format!("https://{}:{}", server.address(), server.port()), server.pin().to_owned());
     let mut all = |question: &Value| match question {
+        asked if asked["muster"].is_array() && asked["input"].is_null() => {
+            let ran = server.muster(&words(&asked["muster"]));
+            json!({ "code": ran.code, "stdout": ran.stdout, "stderr": ran.stderr })
+        }
         asked if asked["muster"].is_array() => said(&server.data_dir(), asked),
         asked if asked["server"] == "kill" => {
             server.kill();
@@ -35,14 +59,25 @@ pub fn play(script: &str, server: &mut Server, environment: &[(&str, &str)], ans
         }
         other => answer(other),
     };
-    run(&path(&format!("{script}.py")), &url, &pin, environment, &mut all);
+    run_with(python, &path(&format!("{script}.py")), &url, &pin, environment, &mut all);
 }
 
 /// Runs a script for the page at `url`, of the server with that pin, to its end; fails the test if it fails.
 #[track_caller]
 pub fn run(script: &Path, url: &str, pin: &str, environment: &[(&str, &str)], answer: &mut dyn FnMut(&Value) -> Value) {
+    run_with(Command::new(python()), script, url, pin, environment, answer);
+}
+
+#[track_caller]
+fn run_with(
+    mut command: Command,
+    script: &Path,
+    url: &str,
+    pin: &str,
+    environment: &[(&str, &str)],
+    answer: &mut dyn FnMut(&Value) -> Value,
+) {
     let place = Place::new();
-    let mut command = Command::new(python());
     command.arg("-u").arg(script);
     clean(&mut command).envs(environment.iter().copied());
     // Its profile is below here: so it is removed with the test, and its processes are known by it.
@@ -63,10 +98,14 @@ pub fn run(script: &Path, url: &str, pin: &str, environment: &[(&str, &str)], an
 
 /// What the operator's command line says to `{"muster": [...], "input": "..."}`, as JSON.
 pub fn said(data_dir: &str, question: &Value) -> Value {
-    let arguments: Vec<&str> = question["muster"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let arguments = words(&question["muster"]);
     let environment = [("MUSTER_DATA_DIR", data_dir)];
     let ran = Ran::with_input(&program("muster"), &arguments, &environment, 60, question["input"].as_str());
     json!({ "code": ran.code, "stdout": ran.stdout, "stderr": ran.stderr })
+}
+
+fn words(list: &Value) -> Vec<&str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 /// A file of `tests/page`.

@@ -11,6 +11,7 @@ pub mod board;
 pub mod browser;
 pub mod capture;
 pub mod clock;
+pub mod crowd;
 pub mod datagrams;
 pub mod debian;
 pub mod engine;

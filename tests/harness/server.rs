@@ -136,7 +136,8 @@ impl Server {
         self.network.as_ref().map(|(namespace, _)| namespace.as_str())
     }
 
-    fn address(&self) -> &'static str {
+    /// Where it is reached from its own machine, and from others if it was started there.
+    pub fn address(&self) -> &'static str {
         self.network.as_ref().map_or("127.0.0.1", |(_, address)| address)
     }
 

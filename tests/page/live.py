@@ -1,9 +1,10 @@
 """What happens on a host is seen as it happens; filters, plots, and links to every view."""
 
 import json
+import re
 import time
 
-from stage import URL, chromium, docker, expect, say, until, watched
+from stage import PATIENCE, URL, chromium, docker, expect, say, until, watched
 
 # Notes when a row with a name first says something, by the clock that the engine has too.
 NOTICE = """([name, words]) => {
@@ -94,8 +95,9 @@ with chromium() as browser, watched(browser) as one:
     expect(plot).to_be_visible()
     canvas = plot.locator("canvas")
     expect(canvas).to_be_visible()
+    # The history has a point a minute, of a minute that is over.
     drawn = until(page, f"(canvas) => {{ const drawn = ({DRAWN})(canvas); return drawn > 200 && drawn; }}",
-                  canvas.element_handle())
+                  canvas.element_handle(), patience=2 * PATIENCE)
     say(f"plots are drawn: {drawn} pixels of the first")
 
     one.open("/events?container=web")
@@ -106,8 +108,36 @@ with chromium() as browser, watched(browser) as one:
     expect(page.get_by_text("start", exact=True)).not_to_have_count(before)
     say("events are filtered, and new ones arrive")
 
+    # The status is that of an address without a page, which Chromium calls an error.
+    one.expected.append("/nonsense")
+    one.open("/nonsense/deeper?than=this")
+    expect(page.get_by_text("There is nothing at this address")).to_be_visible()
+    page.get_by_role("link", name="To the fleet").click()
+    expect(page.get_by_role("region", name="Hosts")).to_be_visible()
+    asked = "fetch('/nonsense', {headers: {Accept: 'application/json'}}).then((answer) => answer.json())"
+    assert page.evaluate(asked)["status"] == 404
+    say("an address that leads nowhere says so, to people and to programs")
+
     one.open("/hosts/alpha")
     one.open("/containers/alpha/web")
     page.go_back()
     expect(page.get_by_role("heading", name="alpha").first).to_be_visible()
     assert page.url == f"{URL}/hosts/alpha", page.url
+
+    docker("run", "-d", "--name", "again", "--restart", "always", "probe:latest", "end", "0", "3")
+    one.open("/")
+    attention = page.get_by_role("region", name="Needs attention")
+    loop = attention.get_by_role("listitem").filter(has_text="again on alpha restarts again and again")
+    expect(loop).to_contain_text("exit code 3")
+    expect(attention.get_by_role("listitem")).to_have_count(1)
+    how = page.get_by_role("region", name="How the fleet is")
+    expect(how).to_contain_text("1 thing needs attention")
+    # One waits for its policy: it runs neither for the host nor for the fleet.
+    counts = row(page, "alpha").locator(".cell-containers")
+    expect(counts.get_by_role("link")).to_have_attribute("title", re.compile(" run, 1 restarting$"))
+    running, _, total = counts.inner_text().partition("/")
+    expect(how).to_contain_text(f"{running} of {total}")
+    expect(how).to_contain_text("1 restarting")
+    docker("rm", "-f", "again")
+    expect(how).to_contain_text("All is well")
+    say("a loop is one thing that needs attention, with how it ends, and what runs is counted alike")

@@ -29,3 +29,21 @@ with chromium() as browser, watched(browser) as one:
     expect(web).to_contain_text("Up ")
     assert page.evaluate("window.mark") == "not reloaded"
     say("what happened meanwhile is seen, and what happens now")
+
+    # As after an upgrade: the files of this page are gone, and the server has others.
+    one.expected.append("status of 404")
+    old = [True]
+
+    def upgraded(route):
+        if route.request.resource_type == "document":
+            old[0] = False
+        if old[0] and "/page/~" in route.request.url:
+            route.fulfill(status=404, body="another version")
+        else:
+            route.continue_()
+
+    page.route("**/*", upgraded)
+    page.get_by_role("link", name="Settings").click()
+    expect(page.get_by_role("heading", name="Settings")).to_be_visible()
+    assert not old[0] and page.evaluate("window.mark") is None, "it goes on with files of two versions"
+    say("a view of another version is loaded with a page of its own")

@@ -106,14 +106,14 @@ class Watched:
         assert not self.wrong, "the page did what it must not:\n" + "\n".join(self.wrong)
 
 
-def until(page, script, argument=None):
+def until(page, script, argument=None, patience=PATIENCE):
     """Waits until a function of JavaScript says something true, and returns that.
 
     Playwright's own way has the page evaluate a text, which its content security policy rightly refuses.
     """
-    ends = time.monotonic() + PATIENCE / 1000
+    ends = time.monotonic() + patience / 1000
     while not (found := page.evaluate(script, argument)):
-        assert time.monotonic() < ends, f"waited {PATIENCE / 1000:.0f} s for {script}"
+        assert time.monotonic() < ends, f"waited {patience / 1000:.0f} s for {script}"
         page.wait_for_timeout(50)
     return found
 

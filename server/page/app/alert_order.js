@@ -12,6 +12,53 @@ export function ordered(items) {
   return [...items].sort((a, b) => weight(a) - weight(b) || Date.parse(b.since) - Date.parse(a.since) || b.id - a.id);
 }
 
+/** What a container does again and again when it loops: no trouble of its own then. */
+const OF_LOOPS = ['crashed', 'oom'];
+
+const container = (alert) => `${alert.host_id} ${alert.container_id ?? alert.container}`;
+
+/**
+ * Alerts that fire, of which how a container ends is a part of that it loops: `{items, folded}`. A loop has those in its
+ * `ends`; `folded` counts them. A loop that is silenced hides no end that is not.
+ */
+export function folded(alerts) {
+  const loops = new Map(alerts.filter((alert) => alert.rule === 'restart_loop' && !alert.until).map((loop) => [container(loop), loop]));
+  const ends = new Map();
+  const items = alerts.filter((alert) => {
+    const loop = OF_LOOPS.includes(alert.rule) && !alert.until ? loops.get(container(alert)) : undefined;
+    if (!loop || (loop.silenced && !alert.silenced)) return true;
+    ends.set(loop.id, [...(ends.get(loop.id) ?? []), alert]);
+    return false;
+  });
+  const whole = items.map((alert) => (ends.has(alert.id) ? { ...alert, ends: ends.get(alert.id) } : alert));
+  return { items: whole, folded: alerts.length - items.length };
+}
+
+/** How a container ends that loops, in a few words; empty if that is not known. */
+export function endWords({ ends = [] }) {
+  const words = ends.map((end) => (end.rule === 'oom' ? 'out of memory' : end.attributes?.exit_code ? `exit code ${end.attributes.exit_code}` : '')).filter(Boolean);
+  return [...new Set(words)].join(', ');
+}
+
+/** How many things need attention: `items` are folded and perhaps not all of them, `told` is how many the server has. */
+export function needing({ items, folded: hidden, more }, told) {
+  if (items === null) return told;
+  const own = items.filter((alert) => !alert.silenced).length;
+  return more ? Math.max(told - hidden, own) : own;
+}
+
+/** What an alert is about, as other views name it: `HOST/CONTAINER`, or the host alone. */
+export function subject({ host, container: name, container_id: id }) {
+  const what = name ?? id?.slice(0, 12);
+  return what ? `${host}/${what}` : host;
+}
+
+/** What an alert says: `{text, at}`. The time at its end, if there is one, is told as an age by whoever shows it. */
+export function said({ text, attributes }) {
+  const last = attributes?.last_seen;
+  return last && text.endsWith(` at ${last}`) ? { text: text.slice(0, -` at ${last}`.length), at: last } : { text, at: null };
+}
+
 /** Alerts of one rule together: `[{rule, severity, alerts}]` in the order of their first. */
 export function byRule(items) {
   const groups = new Map();

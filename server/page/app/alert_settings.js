@@ -7,6 +7,7 @@ import { Badge } from './badges.js';
 import { Confirm, DialogButton } from './dialog.js';
 import { Ago } from './moment.js';
 import { ProblemNote } from './notice.js';
+import { SmallTable, ACTS } from './small_table.js';
 import { RULE_NAMES } from './alert_rows.js';
 import { seconds, parseSeconds } from './format.js';
 
@@ -27,9 +28,7 @@ export function AlertTargets({ admin }) {
   return html`<section class="card" aria-labelledby="targets"><header class="card-head"><h2 id="targets">Where they are sent</h2>
       ${admin && html`<span><${DialogButton} label="Add a target" dialog=${(close) => html`<${Target} onClose=${close} onDone=${reload} />`} /></span>`}</header>
     <${ProblemNote} problem=${problem} retry=${reload} />
-    ${data !== null && (items.length === 0 ? html`<p class="card-body quiet">Nowhere: they are only shown here.</p>` : html`<div class="table-area"><table class="table"><caption class="unseen">Targets of alerts</caption>
-      <thead><tr><th scope="col">Name</th><th scope="col">Where</th><th scope="col">How it does</th><th scope="col" class="number">Delivered</th>${admin && html`<th scope="col"><span class="unseen">What one can do</span></th>`}</tr></thead>
-      <tbody>${items.map((one) => html`<tr key=${one.name}>
+    ${data !== null && (items.length === 0 ? html`<p class="card-body quiet">Nowhere: they are only shown here.</p>` : html`<${SmallTable} caption="Targets of alerts" columns=${['Name', 'Where', 'How it does', { title: 'Delivered', number: true }, admin && ACTS]}>${items.map((one) => html`<tr key=${one.name}>
         <th scope="row"><b>${one.name}</b> <span class="chip">${one.kind}</span></th>
         <td>${one.address}${one.to.length > 0 && html` <span class="quiet">${one.to.join(', ')}</span>`}${one.plain && html` <span class="tag tone-warn">not encrypted</span>`}</td>
         <td>${one.problem ? html`<${Badge} tone="bad">failing<//> <span class="quiet small-text">${one.problem}</span>` : one.waiting > 0 ? html`<${Badge} tone="warn">${one.waiting} waiting<//>` : one.last_delivered ? html`<${Badge} tone="ok">ok<//>` : html`<${Badge} tone="idle">nothing sent yet<//>`}${tests[one.name] && html`<div class="small-text" role="status">Test: ${tests[one.name]}</div>`}</td>
@@ -38,7 +37,7 @@ export function AlertTargets({ admin }) {
           <${DialogButton} label="Remove" dialog=${(close) => html`<${Confirm} title=${`Remove ${one.name}?`} verb="Remove" danger onClose=${close} act=${async () => {
             await send('DELETE', `alerts/targets/${path(one.name)}`);
             reload();
-          }}><p>What still waits for it is not sent.</p><//>`} /></td>`}</tr>`)}</tbody></table></div>`)}
+          }}><p>What still waits for it is not sent.</p><//>`} /></td>`}</tr>`)}<//>`)}
   </section>`;
 }
 
@@ -81,8 +80,8 @@ const KNOBS = {
   host_away: [], conflict: [], crashed: [], oom: [], undervoltage: [],
   unhealthy: [['for_s', 'for']],
   restart_loop: [['times', 'ends'], ['within_s', 'within']],
-  disk: [['at', 'from, %'], ['clear_at', 'well below, %']],
-  hot: [['at', 'from, °C'], ['clear_at', 'well below, °C']],
+  disk: [['at', 'at, %'], ['clear_at', 'over at, %']],
+  hot: [['at', 'at, °C'], ['clear_at', 'over at, °C']],
 };
 
 /** Which rules there are, and when nothing is sent. */

@@ -8,8 +8,13 @@ export function Dialog({ title, onClose, children }) {
   const element = useRef(null);
   useEffect(() => {
     const before = document.activeElement;
-    element.current.showModal();
-    return () => before?.focus?.();
+    const dialog = element.current;
+    dialog.showModal();
+    return () => {
+      // While it is open nothing outside of it takes the focus.
+      dialog.close();
+      before?.focus?.();
+    };
   }, []);
   return html`<dialog ref=${element} class="dialog" aria-label=${title} onClose=${onClose} onCancel=${onClose}>
     <h2>${title}</h2>${children}

@@ -1,6 +1,6 @@
 // The alerts that fire now, kept by the stream.
 
-import { ordered, withAlert } from './alert_order.js';
+import { ordered, withAlert, folded } from './alert_order.js';
 import { createStore } from './store.js';
 import { useEffect } from './html.js';
 import { get, isGivenUp } from './api.js';
@@ -9,8 +9,19 @@ import { useChanges } from './live.js';
 /** Alerts that are read at most. More are told by their number. */
 const MOST = 200;
 
-/** `{items, more, problem}`; `items` is null before the first answer. */
-export const firing = createStore({ items: null, more: false, problem: null });
+/**
+ * `{items, folded, more, problem}`; `items` is null before the first answer. `folded` counts those that are a part of
+ * another: see `folded` in alert_order.js. `more`: there are more than were read.
+ */
+export const firing = createStore({ items: null, folded: 0, more: false, problem: null });
+
+/** All of them, as the server has them. */
+let all = null;
+
+function put(alerts, rest) {
+  all = alerts;
+  firing.set((before) => ({ ...before, ...rest, ...folded(all) }));
+}
 
 let timer = null;
 
@@ -18,7 +29,7 @@ async function read() {
   timer = null;
   try {
     const page = await get('alerts', { state: 'firing', limit: MOST });
-    firing.set({ items: ordered(page.items), more: page.next !== null, problem: null });
+    put(ordered(page.items), { more: page.next !== null, problem: null });
   } catch (problem) {
     if (!isGivenUp(problem)) firing.set((before) => ({ ...before, problem }));
   }
@@ -33,7 +44,7 @@ export function refreshFiring() {
 export function useFiring() {
   useChanges(
     { kinds: ['alert'], background: true },
-    (kind, alert) => firing.set((before) => (before.items ? { ...before, items: withAlert(before.items, alert) } : before)),
+    (kind, alert) => all && put(withAlert(all, alert)),
     refreshFiring,
   );
   useEffect(() => {

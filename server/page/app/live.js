@@ -4,6 +4,7 @@ import { useEffect, useRef } from './html.js';
 import { createStore } from './store.js';
 import { queryString } from './api.js';
 import { session } from './session.js';
+import { askForVersion } from './files.js';
 import { createReader, closed, reduce, isSilent, wanted } from './stream.js';
 
 /** How the connection does: see `reduce` in stream.js. */
@@ -76,6 +77,8 @@ async function open() {
       retryAfter = Number(answer.headers.get('Retry-After')) || null;
       throw new Error(`the stream answered with ${answer.status}`);
     }
+    // It was away: perhaps to be upgraded.
+    if (connection.get().failures > 0) askForVersion();
     step({ type: 'heard' });
     await follow(answer.body.pipeThrough(new TextDecoderStream()).getReader(), mine);
   } catch (error) {

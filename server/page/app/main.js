@@ -7,6 +7,7 @@ import { session, loadSession } from './session.js';
 import { Shell } from './shell.js';
 import { Nothing, ProblemNote, Waiting } from './notice.js';
 import { SignIn } from './views/sign_in.js';
+import { askForVersion } from './files.js';
 
 /** Views are loaded when they are first wanted. */
 const VIEWS = {
@@ -33,7 +34,11 @@ function useView(name) {
       loaded.set(name, View);
       setProblem(null);
       draw((n) => n + 1);
-    }, () => setProblem({ detail: 'this part of the page could not be loaded: load the page again' }));
+    }, async () => {
+      // What it would be is of another version by now: the whole page is.
+      if (await askForVersion()) location.reload();
+      else setProblem({ detail: 'this part of the page could not be loaded: load the page again' });
+    });
   }, [name]);
   return { View: loaded.get(name) ?? null, problem };
 }

@@ -2,7 +2,7 @@
 
 import { html, useEffect } from './html.js';
 import { createStore, useStore } from './store.js';
-import { ago, absolute, age, time } from './format.js';
+import { ago, absolute, age, lower, time } from './format.js';
 
 let offset = 0;
 const clock = createStore(Date.now());
@@ -38,11 +38,11 @@ export function useNow() {
   return serverNow();
 }
 
-/** `3 minutes ago`, with the absolute time in its title. */
+/** `3 minutes ago`, with the absolute time in its title. It may stand within a sentence. */
 export function Ago({ at, never = '–' }) {
   const now = useNow();
   if (time(at) === null) return html`<span class="quiet">${never}</span>`;
-  return html`<time datetime=${at} title=${absolute(at)}>${ago(at, now)}</time>`;
+  return html`<time datetime=${at} title=${absolute(at)}>${lower(ago(at, now))}</time>`;
 }
 
 /** `40s`, where there is little room. */

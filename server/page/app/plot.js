@@ -4,14 +4,15 @@ import { html, useEffect, useRef, useState } from './html.js';
 import { useStore } from './store.js';
 import { withGaps } from './series.js';
 import { theme } from './theme_choice.js';
+import { file } from './files.js';
 
 let loading = null;
 
 /** Loads uPlot: a script that leaves one global name. */
 function load() {
   loading ??= new Promise((resolve, reject) => {
-    const style = Object.assign(document.createElement('link'), { rel: 'stylesheet', href: '/page/vendor/uPlot.css' });
-    const script = Object.assign(document.createElement('script'), { src: '/page/vendor/uPlot.js' });
+    const style = Object.assign(document.createElement('link'), { rel: 'stylesheet', href: file('vendor/uPlot.css') });
+    const script = Object.assign(document.createElement('script'), { src: file('vendor/uPlot.js') });
     script.onload = () => resolve(window.uPlot);
     script.onerror = () => {
       // The next plot tries again.

@@ -2,6 +2,7 @@
 
 import { createStore } from './store.js';
 import { match } from './routes.js';
+import { isOutdated } from './files.js';
 
 export { hostLink, containerLink } from './routes.js';
 
@@ -13,6 +14,8 @@ export const route = createStore(here());
 /** Goes to an address of the page. `replace` leaves no step to go back to. */
 export function navigate(address, { replace = false } = {}) {
   const before = location.pathname;
+  // The server was upgraded: what comes next is its own page.
+  if (isOutdated() && new URL(address, location).pathname !== before) return location.assign(address);
   if (replace) history.replaceState(null, '', address);
   else history.pushState(null, '', address);
   route.set(here());

@@ -8,12 +8,14 @@ import { connection, retryNow } from './live.js';
 import { isLost } from './stream.js';
 import { headline, useHeadline } from './headline.js';
 import { firing as alerts, useFiring } from './firing.js';
+import { needing } from './alert_order.js';
 import { theme, chooseTheme } from './theme_choice.js';
 import { Icon } from './icons.js';
 import { Announcer, say } from './announce.js';
 import { Dialog } from './dialog.js';
 import { useNow } from './moment.js';
 import { duration, lower } from './format.js';
+import { file } from './files.js';
 
 const VIEWS = [
   ['fleet', '/', 'Fleet', 'fleet', ['fleet', 'host']],
@@ -34,13 +36,12 @@ export function Shell({ children }) {
   useShortcuts(() => setHelp(true));
   const { view } = useStore(route);
   const told = useStore(headline, (value) => value?.alerts?.firing ?? 0);
-  // The stream is faster than the counts.
-  const firing = Math.max(told, useStore(alerts, (value) => value.items?.filter((alert) => !alert.silenced).length ?? 0));
+  const firing = needing(useStore(alerts), told);
   const admin = useStore(session, isAdmin);
   return html`
     <a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
     <header class="top">
-      <a class="brand" href="/" aria-label="Muster: the fleet"><img src="/page/icon.svg" alt="" width="26" height="26" /><span>Muster</span></a>
+      <a class="brand" href="/" aria-label="Muster: the fleet"><img src=${file('icon.svg')} alt="" width="26" height="26" /><span>Muster</span></a>
       <nav class="views" aria-label="Views">
         ${VIEWS.map(([name, address, title, icon, members]) => html`
           <a key=${name} href=${address} aria-current=${members.includes(view) ? 'page' : undefined}>

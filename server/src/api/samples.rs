@@ -25,7 +25,7 @@ pub fn host(name: &str) -> Host {
         os: Some("linux".into()),
         arch: Some("aarch64".into()),
         kernel: Some("6.12.1".into()),
-        containers: ContainerCounts { running: 2, stopped: 1, total: 3 },
+        containers: ContainerCounts { running: 2, stopped: 1, total: 3, ..ContainerCounts::default() },
         hidden: 0,
         events_dropped: 0,
         conflict: false,

@@ -118,6 +118,12 @@ pub struct Engine {
 pub struct ContainerCounts {
     /// Running, paused or restarting.
     pub running: u32,
+    /// Of these, those that are paused.
+    #[serde(default)]
+    pub paused: u32,
+    /// Of these, those that wait for their restart policy: `docker info` counts them as stopped.
+    #[serde(default)]
+    pub restarting: u32,
     /// All others.
     pub stopped: u32,
     /// Both.

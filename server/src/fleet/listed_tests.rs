@@ -52,6 +52,21 @@ fn the_fleet_is_counted_by_state() {
     assert_eq!(restarted["newest_event"], fleet["newest_event"]);
 }
 
+/// As `docker info` does, one that waits for its restart policy is not counted among those that run.
+#[test]
+fn a_host_and_the_fleet_count_what_runs_alike() {
+    let bench = Bench::new();
+    let mut agent = bench.host("pi", &[1, 2, 3, 4, 5]);
+    for (place, state) in [State::Restarting, State::Paused, State::Exited, State::Created].into_iter().enumerate() {
+        agent.containers[place].1 = state;
+    }
+    agent.catch_up(&bench);
+    let of_host = get(&bench, "/api/v1/hosts/pi")["containers"].clone();
+    assert_eq!(of_host, json!({"running": 3, "paused": 1, "restarting": 1, "stopped": 1, "total": 4}));
+    let of_fleet = get(&bench, "/api/v1/fleet")["containers"].clone();
+    assert_eq!((&of_fleet["running"], &of_fleet["total"], &of_fleet["created"]), (&json!(1), &json!(5), &json!(1)));
+}
+
 #[test]
 fn hosts_can_be_jumped_about_in() {
     let bench = Bench::new();

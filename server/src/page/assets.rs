@@ -2,7 +2,7 @@
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, SHA256, digest};
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Component, Path};
@@ -76,8 +76,35 @@ fn compress(plain: &[u8]) -> Option<Vec<u8>> {
 pub(super) fn embedded(path: &str) -> Option<Arc<Asset>> {
     static ASSETS: OnceLock<HashMap<&'static str, Arc<Asset>>> = OnceLock::new();
     // All of them at the first request: a browser asks for nearly all.
-    let make = || FILES.iter().map(|(path, bytes)| (*path, Arc::new(Asset::new(path, bytes.to_vec())))).collect();
+    let make =
+        || FILES.iter().map(|(path, bytes)| (*path, Arc::new(Asset::new(path, prepared(path, bytes))))).collect();
     ASSETS.get_or_init(make).get(path).cloned()
+}
+
+/// Names the files of the program: it changes if any of them does.
+pub(super) fn version() -> &'static str {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| {
+        let mut all = Context::new(&SHA256);
+        for (path, bytes) in FILES {
+            all.update(&(path.len() as u64).to_le_bytes());
+            all.update(path.as_bytes());
+            all.update(&(bytes.len() as u64).to_le_bytes());
+            all.update(bytes);
+        }
+        all.finish().as_ref().iter().take(TAG_DIGITS / 2).map(|byte| format!("{byte:02x}")).collect()
+    })
+}
+
+/// The file that a page begins with names the others by their version; they name each other by where they are.
+fn prepared(path: &str, bytes: &[u8]) -> Vec<u8> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if path == super::INDEX => {
+            let versioned = format!("=\"{}{}{}/", super::FILES, super::VERSION_MARK, version());
+            text.replace(&format!("=\"{}", super::FILES), &versioned).into_bytes()
+        }
+        _ => bytes.to_vec(),
+    }
 }
 
 /// A file of a directory, as it is now. Nothing outside of it is read, nor what is hidden.

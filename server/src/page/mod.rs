@@ -16,8 +16,15 @@ use std::sync::Arc;
 /// Where the files are; beneath it paths are as in the folder `server/page`.
 const FILES: &str = "/page/";
 
+/// Beneath [`FILES`], the part of a path that begins so names the version of all files: the beginning of the page refers
+/// to them by it, so that browsers need not ask again, and never mix the files of two servers.
+const VERSION_MARK: &str = "~";
+
 /// The file that every view of the page begins with.
 const INDEX: &str = "index.html";
+
+/// What programs ask. People who mistype an address there are told by what they asked.
+const PROGRAMS: [&str; 2] = ["/api", "/metrics"];
 
 /// The views of the page. A segment `*` stands for any name.
 const VIEWS: [&str; 11] = [
@@ -81,16 +88,31 @@ impl Page {
     async fn respond(&self, asked: &Asked<'_>) -> Option<Response> {
         let file = match asked.path.strip_prefix(FILES) {
             Some(file) => file,
-            None if is_view(asked.path) && asked.accept.contains("text/html") => INDEX,
+            None if !asked.accept.contains("text/html") || is_for_programs(asked.path) => return None,
+            None if is_view(asked.path) => INDEX,
+            // The page says that there is nothing, and leads to what there is.
+            None if asked.reads => return self.find(INDEX).await.map(|index| nowhere(&index, asked)),
             None => return None,
         };
         if !asked.reads {
             return Some(plain(405, "only GET and HEAD are possible here\n").header("allow", "GET, HEAD"));
         }
+        // What has the version in its address never changes; a page of another version is loaded anew.
+        let (file, keep) = match file.strip_prefix(VERSION_MARK) {
+            None => (file, Keep::Asking),
+            Some(rest) => match rest.split_once('/') {
+                Some((version, file)) if self.is_embedded() && version == assets::version() => (file, Keep::Forever),
+                _ => return Some(plain(404, "this server has another version of the page: load it again\n")),
+            },
+        };
         Some(match self.find(file).await {
-            Some(asset) => give(&asset, asked),
+            Some(asset) => give(&asset, asked, keep),
             None => plain(404, "there is no such file of the page\n"),
         })
+    }
+
+    fn is_embedded(&self) -> bool {
+        self.folder.is_none()
     }
 
     /// On a thread of its own: the first request compresses, and a directory is read.
@@ -121,7 +143,13 @@ impl Default for Page {
     }
 }
 
+fn is_for_programs(path: &str) -> bool {
+    PROGRAMS.iter().any(|begin| path.strip_prefix(begin).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
+/// A slash at the end means the same, as it does for the page.
 fn is_view(path: &str) -> bool {
+    let path = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);
     let fits = |view: &str| {
         let (mut wanted, mut given) = (view.split('/'), path.split('/'));
         loop {
@@ -136,9 +164,42 @@ fn is_view(path: &str) -> bool {
     VIEWS.into_iter().any(fits)
 }
 
-fn give(asset: &Asset, asked: &Asked<'_>) -> Response {
+/// How long a browser may use a file without asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    /// It asks each time whether the file is another: a server that was upgraded shows its own page.
+    Asking,
+    /// The file is of this version, which its address names.
+    Forever,
+}
+
+impl Keep {
+    fn words(self) -> &'static str {
+        match self {
+            Keep::Asking => "no-cache",
+            Keep::Forever => "public, max-age=31536000, immutable",
+        }
+    }
+}
+
+/// The file in the encoding that is wanted, and the bytes of it.
+fn encoded<'a>(asset: &'a Asset, asked: &Asked<'_>) -> (Encoding, &'a [u8]) {
     let takes_gzip = assets::takes_gzip(asked.accept_encoding);
-    let (encoding, bytes) = asset.body(if takes_gzip { Encoding::Gzip } else { Encoding::Plain });
+    asset.body(if takes_gzip { Encoding::Gzip } else { Encoding::Plain })
+}
+
+/// The page where no view of it is. It is not kept: another server may have a view there.
+fn nowhere(index: &Asset, asked: &Asked<'_>) -> Response {
+    let (encoding, bytes) = encoded(index, asked);
+    let response = Response::bytes(404, index.content_type, bytes.to_vec()).header("cache-control", "no-store");
+    with_headers(match encoding {
+        Encoding::Gzip => response.header("content-encoding", "gzip"),
+        Encoding::Plain => response,
+    })
+}
+
+fn give(asset: &Asset, asked: &Asked<'_>, keep: Keep) -> Response {
+    let (encoding, bytes) = encoded(asset, asked);
     let tag = asset.tag(encoding);
     let is_known = names(asked.if_none_match, &tag);
     let mut response = match is_known {
@@ -148,9 +209,7 @@ fn give(asset: &Asset, asked: &Asked<'_>) -> Response {
     if encoding == Encoding::Gzip && !is_known {
         response = response.header("content-encoding", "gzip");
     }
-    // Kept, and asked for each time: a server that was upgraded shows its own page.
-    response = response.header("etag", tag).header("cache-control", "no-cache");
-    with_headers(response)
+    with_headers(response.header("etag", tag).header("cache-control", keep.words()))
 }
 
 /// Whether a list of entity tags has this one.

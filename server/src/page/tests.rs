@@ -48,14 +48,55 @@ fn body(response: Response) -> Vec<u8> {
 fn every_view_begins_with_the_same_file() {
     let index = body(answered(get("/page/index.html")));
     assert!(index.starts_with(b"<!doctype html>"));
-    for path in ["/", "/sign-in", "/hosts", "/hosts/pi%201", "/containers/pi/web", "/settings"] {
+    for path in ["/", "/sign-in", "/sign-in/", "/hosts", "/hosts/", "/hosts/pi%201", "/containers/pi/web", "/settings"]
+    {
         let response = answered(get(path));
         assert_eq!((response.status, response.content_type), (200, "text/html; charset=utf-8"), "{path}");
         assert_eq!(body(response), index, "{path}");
     }
-    for path in ["", "/hosts/", "/hosts/a/b", "/containers/a", "/containers//a", "/sign-in/", "/api/v1/hosts", "/page"]
-    {
+}
+
+#[test]
+fn an_address_without_a_view_is_told_by_the_page_and_to_programs_by_the_api() {
+    let index = body(answered(get("/page/index.html")));
+    for path in ["/nonsense", "/hosts/a/b", "/containers/a", "/containers//a", "/page", "/apis", "/metricsx", ""] {
+        let response = answered(get(path));
+        assert_eq!((response.status, response.content_type), (404, "text/html; charset=utf-8"), "{path}");
+        assert_eq!((header(&response, "cache-control"), header(&response, "etag")), ("no-store", ""), "{path}");
+        assert!(!header(&response, "content-security-policy").is_empty(), "{path}");
+        assert_eq!(body(response), index, "{path}");
+        for asked in [Asked { accept: "application/json", ..get(path) }, Asked { reads: false, ..get(path) }] {
+            assert!(answer(&embedded(), asked).is_none(), "{path}");
+        }
+    }
+    for path in ["/api", "/api/", "/api/v1/nonsense", "/metrics"] {
         assert!(answer(&embedded(), get(path)).is_none(), "{path}");
+    }
+}
+
+/// A server that was upgraded shows its own page, whole: nothing of the one that the browser has kept.
+#[test]
+fn files_are_kept_by_their_version_and_never_mixed() {
+    let index = String::from_utf8(body(answered(get("/")))).expect("text");
+    let refers: Vec<&str> = index.split('"').filter(|part| part.starts_with("/page/")).collect();
+    assert!(refers.len() > 10, "{index}");
+    let version = refers[0].strip_prefix("/page/~").and_then(|rest| rest.split('/').next()).expect("a version");
+    for path in refers {
+        assert!(path.starts_with(&format!("/page/~{version}/")), "{path}");
+        let response = answered(get(path));
+        assert_eq!(response.status, 200, "{path}");
+        assert_eq!(header(&response, "cache-control"), "public, max-age=31536000, immutable", "{path}");
+    }
+    assert_eq!(header(&answered(get("/")), "cache-control"), "no-cache");
+    for path in ["/page/~/app/main.js", "/page/~0123456789abcdef0123/app/main.js", &format!("/page/~{version}")] {
+        let response = answered(get(path));
+        assert_eq!((response.status, header(&response, "cache-control")), (404, "no-store"), "{path}");
+    }
+    // A module that names another by its whole path would get it without its version.
+    for path in assets::names().filter(|path| path.ends_with(".js") && path.starts_with("app/")) {
+        let asset = assets::embedded(path).expect("there");
+        let text = String::from_utf8(asset.body(Encoding::Plain).1.to_vec()).expect("text");
+        assert!(!text.contains("'/page/") && !text.contains("\"/page/"), "{path} names a file without its version");
     }
 }
 

@@ -7,11 +7,12 @@ import { send, path, get } from '../api.js';
 import { useLoad } from '../load.js';
 import { useChanges } from '../live.js';
 import { refreshFiring } from '../firing.js';
-import { ordered, byRule } from '../alert_order.js';
+import { ordered, byRule, folded } from '../alert_order.js';
 import { useFilters, Choices, Given, ClearFilters, toggle } from '../filter_bar.js';
 import { AlertRow, AlertGroup, RULE_NAMES, ruleName } from '../alert_rows.js';
 import { Confirm, DialogButton } from '../dialog.js';
 import { Ago } from '../moment.js';
+import { SmallTable, ACTS } from '../small_table.js';
 import { Nothing, ProblemNote, Waiting } from '../notice.js';
 import { AlertTargets, AlertRules } from '../alert_settings.js';
 
@@ -49,7 +50,7 @@ function List({ filters, change, admin, onSilenced }) {
     onSilenced();
     reload();
   }} />` : undefined;
-  const items = data && (state === 'firing' ? ordered(data.items) : data.items);
+  const items = data && (state === 'firing' ? folded(ordered(data.items)).items : data.items);
   return html`<section class="card attention" aria-label="Alerts">
     <div class="filters" role="search" aria-label="Alerts" style=${{ paddingTop: '14px' }}>
       <${Choices} label="Which" choices=${STATES} chosen=${[state]} onToggle=${(one) => change({ state: one })} />
@@ -124,11 +125,9 @@ function Silences({ silences, admin, onChange }) {
   return html`<section class="card" aria-labelledby="silences"><header class="card-head"><h2 id="silences">Silences</h2>
       ${admin && html`<span><${DialogButton} label="Silence something" dialog=${(close) => html`<${Silence} onClose=${close} onDone=${onChange} />`} /></span>`}</header>
     <${ProblemNote} problem=${problem} retry=${reload} />
-    ${items.length === 0 ? html`<p class="card-body quiet">Nothing is silenced.</p>` : html`<div class="table-area"><table class="table"><caption class="unseen">Silences</caption>
-      <thead><tr><th scope="col">What</th><th scope="col">Ends</th><th scope="col">Why</th><th scope="col">By</th>${admin && html`<th scope="col"><span class="unseen">What one can do</span></th>`}</tr></thead>
-      <tbody>${items.map((one) => html`<tr key=${one.id}>
+    ${items.length === 0 ? html`<p class="card-body quiet">Nothing is silenced.</p>` : html`<${SmallTable} caption="Silences" columns=${['What', 'Ends', 'Why', 'By', admin && ACTS]}>${items.map((one) => html`<tr key=${one.id}>
         <th scope="row">${[one.rule && ruleName(one.rule), one.container, one.label, one.host && `on ${one.host}`].filter(Boolean).join(' ')}</th>
         <td><${Ago} at=${one.until} /></td><td>${one.why || html`<span class="quiet">–</span>`}</td><td>${one.by}</td>
-        ${admin && html`<td class="acts"><button type="button" class="button small" onClick=${() => send('DELETE', `alerts/silences/${path(one.id)}`).then(onChange, reload)}>End it</button></td>`}</tr>`)}</tbody></table></div>`}
+        ${admin && html`<td class="acts"><button type="button" class="button small" onClick=${() => send('DELETE', `alerts/silences/${path(one.id)}`).then(onChange, reload)}>End it</button></td>`}</tr>`)}<//>`}
   </section>`;
 }

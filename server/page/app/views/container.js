@@ -103,7 +103,7 @@ function Usage({ container }) {
   if (!vitals) return null;
   return html`<section class="card" aria-labelledby="usage"><header class="card-head"><h2 id="usage">Uses</h2><span class="quiet small-text"><${Ago} at=${vitals.as_of} /></span></header>
     <dl class="facts card-body">
-      <dt>CPU</dt><dd>${percent(vitals.cpu_percent)} <span class="quiet">of one processor</span></dd>
+      <dt>CPU</dt><dd>${percent(vitals.cpu_percent)}${vitals.cpu_percent !== null && html` <span class="quiet">of one processor</span>`}</dd>
       <dt>Memory</dt><dd>${vitals.memory === null ? html`– <span class="quiet">the kernel does not count it: see the host's doctor</span>` : html`${bytes(vitals.memory)} <span class="quiet">of ${bytes(vitals.memory_max)}${vitals.memory_limit === null && ', without a limit'}</span><${Meter} value=${vitals.memory_percent} />`}</dd>
       ${vitals.received !== null && html`<dt>Network</dt><dd>${traffic(vitals.received)} <span class="quiet">received,</span> ${traffic(vitals.sent)} <span class="quiet">sent</span></dd>`}
       ${vitals.read !== null && html`<dt>Disk</dt><dd>${traffic(vitals.read)} <span class="quiet">read,</span> ${traffic(vitals.written)} <span class="quiet">written</span></dd>`}

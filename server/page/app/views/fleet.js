@@ -11,7 +11,7 @@ import { useSparks, Spark } from '../spark.js';
 import { useFilters, TextFilter, Choices, Select, LabelFilter, ClearFilters, toggle } from '../filter_bar.js';
 import { HostState, EngineState, Labels } from '../badges.js';
 import { AlertRow, AlertGroup } from '../alert_rows.js';
-import { groupedForFleet } from '../alert_order.js';
+import { groupedForFleet, needing } from '../alert_order.js';
 import { Age } from '../moment.js';
 import { Icon } from '../icons.js';
 import { Nothing, ProblemNote, Waiting } from '../notice.js';
@@ -57,7 +57,7 @@ function Verdict({ fleet }) {
   if (!fleet) return html`<${Waiting} what="the fleet" />`;
   const { hosts, engines, containers } = fleet;
   const items = (alerts.items ?? []).filter((alert) => !alert.silenced);
-  const many = Math.max(fleet.alerts.firing, items.length);
+  const many = needing(alerts, fleet.alerts.firing);
   const mute = engines.not_answering + engines.absent;
   const critical = items.some((alert) => alert.severity === 'critical') || hosts.disconnected > 0 || mute > 0;
   // No rule fires for an engine that is gone, and a host may be away before its rule does.
@@ -72,7 +72,7 @@ function Verdict({ fleet }) {
         notes=${[[hosts.disconnected, 'away', '/?state=disconnected', 'bad'], [hosts.reconnecting, 'reconnecting', '/?state=reconnecting', 'warn'], [hosts.conflict, 'in conflict', '/alerts?rule=conflict', 'bad']]} />
       <${Tile} label="Engines ok" value=${engines.ok} of=${hosts.total} href="/?engine=ok"
         notes=${[[engines.not_answering, 'not answering', '/?engine=not_answering', 'bad'], [engines.absent, 'absent', '/?engine=absent', 'bad']]} />
-      <${Tile} label="Containers running" value=${containers.running} of=${containers.total} href="/containers?state=running"
+      <${Tile} label="Containers running" value=${containers.running} of=${containers.total - containers.created} href="/containers?state=running"
         notes=${[[containers.unhealthy, 'unhealthy', '/containers?health=unhealthy', 'bad'], [containers.restarting, 'restarting', '/containers?state=restarting', 'bad'], [containers.paused, 'paused', '/containers?state=paused', 'warn'], [containers.exited, 'exited', '/containers?state=exited', 'idle']]} />
     </dl>
   </section>`;
@@ -151,14 +151,17 @@ function diskPercent(vitals) {
 }
 
 function HostCells({ host, spark }) {
-  const { running, total } = host.containers;
+  // As `docker info` counts them, and the headline.
+  const { paused, restarting, total } = host.containers;
+  const running = host.containers.running - paused - restarting;
+  const others = [[paused, 'paused'], [restarting, 'restarting']].filter(([number]) => number > 0).map(([number, word]) => `, ${number} ${word}`);
   const vitals = host.vitals;
   const disk = diskPercent(vitals);
   return html`
     <th role="rowheader" scope="row" class="wide"><a class="row-link" href=${hostLink(host.name)}>${host.name}</a><${Labels} labels=${host.labels} link=${(label) => `/?label=${encodeURIComponent(label)}`} /></th>
     <td role="cell" class="cell-state"><${HostState} host=${host} /></td>
     <td role="cell" class="cell-engine"><${EngineState} engine=${host.engine} /></td>
-    <td role="cell" class="number cell-containers"><a href=${`/containers?host=${encodeURIComponent(host.name)}`} title=${`${running} of ${total} containers run`}><b>${running}</b><span class="quiet">/${total}</span></a></td>
+    <td role="cell" class="number cell-containers"><a href=${`/containers?host=${encodeURIComponent(host.name)}`} title=${`${running} of ${total} containers run${others.join('')}`}><b>${running}</b><span class="quiet">/${total}</span></a></td>
     <td role="cell" class="sparks"><${Spark} label="CPU" values=${spark?.cpu} now=${vitals?.cpu_percent} /></td>
     <td role="cell" class="sparks"><${Spark} label="Memory" values=${spark?.memory} now=${memoryPercent(vitals)} /></td>
     <td role="cell" class=${`number cell-disk ${disk >= 95 ? 'tone-bad' : disk >= 85 ? 'tone-warn' : ''}`}>${disk === null ? html`<span class="quiet">–</span>` : html`${Math.round(disk)} %`}</td>

@@ -9,12 +9,13 @@ import { Badge } from '../badges.js';
 import { Confirm, DialogButton } from '../dialog.js';
 import { Note, Nothing, ProblemNote, Waiting } from '../notice.js';
 import { hostLink, containerLink } from '../router.js';
+import { SmallTable, ACTS } from '../small_table.js';
 import { count, duration, lower, traffic } from '../format.js';
 import { Meter } from './host.js';
 
 const STATES = { joined: ['ok', 'joined'], not_enabled: ['idle', 'not enabled'], not_accepted: ['bad', 'range not accepted'], full: ['bad', 'no block left'], key_changed: ['bad', 'key changed'], key_taken: ['bad', 'key taken'] };
 
-const WAYS = { direct: ['ok', 'direct'], lan: ['ok', 'same LAN'], relayed: ['warn', 'relayed'], none: ['bad', 'not reached'] };
+const WAYS = { direct: ['ok', 'direct'], lan: ['ok', 'same LAN'], relayed: ['warn', 'relayed'], none: ['bad', 'not reached'], refused: ['bad', 'refused'] };
 
 /** Hosts that are read at most: what one answer can have. */
 const MOST_HOSTS = 500;
@@ -60,9 +61,7 @@ function Summary({ network }) {
 function Members({ network, admin, act }) {
   return html`<section class="card" aria-labelledby="members"><header class="card-head"><h2 id="members">Hosts</h2><span class="quiet">${network.next ? `the first ${MOST_HOSTS}` : count(network.hosts.length, 'host')}</span></header>
     ${network.hosts.length === 0 ? html`<${Nothing} title="No host takes part yet"><p>On each that is to: <code>sudo systemctl enable --now muster-network</code></p><//>` : html`
-    <div class="table-area"><table class="table"><caption class="unseen">Hosts of the managed network</caption>
-      <thead><tr><th scope="col">Host</th><th scope="col">State</th><th scope="col">Blocks</th><th scope="col" class="number">Containers</th><th scope="col">Reaches</th><th scope="col">Seen at</th>${admin && html`<th scope="col"><span class="unseen">What one can do</span></th>`}</tr></thead>
-      <tbody>${network.hosts.map((host) => {
+    <${SmallTable} caption="Hosts of the managed network" columns=${['Host', 'State', 'Blocks', { title: 'Containers', number: true }, 'Reaches', 'Seen at', admin && ACTS]}>${network.hosts.map((host) => {
         const [tone, words] = STATES[host.state] ?? ['idle', host.state];
         const ways = Object.entries(host.ways).filter(([, number]) => number > 0);
         return html`<tr key=${host.id}>
@@ -78,7 +77,7 @@ function Members({ network, admin, act }) {
             <${DialogButton} label="Remove" dialog=${(close) => html`<${Confirm} title=${`Take ${host.name} out of the network?`} verb="Take it out" danger onClose=${close} act=${() => act('DELETE', `network/hosts/${path(host.id)}`)}>
               <p>Its blocks go to others last. If its network process still runs, it gets another place: end it there first (<code>muster-agent network down</code>).</p><//>`} /></td>`}
         </tr>`;
-      })}</tbody></table></div>${network.next && html`<p class="end">There are more hosts: <code>muster network</code> lists all.</p>`}`}
+      })}<//>${network.next && html`<p class="end">There are more hosts: <code>muster network</code> lists all.</p>`}`}
   </section>`;
 }
 
@@ -86,8 +85,7 @@ function Refusals({ hosts }) {
   const refused = hosts.flatMap((host) => host.refused.map((one) => ({ ...one, host: host.name })));
   if (refused.length === 0) return null;
   return html`<section class="card" aria-labelledby="refusals"><header class="card-head"><h2 id="refusals">Could not be joined</h2><span class="quiet">${count(refused.length, 'container')}</span></header>
-    <div class="table-area"><table class="table"><caption class="unseen">Labelled containers that are not in the network</caption><thead><tr><th scope="col">Container</th><th scope="col">Host</th><th scope="col">Why</th></tr></thead>
-      <tbody>${refused.map((one) => html`<tr key=${`${one.host} ${one.id}`}><th scope="row"><a class="row-link" href=${containerLink(one.host, one.id)}><b>${one.name}</b></a></th><td>${one.host}</td><td>${one.reason}</td></tr>`)}</tbody></table></div>
+    <${SmallTable} caption="Labelled containers that are not in the network" columns=${['Container', 'Host', 'Why']}>${refused.map((one) => html`<tr key=${`${one.host} ${one.id}`}><th scope="row"><a class="row-link" href=${containerLink(one.host, one.id)}><b>${one.name}</b></a></th><td>${one.host}</td><td>${one.reason}</td></tr>`)}<//>
   </section>`;
 }
 
@@ -109,15 +107,13 @@ function Paths({ admin }) {
   return html`<section class="card" aria-labelledby="paths"><header class="card-head"><h2 id="paths">Paths</h2>
       ${(hosts.length > 1 || from) && html`<label class="select"><span>From</span><select value=${from} onChange=${(event) => setFrom(event.currentTarget.value)}><option value="">all</option>${(from && !hosts.includes(from) ? [from, ...hosts] : hosts).map((name) => html`<option key=${name} value=${name}>${name}</option>`)}</select></label>`}</header>
     <${ProblemNote} problem=${problem} retry=${reload} />
-    ${data && (data.items.length === 0 ? html`<p class="waiting-note">No paths have been told yet.</p>` : html`<div class="table-area"><table class="table"><caption class="unseen">How hosts reach each other</caption>
-      <thead><tr><th scope="col">From</th><th scope="col">To</th><th scope="col">Way</th><th scope="col">By</th><th scope="col">Last handshake</th><th scope="col" class="number">Received</th><th scope="col" class="number">Sent</th>${admin && html`<th scope="col">Ping</th>`}</tr></thead>
-      <tbody>${data.items.map((one) => {
+    ${data && (data.items.length === 0 ? html`<p class="waiting-note">No paths have been told yet.</p>` : html`<${SmallTable} caption="How hosts reach each other" columns=${['From', 'To', 'Way', 'By', 'Last handshake', { title: 'Received', number: true }, { title: 'Sent', number: true }, admin && 'Ping']}>${data.items.map((one) => {
         const [tone, words] = WAYS[one.way] ?? ['idle', one.way];
         const key = `${one.from_id} ${one.to_id}`;
         return html`<tr key=${key}><th scope="row">${one.from}</th><td>${one.to}</td><td><${Badge} tone=${tone}>${words}<//></td><td><code>${one.endpoint ?? '–'}</code></td>
           <td>${one.handshake === null ? html`<span class="quiet">none</span>` : `${lower(duration(one.handshake * 1000))} ago`}</td><td class="number">${traffic(one.received)}</td><td class="number">${traffic(one.sent)}</td>
           ${admin && html`<td><button type="button" class="button small" disabled=${ping[key] === '…'} onClick=${() => ask(one)}>Ping</button> <span role="status">${ping[key] ?? ''}</span></td>`}</tr>`;
-      })}</tbody></table></div>${data.next && html`<p class="end">The first ${MOST} are shown: choose a host, or see <code>muster network paths</code>.</p>`}`)}
+      })}<//>${data.next && html`<p class="end">The first ${MOST} are shown: choose a host, or see <code>muster network paths</code>.</p>`}`)}
   </section>`;
 }
 

@@ -1,5 +1,6 @@
 // Who is signed in, users, tokens, and how the page looks.
 
+import { SmallTable, ACTS } from '../small_table.js';
 import { html, useState } from '../html.js';
 import { useStore } from '../store.js';
 import { session, signOut, isAdmin } from '../session.js';
@@ -49,9 +50,7 @@ function List({ id, title, load, columns, row, keyOf, actions, empty, everything
   if (newestFirst) items.sort((a, b) => b.created_at.localeCompare(a.created_at));
   return html`<section class="card" aria-labelledby=${id}><header class="card-head"><h2 id=${id}>${title}</h2><span>${actions}</span></header>
     <${ProblemNote} problem=${problem} retry=${reload} />
-    ${data !== null && (items.length === 0 ? html`<p class="card-body quiet">${empty}</p>` : html`<div class="table-area"><table class="table stacks"><caption class="unseen">${title}</caption>
-      <thead><tr>${columns.map((name) => html`<th key=${name} scope="col">${name || html`<span class="unseen">What one can do</span>`}</th>`)}</tr></thead>
-      <tbody>${items.map((one) => html`<tr key=${keyOf(one)}>${row(one)}</tr>`)}</tbody></table></div>${data.next && html`<p class="end">There are more than these ${MOST}: <code>${everything}</code> lists all.</p>`}`)}
+    ${data !== null && (items.length === 0 ? html`<p class="card-body quiet">${empty}</p>` : html`<${SmallTable} caption=${title} columns=${columns.map((name) => name || ACTS)}>${items.map((one) => html`<tr key=${keyOf(one)}>${row(one)}</tr>`)}<//>${data.next && html`<p class="end">There are more than these ${MOST}: <code>${everything}</code> lists all.</p>`}`)}
   </section>`;
 }
 

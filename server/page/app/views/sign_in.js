@@ -7,6 +7,7 @@ import { session, signIn } from '../session.js';
 import { ProblemNote, Note } from '../notice.js';
 import { ThemeSwitch } from '../shell.js';
 import { Announcer } from '../announce.js';
+import { file } from '../files.js';
 
 /** The fragment of a sign-in link. */
 const LINK = /^#(ml_[\w-]+)$/;
@@ -67,7 +68,7 @@ export function SignIn() {
     </div><${Announcer} /></main>`;
   }
   return html`<main class="alone"><div class="sign-in card">
-    <div class="sign-in-head"><img src="/page/icon.svg" alt="" width="40" height="40" /><h1 tabindex="-1">Muster</h1><${ThemeSwitch} /></div>
+    <div class="sign-in-head"><img src=${file('icon.svg')} alt="" width="40" height="40" /><h1 tabindex="-1">Muster</h1><${ThemeSwitch} /></div>
     ${expired && !problem && html`<${Note} tone="idle">Your session is over. Sign in again: you come back to where you were.<//>`}
     <div class="segments" role="group" aria-label="How to sign in">
       <button type="button" aria-pressed=${way === 'password'} onClick=${() => setWay('password')}>Password</button>

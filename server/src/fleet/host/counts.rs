@@ -47,6 +47,8 @@ impl Host {
             counts.total += 1;
             if state.is_up() {
                 counts.running += 1;
+                counts.paused += u32::from(state == State::Paused);
+                counts.restarting += u32::from(state == State::Restarting);
             } else {
                 counts.stopped += 1;
             }
