@@ -130,6 +130,13 @@ pub struct ContainerCounts {
     pub total: u32,
 }
 
+impl ContainerCounts {
+    /// Those that run and are not paused: what `docker info` calls running.
+    pub fn up(&self) -> u32 {
+        self.running.saturating_sub(self.paused).saturating_sub(self.restarting)
+    }
+}
+
 /// A container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Container {

@@ -276,7 +276,7 @@ fn engine(host: &Host, now_ms: i64) -> String {
 
 fn containers(host: &Host) -> String {
     let hidden = if host.hidden > 0 { format!(" (+{} hidden)", host.hidden) } else { String::new() };
-    format!("{}/{}{hidden}", host.containers.running, host.containers.total)
+    format!("{}/{}{hidden}", host.containers.up(), host.containers.total)
 }
 
 #[cfg(test)]
@@ -326,6 +326,7 @@ mod tests {
         ill.engine.state = Some("not_answering".into());
         ill.engine.since = Some("2026-11-22T09:59:00Z".into());
         ill.hidden = 5;
+        ill.containers.restarting = 1;
         ill.conflict = true;
         ill.sync_error = true;
         let mut new = samples::host("pi3");
@@ -336,7 +337,7 @@ mod tests {
         let expected = "\
 NAME      ID                 STATE                           ENGINE                CONTAINERS         CPU  MEM DISK  TEMP   LAST SEEN       AGENT
 pi1       00000000000000a1   active                          ok 28.5.2             2/3                12%  25%  75%  54°C   2 seconds ago   0.1.0
-pi2       00000000000000a1   active (conflict, sync error)   not_answering (60s)   2/3 (+5 hidden)      -    -    -     -   2 seconds ago   0.1.0
+pi2       00000000000000a1   active (conflict, sync error)   not_answering (60s)   1/3 (+5 hidden)      -    -    -     -   2 seconds ago   0.1.0
 pi3       00000000000000a1   active (revoked)                -                     2/3                  -    -    -     -   never           -
 ";
         assert_eq!(String::from_utf8(out).expect("text"), expected);

@@ -4,14 +4,14 @@ use super::version::MUSTER;
 use super::{DockerApi, Refused, Scope};
 use crate::api::types::Host;
 use crate::cli::human;
-use crate::fleet::{ContainerSelect, Fleet};
+use crate::fleet::Fleet;
 use crate::time::now_ms;
 use serde_json::{Value, json};
 
 /// Hosts that are named one by one.
 const NAMED: usize = 100;
 
-/// Hosts and containers that are looked at once.
+/// Hosts that are looked at once.
 const PAGE: usize = 500;
 
 /// Answers it.
@@ -24,8 +24,7 @@ pub async fn show(api: &DockerApi, scope: &Scope) -> Result<Value, Refused> {
             smol::unblock(move || all(&fleet)).await
         }
     };
-    let paused = paused(&api.fleet, scope).await;
-    Ok(describe(&hosts, paused, scope, now_ms()))
+    Ok(describe(&hosts, scope, now_ms()))
 }
 
 fn all(fleet: &Fleet) -> Vec<Host> {
@@ -40,24 +39,8 @@ fn all(fleet: &Fleet) -> Vec<Host> {
     }
 }
 
-async fn paused(fleet: &Fleet, scope: &Scope) -> usize {
-    let hosts = match scope {
-        Scope::Fleet => Vec::new(),
-        Scope::Host(id) => vec![id.clone()],
-    };
-    let select = ContainerSelect { all: true, hosts, states: vec!["paused".into()], ..ContainerSelect::default() };
-    let (mut count, mut after) = (0, None);
-    loop {
-        let page = fleet.containers(select.clone(), after.take(), PAGE).await;
-        let Some(last) = page.last() else { return count };
-        after = Some([&last.host, &last.name, &last.host_id, &last.id].map(Clone::clone));
-        count += page.len();
-    }
-}
-
-fn describe(hosts: &[Host], paused: usize, scope: &Scope, now_ms: i64) -> Value {
+fn describe(hosts: &[Host], scope: &Scope, now_ms: i64) -> Value {
     let sum = |of: fn(&Host) -> u64| hosts.iter().map(of).fold(0, u64::saturating_add);
-    let running = sum(|host| host.containers.running.into());
     let away = hosts.iter().filter(|host| host.state != "active").count();
     let mut status =
         vec![["Hosts".to_owned(), hosts.len().to_string()], ["Active".to_owned(), (hosts.len() - away).to_string()]];
@@ -70,9 +53,10 @@ fn describe(hosts: &[Host], paused: usize, scope: &Scope, now_ms: i64) -> Value 
         "ID": "muster",
         "Name": "muster",
         "Containers": sum(|host| host.containers.total.into()),
-        "ContainersRunning": running.saturating_sub(paused as u64),
-        "ContainersPaused": paused,
-        "ContainersStopped": sum(|host| host.containers.stopped.into()),
+        "ContainersRunning": sum(|host| host.containers.up().into()),
+        "ContainersPaused": sum(|host| host.containers.paused.into()),
+        // An engine counts what waits for its restart policy as stopped.
+        "ContainersStopped": sum(|host| u64::from(host.containers.stopped) + u64::from(host.containers.restarting)),
         "Driver": "muster",
         "DriverStatus": status,
         "ServerVersion": format!("muster/{MUSTER}"),
@@ -123,7 +107,7 @@ fn in_words(host: &Host, now_ms: i64) -> String {
     if let Some(version) = &host.engine.version {
         words.push(format!("Docker {version}"));
     }
-    words.push(format!("{} of {} running", host.containers.running, host.containers.total));
+    words.push(format!("{} of {} running", host.containers.up(), host.containers.total));
     words.join(", ")
 }
 
@@ -143,27 +127,38 @@ fn warnings(hosts: &[Host], now_ms: i64) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::api::samples;
+    use crate::api::types::ContainerCounts;
 
     #[test]
     fn a_fleet_is_told_as_one_engine_and_by_its_hosts() {
         let hosts = [samples::host("pi1"), Host { state: "disconnected".into(), ..samples::host("pi2") }];
-        let object = describe(&hosts, 0, &Scope::Fleet, 0);
+        let object = describe(&hosts, &Scope::Fleet, 0);
         assert_eq!(object["DriverStatus"][0], json!(["Hosts", "2"]));
         assert_eq!(object["DriverStatus"][1], json!(["Active", "1"]));
         assert_eq!(object["DriverStatus"][3][0], "pi2");
         assert_eq!(object["Warnings"].as_array().map(Vec::len), Some(1), "{object}");
         assert_eq!(object["OperatingSystem"], "Muster, a fleet of 2 hosts");
-        let one = describe(&hosts[..1], 0, &Scope::Fleet, 0);
+        let one = describe(&hosts[..1], &Scope::Fleet, 0);
         assert_eq!(one["OperatingSystem"], "Muster, a fleet of 1 host");
         let many: Vec<Host> = (0..NAMED + 5).map(|n| samples::host(&format!("pi{n}"))).collect();
-        let object = describe(&many, 0, &Scope::Fleet, 0);
+        let object = describe(&many, &Scope::Fleet, 0);
         assert_eq!(object["DriverStatus"].as_array().map(Vec::len), Some(NAMED + 4));
+    }
+
+    #[test]
+    fn containers_are_counted_as_an_engine_counts_them() {
+        let mut host = samples::host("pi1");
+        host.containers = ContainerCounts { running: 5, paused: 1, restarting: 2, stopped: 3, total: 8 };
+        let object = describe(&[host.clone(), host], &Scope::Fleet, 0);
+        let counts = ["Containers", "ContainersRunning", "ContainersPaused", "ContainersStopped"];
+        assert_eq!(counts.map(|count| object[count].as_u64()), [16, 4, 2, 10].map(Some));
+        assert!(object["DriverStatus"][2][1].as_str().is_some_and(|words| words.ends_with("2 of 8 running")));
     }
 
     #[test]
     fn one_host_is_told_as_itself() {
         let host = samples::host("pi1");
-        let object = describe(std::slice::from_ref(&host), 0, &Scope::Host(host.id.clone()), 0);
+        let object = describe(std::slice::from_ref(&host), &Scope::Host(host.id.clone()), 0);
         assert_eq!((&object["Name"], &object["ID"]), (&json!("pi1"), &json!(host.id)));
         assert_eq!(object["Labels"], json!(["site=attic"]));
     }
