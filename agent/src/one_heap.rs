@@ -1,4 +1,4 @@
-//! One heap for all threads: the only unsafe code of Muster.
+//! One heap for all threads: the only unsafe code of `muster-agent`.
 //!
 //! glibc gives each thread a heap of its own, so that threads need not wait for one another. The agent has two that
 //! allocate, and they hardly ever do at the same moment; but the heap of the one that talks to the server, where large

@@ -2,69 +2,21 @@
 //! what it is. The first byte is method and role; path, query, header and body follow, each after a line end.
 #![no_main]
 
+#[path = "../empty_fleet.rs"]
+mod empty_fleet;
+
 use futures_lite::future::block_on;
 use libfuzzer_sys::fuzz_target;
 use muster::access::browser;
-use muster::access::keys::Keys;
-use muster::access::secret::Secret;
 use muster::access::tokens::Role;
 use muster::api::{self, ApiRequest, Body, query};
 use muster::fleet::{By, Fleet};
-use muster::store::{AuditRow, EventRow, Keep, Snapshot, Span, Store, StoreError, Write};
-use muster_protocol::id::HostId;
 use std::cell::RefCell;
-use std::sync::Arc;
 
 const METHODS: [&str; 5] = ["GET", "POST", "PATCH", "DELETE", "HEAD"];
 
 /// Requests that one fleet answers: what they make stays in its memory.
 const REQUESTS: u32 = 512;
-
-/// Forgets everything, at once.
-struct Nothing;
-
-impl Store for Nothing {
-    fn load(&self) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot::default())
-    }
-
-    fn load_host(&self, _: HostId) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot::default())
-    }
-
-    fn commit(&self, _: &[Write]) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn events(
-        &self,
-        _: u64,
-        _: Span,
-        _: usize,
-        _: &mut dyn FnMut(&EventRow) -> Keep,
-    ) -> Result<Vec<EventRow>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    fn audit(&self, _: u64, _: usize) -> Result<Vec<AuditRow>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    fn newest_event(&self) -> Result<u64, StoreError> {
-        Ok(0)
-    }
-}
-
-fn fleet() -> Fleet {
-    let admin = Secret::parse(&"a".repeat(32)).expect("a token");
-    let address = "localhost:7443".parse().expect("an address");
-    let place = std::env::temp_dir().join(format!("muster-fuzz-keys-{}", std::process::id()));
-    // Those of the fleet before may be others by now.
-    let _ = std::fs::remove_dir_all(&place);
-    std::fs::create_dir_all(&place).expect("making a directory");
-    let keys = Arc::new(Keys::open(&place).expect("keys"));
-    Fleet::open(Arc::new(Nothing), &admin, "boot".into(), address, keys).expect("a fleet")
-}
 
 thread_local! {
     static FLEET: RefCell<(u32, Option<Fleet>)> = const { RefCell::new((0, None)) };
@@ -94,7 +46,7 @@ fuzz_target!(|data: &[u8]| {
         if *count == 0 {
             *slot = None;
         }
-        let answer = block_on(api::answer(slot.get_or_insert_with(fleet), &request));
+        let answer = block_on(api::answer(slot.get_or_insert_with(|| empty_fleet::open("keys")), &request));
         // This store cannot be copied, which is the one failure that is its own.
         let no_backup = answer.status == 503 && path == "/api/v1/backup";
         assert!(no_backup || (200..500).contains(&answer.status), "{} for {request:?}", answer.status);

@@ -2,64 +2,21 @@
 //! that says what it is. The first byte is the method; path and query follow, each after a line end.
 #![no_main]
 
+#[path = "../empty_fleet.rs"]
+mod empty_fleet;
+
 use futures_lite::future::block_on;
 use libfuzzer_sys::fuzz_target;
-use muster::access::keys::Keys;
-use muster::access::secret::Secret;
 use muster::access::tokens::Role;
 use muster::dockerapi::{Ask, DockerApi, Who};
-use muster::fleet::{By, Fleet};
+use muster::fleet::By;
 use muster::listen::Content;
-use muster::store::{AuditRow, EventRow, Keep, Snapshot, Span, Store, StoreError, Write};
-use muster_protocol::id::HostId;
 use std::sync::Arc;
 
 const METHODS: [&str; 5] = ["GET", "HEAD", "POST", "DELETE", "PUT"];
 
-/// Forgets everything, at once.
-struct Nothing;
-
-impl Store for Nothing {
-    fn load(&self) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot::default())
-    }
-
-    fn load_host(&self, _: HostId) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot::default())
-    }
-
-    fn commit(&self, _: &[Write]) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn events(
-        &self,
-        _: u64,
-        _: Span,
-        _: usize,
-        _: &mut dyn FnMut(&EventRow) -> Keep,
-    ) -> Result<Vec<EventRow>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    fn audit(&self, _: u64, _: usize) -> Result<Vec<AuditRow>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    fn newest_event(&self) -> Result<u64, StoreError> {
-        Ok(0)
-    }
-}
-
 fn api() -> DockerApi {
-    let admin = Secret::parse(&"a".repeat(32)).expect("a token");
-    let address = "localhost:7443".parse().expect("an address");
-    let place = std::env::temp_dir().join(format!("muster-fuzz-docker-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&place);
-    std::fs::create_dir_all(&place).expect("making a directory");
-    let keys = Arc::new(Keys::open(&place).expect("keys"));
-    let fleet = Fleet::open(Arc::new(Nothing), &admin, "boot".into(), address, keys).expect("a fleet");
-    DockerApi::new(Arc::new(fleet), Who::Anybody)
+    DockerApi::new(Arc::new(empty_fleet::open("docker")), Who::Anybody)
 }
 
 thread_local! {

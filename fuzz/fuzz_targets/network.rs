@@ -127,7 +127,7 @@ fuzz_target!(|data: &[u8]| {
             1 => basis.observe(u32::from(choices.byte() % 12), [192, 0, 2, choices.byte() % 8].into()),
             2 => {
                 let shown = basis.member(host).and_then(|member| member.other_key);
-                drop(basis.accept(host, &shown.unwrap_or([choices.byte(); 32])));
+                let _ = basis.accept(host, &shown.unwrap_or([choices.byte(); 32]));
             }
             3 => basis.enabled = choices.byte() % 8 != 0,
             4 => basis.relay = Some(u16::from(choices.byte())),
