@@ -1,3 +1,4 @@
+use super::super::*;
 use super::*;
 use crate::seeded::{Random, for_seeds};
 use std::format;
