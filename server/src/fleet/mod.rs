@@ -32,6 +32,7 @@ mod sessions;
 mod sign_in;
 #[cfg(test)]
 mod sign_in_tests;
+mod state;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -55,12 +56,11 @@ pub use wanted::{ContainerFind, ContainerSelect, EventSelect, HostKey, HostOrder
 use crate::access::keys::Keys;
 use crate::access::secret::Secret;
 use crate::access::tokens::{ApiTokens, JoinTokens};
-use crate::alerts::{Alerts, Touched};
-use crate::api::types::Change;
+use crate::alerts::Alerts;
 use crate::network::Network;
 use crate::network::secrets::Secrets;
 use crate::store::committer::{Committer, Pending};
-use crate::store::{EventRow, FleetRow, Store, StoreError, Write};
+use crate::store::{EventRow, Store, StoreError, Write};
 use crate::time::now_ms;
 use crate::vitals::{History, HistoryShape};
 use docker_clients::DockerClients;
@@ -69,12 +69,13 @@ use host::{Host, Now, Outcome};
 use hosts::Hosts;
 use muster_dial::Address;
 use muster_protocol::hello::Stream;
-use muster_protocol::id::{EngineId, HostId};
+use muster_protocol::id::HostId;
 use muster_protocol::orders::Session;
 use sessions::Sessions;
+use state::State;
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 /// All hosts, and what is known of them.
@@ -110,27 +111,6 @@ pub struct Fleet {
 
 /// Readings of many rows at a time: more would only take the processor from the agents.
 const SCANS: usize = 2;
-
-/// What is in memory: shared with what follows from a commit, on the store's thread.
-#[derive(Debug)]
-struct State {
-    hosts: RwLock<Hosts>,
-    feed: Feed,
-    join_tokens: Mutex<JoinTokens>,
-    api_tokens: Mutex<ApiTokens>,
-    docker: DockerClients,
-    sessions: Sessions,
-    /// Who signs in by a browser.
-    people: sign_in::People,
-    /// What agents are to recognise and reach the server by.
-    trust: Mutex<FleetRow>,
-    /// What alerts are to look at.
-    touched: Arc<Touched>,
-    started: Instant,
-    /// By how much tests have let the time run ahead, in milliseconds.
-    #[cfg(test)]
-    ahead: std::sync::atomic::AtomicU64,
-}
 
 /// The store, for reading events.
 #[derive(Clone)]
@@ -366,70 +346,6 @@ impl Fleet {
         }
         self.network.close().await;
         self.state.feed.close();
-    }
-}
-
-impl State {
-    fn now(&self) -> Now {
-        // Saturates in 580 million years.
-        let monotonic_ms = self.started.elapsed().as_millis() as u64;
-        #[cfg(test)]
-        let monotonic_ms = monotonic_ms + self.ahead.load(std::sync::atomic::Ordering::Relaxed);
-        Now { wall_ms: now_ms(), monotonic_ms }
-    }
-
-    fn hosts(&self) -> RwLockReadGuard<'_, Hosts> {
-        self.hosts.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn cells(&self) -> Vec<Arc<HostCell>> {
-        self.hosts().by_id.values().cloned().collect()
-    }
-
-    fn cell(&self, id: HostId) -> Option<Arc<HostCell>> {
-        self.hosts().by_id.get(&id).cloned()
-    }
-
-    fn hosts_mut(&self) -> RwLockWriteGuard<'_, Hosts> {
-        self.hosts.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A host has joined and is durable.
-    fn insert(&self, host: Host) -> Arc<HostCell> {
-        self.hosts_mut().insert(host)
-    }
-
-    /// What a host is found by may have changed, and is durable.
-    fn index(&self, cell: &HostCell) {
-        let same = cell.live().credentials() == *cell.known_by();
-        if !same {
-            self.hosts_mut().index(cell);
-        }
-    }
-
-    /// Tells those who watch what has changed of a host, and is durable.
-    fn publish(&self, cell: &HostCell, containers: &[EngineId], host_changed: bool, events: &[EventRow]) {
-        let newest = events.last().map_or(0, |row| row.id);
-        let mut host = cell.live();
-        let reached = self.touched.reach(newest);
-        if std::mem::take(&mut host.imports) {
-            host.import_event = reached;
-        }
-        self.touched.note(cell.id, containers, host_changed, !events.is_empty());
-        let host_id = cell.id.to_string();
-        if host_changed {
-            self.feed.publish_with(newest, || Change::Host(host.view()));
-        }
-        for id in containers {
-            self.feed.publish_with(newest, || match host.container_view(id) {
-                Some(container) => Change::Container(container),
-                None => Change::ContainerGone { host_id: host_id.clone(), id: id.to_string() },
-            });
-        }
-        let of = describe::Of { id: &host_id, name: &host.row.name };
-        for row in events {
-            self.feed.publish_with(newest, || Change::Event(describe::event(row, of, |id| host.container_name(id))));
-        }
     }
 }
 
