@@ -6,6 +6,7 @@ use muster_tests::host::LABEL;
 use muster_tests::place::Place;
 use muster_tests::{Agent, Engine, Managed, Server, text};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Plays a script on a server whose first host is `alpha`.
 fn on_alpha(script: &str) {
@@ -88,7 +89,8 @@ fn parts_of_the_page_do_what_they_are_for() {
 }
 
 /// Where the documentation's pictures are: made anew by
-/// `MUSTER_PICTURES=docs/pictures cargo test -p muster-tests --test page -- --ignored`.
+/// `MUSTER_PICTURES=docs/pictures MUSTER_PICTURES_AFTER=900 cargo test -p muster-tests --test page -- --ignored pictures`.
+/// The seconds are for the plots: one point a minute.
 #[test]
 #[ignore = "makes pictures; run by ./test.sh --all, which throws them away"]
 fn pictures_of_a_fleet_can_be_made() {
@@ -116,6 +118,9 @@ fn pictures_of_a_fleet_can_be_made() {
     attic.run_with("grafana", &ill, &["live"]);
     server.wait_for("attic", "grafana", "is ill", |one| one["health"] == "unhealthy");
     agents.last_mut().expect("the last one").kill();
+    if let Ok(seconds) = std::env::var("MUSTER_PICTURES_AFTER") {
+        std::thread::sleep(Duration::from_secs(seconds.parse().expect("MUSTER_PICTURES_AFTER is in seconds")));
+    }
     play("pictures", &mut server, &[("PICTURES", &folder)], &mut |question| panic!("nobody knows {question}"));
 }
 
