@@ -58,6 +58,12 @@ impl Links {
         Ok((secret, link))
     }
 
+    /// Whether there is one with this token.
+    pub fn has(&self, token: &str) -> bool {
+        token.len() <= LONGEST
+            && self.by_id.get(&id(token)).is_some_and(|(hashed, _)| same(hashed, &hash(token.as_bytes())))
+    }
+
     /// Uses up the link with this token, if there is one that has not ended.
     pub fn take(&mut self, token: &str, now_ms: i64) -> Option<Link> {
         if token.len() > LONGEST {
@@ -91,6 +97,7 @@ mod tests {
     fn a_link_lets_in_once() {
         let mut links = Links::default();
         let secret = make(&mut links, "t", 0).expect("a link");
+        assert!(links.has(secret.expose()) && !links.has(&format!("{}0", secret.expose())));
         assert_eq!(links.take(&format!("{}0", secret.expose()), 1), None);
         assert_eq!(links.take(secret.expose(), 599_999).map(|link| link.role), Some(Role::Viewer));
         assert_eq!(links.take(secret.expose(), 1), None);

@@ -148,6 +148,7 @@ impl Fleet {
         let gone = id.to_owned();
         let end = move |state: &State| {
             locked(&state.api_tokens).revoke(&gone);
+            state.end_links_of(&SessionOrigin::ApiToken(gone.clone()));
             state.feed.cut(&gone);
         };
         let writes = vec![Write::ApiTokenGone(id.into()), by.audit("api_token.revoke", id, [])];

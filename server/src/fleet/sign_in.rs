@@ -15,7 +15,7 @@ use crate::access::web_sessions::{Visitor, WebSessions};
 use crate::api::types;
 use crate::store::{SessionOrigin, StoreError, UserRow, WebSessionRow, Write};
 use crate::time::{format_ms, now_ms};
-use smol::lock::SemaphoreGuard;
+use smol::lock::{MutexGuardArc, SemaphoreGuard};
 use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -153,8 +153,11 @@ impl Fleet {
         let entry =
             Entry { origin: SessionOrigin::User(user.name.clone()), name: user.name.clone(), role, how: "password" };
         // The user may have changed while the password was looked at.
-        let is_same = |state: &State| locked(&state.people.users).get(&user.name) == Some(user);
-        let signed_in = self.begin_web_session(from, entry, is_same).await?;
+        let registry = self.registry.lock_arc().await;
+        if locked(&people.users).get(&user.name) != Some(user) {
+            return Err(NotSignedIn::Wrong);
+        }
+        let signed_in = self.begin_web_session(registry, from, entry).await?;
         locked(&people.attempts).succeeded(attempt);
         Ok(signed_in)
     }
@@ -162,38 +165,46 @@ impl Fleet {
     /// Signs a browser in with the token of a sign-in link, which is used up, or with an API token.
     pub async fn sign_in_by_token(&self, from: IpAddr, token: &str) -> Result<SignedIn, NotSignedIn> {
         let people = &self.state.people;
-        let link = locked(&people.links).take(token, now_ms());
-        let entry = match link {
-            Some(link) => Some(Entry { origin: link.origin, name: link.name, role: link.role, how: "link" }),
-            None => self.authenticate(token).map(|holder| {
+        // Nobody without a link or a token comes to wait for the registry.
+        let is_link = locked(&people.links).has(token);
+        let holder = if is_link { None } else { self.authenticate(token) };
+        if !is_link && holder.is_none() {
+            let told = locked(&people.attempts).wrong_token(from, self.now().monotonic_ms);
+            self.note_failure(from, "unknown token", "token");
+            return Err(told.map_or_else(NotSignedIn::Wait, |()| NotSignedIn::Wrong));
+        }
+        let registry = self.registry.lock_arc().await;
+        let entry = match holder {
+            // Only now: whoever's right has ended meanwhile has no links any more.
+            None => locked(&people.links).take(token, now_ms()).map(|link| Entry {
+                origin: link.origin,
+                name: link.name,
+                role: link.role,
+                how: "link",
+            }),
+            Some(holder) => {
                 let origin = match holder.id.as_str() {
                     ADMIN => people.admin.clone(),
                     _ => SessionOrigin::ApiToken(holder.id.clone()),
                 };
                 let name = if holder.name.is_empty() { holder.id } else { holder.name };
-                Entry { origin, name, role: holder.role, how: "token" }
-            }),
+                Some(Entry { origin, name, role: holder.role, how: "token" })
+            }
         };
-        let Some(entry) = entry else {
-            let told = locked(&people.attempts).wrong_token(from, self.now().monotonic_ms);
-            self.note_failure(from, "unknown token", "token");
-            return Err(told.map_or_else(NotSignedIn::Wait, |()| NotSignedIn::Wrong));
-        };
-        let origin = entry.origin.clone();
-        self.begin_web_session(from, entry, move |state| state.still_holds(&origin)).await
+        match entry.filter(|entry| self.state.still_holds(&entry.origin, entry.role)) {
+            Some(entry) => self.begin_web_session(registry, from, entry).await,
+            None => Err(NotSignedIn::Wrong),
+        }
     }
 
+    /// That the right holds was seen with the `registry`: none ends between then and the moment when the session is there
+    /// to be ended with it.
     async fn begin_web_session(
         &self,
+        registry: MutexGuardArc<()>,
         from: IpAddr,
         entry: Entry,
-        holds: impl FnOnce(&State) -> bool,
     ) -> Result<SignedIn, NotSignedIn> {
-        // Nobody's right ends between here and the moment when the session is there to be ended with it.
-        let registry = self.registry.lock_arc().await;
-        if !holds(&self.state) {
-            return Err(NotSignedIn::Wrong);
-        }
         let made = WebSessions::make(entry.origin, &entry.name, entry.role, now_ms());
         let (secret, row) = made.map_err(|error| NotSignedIn::Refused(error.into()))?;
         let by = By { role: entry.role, token: row.id.clone(), name: entry.name.clone(), peer: from.to_string() };
@@ -248,13 +259,17 @@ impl Fleet {
         let role = read_role(&new.role)?;
         let life = new.ttl.unwrap_or(LINK_TTL_S).checked_mul(1000).and_then(|ms| i64::try_from(ms).ok());
         let life_ms = life.ok_or_else(|| Refusal::Invalid("ttl: longer than can be counted".into()))?;
-        let origin = self.right_of(by);
         let name = match (new.name.is_empty(), by.name.is_empty()) {
             (false, _) => new.name,
             (true, false) => by.name.clone(),
             (true, true) => by.token.clone(),
         };
-        let (secret, link) = locked(&self.state.people.links).make(origin, name, role, life_ms, now_ms())?;
+        let (secret, link) = {
+            // A session that ends does so before links are looked through: what is made here by its right is found then,
+            // or is by no right.
+            let mut links = locked(&self.state.people.links);
+            links.make(self.right_of(by), name, role, life_ms, now_ms())?
+        };
         let expires_at = format_ms(link.expires_ms);
         let details = [("role", new.role.clone()), ("expires", expires_at.clone())];
         let stored = self.committer.commit(vec![by.audit("sign_in_link.make", &link.name, details)], |_| {}).wait();
@@ -275,8 +290,8 @@ impl Fleet {
 
     /// A right does not hold any more: what was begun by it ends, and links that were made by it.
     pub(super) fn end_sessions_of(&self, origin: &SessionOrigin) {
-        locked(&self.state.people.links).end(|of| of == origin);
         self.end_sessions(|session| session.origin == *origin);
+        self.state.end_links_of(origin);
     }
 
     /// Ends sessions, and what they have open; their ids.
@@ -330,9 +345,18 @@ impl Fleet {
 }
 
 impl State {
-    fn still_holds(&self, origin: &SessionOrigin) -> bool {
+    /// Links that were made by a right end: with the registry, when the right does.
+    pub(super) fn end_links_of(&self, origin: &SessionOrigin) {
+        locked(&self.people.links).end(|of| of == origin);
+    }
+
+    /// Whether this right allows so much.
+    fn still_holds(&self, origin: &SessionOrigin, role: Role) -> bool {
         match origin {
-            SessionOrigin::User(name) => locked(&self.people.users).get(name).is_some(),
+            SessionOrigin::User(name) => {
+                let now = locked(&self.people.users).get(name).and_then(|user| Role::parse(&user.role));
+                now.is_some_and(|now| now == Role::Admin || now == role)
+            }
             SessionOrigin::ApiToken(id) => locked(&self.api_tokens).get(id).is_some(),
             SessionOrigin::AdminToken(_) => *origin == self.people.admin,
         }

@@ -6,7 +6,7 @@ use crate::access::tokens::{ADMIN, Role};
 use crate::access::web_sessions::IDLE_MS;
 use crate::api::types::{ChangeUser, NewApiToken, NewSignInLink, NewUser};
 use crate::store::memory::MemoryStore;
-use futures_lite::future::block_on;
+use futures_lite::future::{self, block_on};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -122,6 +122,30 @@ fn a_link_that_is_followed_twice_at_once_lets_in_one() {
         threads.into_iter().map(|thread| thread.join().expect("joined")).collect()
     });
     assert_eq!(outcomes.into_iter().filter(|is_in| *is_in).count(), 1);
+}
+
+#[test]
+fn a_link_that_is_followed_while_its_maker_loses_the_right_lets_nobody_in() {
+    let test = Test::new();
+    test.user("ada", "admin");
+    let session = test.password("ada", PASSWORD).expect("in");
+    let ada = test.fleet.by_session_secret(session.secret.expose(), FROM).expect("her session");
+    let link = test.link(&ada, "admin");
+    // Both wait for the registry, the change first.
+    let held = block_on(test.fleet.registry.lock_arc());
+    let admin = by();
+    let lower = test.fleet.change_user(&admin, "ada", ChangeUser { role: Some("viewer".into()), password: None });
+    let follow = test.fleet.sign_in_by_token(FROM, &link);
+    let let_go = async {
+        future::yield_now().await;
+        drop(held);
+    };
+    let ((lowered, followed), ()) = block_on(future::zip(future::zip(lower, follow), let_go));
+    lowered.expect("a viewer");
+    assert_eq!(followed.expect_err("no admin any more"), NotSignedIn::Wrong);
+    // Whom the server still takes for what she was makes nothing that is worth anything.
+    let late = test.link(&ada, "admin");
+    assert_eq!(test.token(&late).expect_err("by no right"), NotSignedIn::Wrong);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Users of the page: made, changed and removed by operators.
 
 use super::sign_in::read_role;
-use super::{By, Fleet, Refusal, locked};
+use super::{By, Fleet, Refusal, State, locked};
 use crate::access::password::Password;
 use crate::access::users::check_name;
 use crate::api::types;
@@ -72,8 +72,13 @@ impl Fleet {
         }
         let made = row.clone();
         let writes = vec![Write::User(row.clone()), by.audit("user.change", name, details)];
-        self.keep(registry, writes, move |state| locked(&state.people.users).apply(made)).await?;
-        self.end_sessions_of(&SessionOrigin::User(name.to_owned()));
+        let origin = SessionOrigin::User(made.name.clone());
+        let apply = move |state: &State| {
+            state.end_links_of(&SessionOrigin::User(made.name.clone()));
+            locked(&state.people.users).apply(made);
+        };
+        self.keep(registry, writes, apply).await?;
+        self.end_sessions_of(&origin);
         Ok(self.describe_user(&row))
     }
 
@@ -82,7 +87,11 @@ impl Fleet {
         let registry = self.registry.lock_arc().await;
         let gone = self.find_user(name)?.name;
         let writes = vec![Write::UserGone(gone.clone()), by.audit("user.remove", name, [])];
-        self.keep(registry, writes, move |state| locked(&state.people.users).remove(&gone)).await?;
+        let apply = move |state: &State| {
+            state.end_links_of(&SessionOrigin::User(gone.clone()));
+            locked(&state.people.users).remove(&gone);
+        };
+        self.keep(registry, writes, apply).await?;
         self.end_sessions_of(&SessionOrigin::User(name.to_owned()));
         Ok(())
     }
