@@ -111,14 +111,20 @@ const REFUSALS: u32 = 5;
 pub struct Attempts {
     /// All of them.
     pub failed: u32,
-    /// Those at the next notice that the target has refused, and did not fail for another reason.
+    /// Those at the notice below that the target has refused, and did not fail for another reason.
     refused: u32,
+    /// The notice that was tried last.
+    notice: u64,
 }
 
 impl Attempts {
-    /// One more has failed. Answers whether the notice is to be given up.
-    pub fn fail(&mut self, is_refused: bool) -> bool {
+    /// One more has failed, of this notice. Answers whether it is to be given up.
+    pub fn fail(&mut self, notice: u64, is_refused: bool) -> bool {
         self.failed = self.failed.saturating_add(1);
+        // The one before may have become too old, or one too many.
+        if notice != self.notice {
+            (self.notice, self.refused) = (notice, 0);
+        }
         self.refused += u32::from(is_refused);
         self.refused >= REFUSALS
     }
@@ -171,10 +177,19 @@ mod tests {
     fn a_notice_is_given_up_when_it_is_refused_so_often_whatever_else_failed() {
         let mut attempts = Attempts::default();
         // Down for a day, and then not ready.
-        assert!(!(0..1_000).any(|_| attempts.fail(false)));
-        assert!(!(0..4).any(|_| attempts.fail(true)), "it was down, and has refused this four times");
-        assert!(!attempts.fail(false));
-        assert!(attempts.fail(true));
+        assert!(!(0..1_000).any(|_| attempts.fail(1, false)));
+        assert!(!(0..4).any(|_| attempts.fail(1, true)), "it was down, and has refused this four times");
+        assert!(!attempts.fail(1, false));
+        assert!(attempts.fail(1, true));
+    }
+
+    #[test]
+    fn what_a_target_refused_of_a_notice_that_went_away_does_not_count_for_the_next() {
+        let mut attempts = Attempts::default();
+        assert!(!(0..4).any(|_| attempts.fail(1, true)));
+        assert!(!(0..4).any(|_| attempts.fail(2, true)));
+        assert!(attempts.fail(2, true));
+        assert_eq!(attempts.failed, 9);
     }
 
     #[test]
@@ -182,7 +197,7 @@ mod tests {
         let mut attempts = Attempts::default();
         let pauses: Vec<u64> = (0..6)
             .map(|_| {
-                attempts.fail(false);
+                attempts.fail(1, false);
                 pause_ms(attempts.failed, 128)
             })
             .collect();

@@ -239,7 +239,7 @@ async fn deliver(fleet: Arc<Fleet>, name: String, number: u64) {
                 (vec![notice], true)
             }
             Err(failure) => {
-                let is_refused = attempts.fail(failure.refused);
+                let is_refused = attempts.fail(notice.id, failure.refused);
                 note(alerts, &name, &failure, attempts.failed, is_refused);
                 if is_refused {
                     attempts = Attempts::default();
