@@ -81,12 +81,7 @@ fn a_container_that_lives_shorter_than_the_interval_leaves_its_trace() {
 fn an_end_for_lack_of_memory_is_told_apart() {
     let (engine, server, _agent) = fleet();
     let id = engine.starve("glutton");
-    let glutton = server.wait_for("alpha", "glutton", "ended for lack of memory", |one| {
-        one["id"] == id.as_str() && one["state"] == "exited" && one["oom_killed"] == true
-    });
-    assert_eq!(glutton["exit_code"], 137, "{glutton}");
-    server.wait_for_actions("alpha", &id, &["oom"]);
-    server.wait_for_actions("alpha", &id, &["die"]);
+    server.wait_for_starved("alpha", "glutton", &id);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use muster_tests::place::Place;
 use muster_tests::process::{Process, Ran};
-use muster_tests::{Agent, Engine, Server, eventually};
+use muster_tests::{Agent, Engine, Server, eventually, wait};
 use serde_json::Value;
 use std::process::Command;
 use std::time::Duration;
@@ -71,7 +71,7 @@ impl Docker {
 
 fn start(flags: &[&str]) -> (Server, String) {
     let mut server = Server::start_with(flags);
-    let line = server.process().line(Duration::from_secs(10)).unwrap_or_default();
+    let line = server.process().line(wait::PATIENCE).unwrap_or_default();
     let url = line.strip_prefix("docker ").unwrap_or_else(|| panic!("not where the Docker API is: {line:?}"));
     (server, url.to_owned())
 }

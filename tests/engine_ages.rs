@@ -81,12 +81,7 @@ fn tell_a_life(programs: Option<&Arc<Packages>>) -> String {
     assert_eq!((&ended["exit_code"], &ended["oom_killed"]), (&7.into(), &false.into()), "{ended}");
     server.wait_for_actions("alpha", &job, &["create", "start", "die"]);
     let glutton = engine.starve("glutton");
-    let starved = server.wait_for("alpha", "glutton", "ended for lack of memory", |one| {
-        one["id"] == glutton.as_str() && one["state"] == "exited" && one["oom_killed"] == true
-    });
-    assert_eq!(starved["exit_code"], 137, "{starved}");
-    server.wait_for_actions("alpha", &glutton, &["oom"]);
-    server.wait_for_actions("alpha", &glutton, &["die"]);
+    server.wait_for_starved("alpha", "glutton", &glutton);
 
     // Health, in both directions.
     let check = ["--health-cmd", "test -f /tmp/well", "--health-interval", "1s", "--health-retries", "1"];

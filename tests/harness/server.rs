@@ -296,6 +296,17 @@ impl Server {
         })
     }
 
+    /// Waits until all is known of a container that ran out of memory ([`starve`](crate::Engine::starve)).
+    #[track_caller]
+    pub fn wait_for_starved(&self, host: &str, name: &str, id: &str) {
+        let starved = self.wait_for(host, name, "ended for lack of memory", |one| {
+            one["id"] == id && one["state"] == "exited" && one["oom_killed"] == true
+        });
+        assert_eq!(starved["exit_code"], 137, "{starved}");
+        self.wait_for_actions(host, id, &["oom"]);
+        self.wait_for_actions(host, id, &["die"]);
+    }
+
     /// Waits until a host is known and a condition holds for it; the host.
     #[track_caller]
     pub fn wait_for_host(&self, host: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {

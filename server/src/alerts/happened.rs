@@ -148,9 +148,9 @@ fn attribute(code: Option<i32>) -> Option<(&'static str, String)> {
     code.map(|code| ("exit_code", code.to_string()))
 }
 
-/// Somebody stopped or restarted it: the last end was asked for, and if that is the one in question, it is none.
+/// Somebody stopped or restarted it: if that tells that the last end was asked for, what is about that end is nothing.
 fn stopped(board: &mut Board, subject: &Subject, id: EngineId, is_over: bool, now: Now) {
-    let last = board.tracks.last_end(subject.host, &id);
+    let last = board.tracks.end_on_request(subject.host, &id);
     if is_over {
         return ended_on_request(board, subject, last.unwrap_or_default(), now);
     }

@@ -4,6 +4,8 @@ use super::rules::{Rule, Rules};
 use super::seen::{Seen, What};
 use super::tracks::ASKED_MS;
 use crate::store::EventRow;
+use muster_protocol::id::HostId;
+use std::collections::HashMap;
 
 /// So many events are read again in any case, however long ago they came.
 const LEAST: usize = 5_000;
@@ -11,6 +13,8 @@ const LEAST: usize = 5_000;
 const MOST: usize = 1_000_000;
 /// So many of them that say something of a container: some 30 MB, until they are taken.
 const TAKEN: usize = 100_000;
+/// So many of those of one host: what it tells in a flood must not take the others' place.
+const TAKEN_OF_ONE: usize = 10_000;
 /// A loop that is counted over a longer time than this, in milliseconds, is counted anew by a server that starts.
 const LONGEST_MS: i64 = 3_600_000;
 
@@ -23,6 +27,8 @@ pub struct Recall {
     read: usize,
     /// What says something, newest first.
     seen: Vec<Seen>,
+    /// How much of that is of each host.
+    of_hosts: HashMap<HostId, usize>,
 }
 
 impl Recall {
@@ -30,7 +36,13 @@ impl Recall {
     pub fn new(rules: &Rules) -> Recall {
         let looped = i64::try_from(rules.of(Rule::RestartLoop).within_ms).unwrap_or(LONGEST_MS);
         // What an event tells may be a while older than its coming.
-        Recall { window_ms: looped.clamp(2 * ASKED_MS, LONGEST_MS), newest_ms: None, read: 0, seen: Vec::new() }
+        Recall {
+            window_ms: looped.clamp(2 * ASKED_MS, LONGEST_MS),
+            newest_ms: None,
+            read: 0,
+            seen: Vec::new(),
+            of_hosts: HashMap::new(),
+        }
     }
 
     /// Takes the event before the last one. Answers whether one more is wanted.
@@ -44,7 +56,9 @@ impl Recall {
         if let What::Container { labels, .. } = &mut seen.what {
             labels.clear();
         }
-        if seen.what != What::Other {
+        let of_host = self.of_hosts.entry(row.host).or_default();
+        if seen.what != What::Other && *of_host < TAKEN_OF_ONE {
+            *of_host += 1;
             self.seen.push(seen);
         }
         self.read < MOST && self.seen.len() < TAKEN
@@ -64,7 +78,6 @@ mod tests {
     use crate::alerts::looks::HostLook;
     use crate::alerts::tests::{Fleet, PI, id};
     use crate::store::EventBody;
-    use muster_protocol::id::HostId;
     use std::collections::BTreeMap;
 
     fn row(number: u64, received_ms: i64, host: HostId, action: &str, attribute: (&str, &str)) -> EventRow {
@@ -112,10 +125,20 @@ mod tests {
         assert!((6_000..6_010).contains(&is_a_crash_after(20_000, 100).1));
         // All at one time.
         let mut recall = Recall::new(&Rules::default());
-        let kill = row(1, 0, PI, "kill", ("signal", "9"));
-        assert_eq!((0..MOST).take_while(|_| recall.take(&kill)).count() + 1, TAKEN);
+        let kill = |n: usize| row(1, 0, HostId([(n % 10) as u8; 8]), "kill", ("signal", "9"));
+        assert_eq!((0..MOST).take_while(|n| recall.take(&kill(*n))).count() + 1, TAKEN);
         let mut recall = Recall::new(&Rules::default());
         let other = row(1, 0, PI, "host_labels", ("x", "y"));
         assert_eq!((0..2 * MOST).take_while(|_| recall.take(&other)).count() + 1, MOST);
+    }
+
+    #[test]
+    fn a_flood_of_one_host_takes_no_place_of_the_others() {
+        let kill = |host| row(1, 0, host, "kill", ("signal", "9"));
+        let mut recall = Recall::new(&Rules::default());
+        assert!((0..2 * TAKEN).all(|_| recall.take(&kill(HostId([9; 8])))), "it is read on");
+        recall.take(&kill(PI));
+        assert_eq!(recall.seen().count(), TAKEN_OF_ONE + 1);
+        assert!(recall.seen().any(|seen| seen.host == PI));
     }
 }

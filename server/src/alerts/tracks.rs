@@ -32,6 +32,8 @@ const NEVER_SET_MS: i64 = 1_577_836_800_000;
 const NOT_TO_END: [u32; 11] = [1, 10, 12, 17, 18, 19, 20, 21, 22, 23, 28];
 /// Exit codes of what was told to end, by INT, KILL and TERM.
 const AS_IF_ASKED: [i32; 3] = [130, 137, 143];
+/// How one ends of which nobody needs to hear.
+const WELL: i32 = 0;
 
 /// All hosts.
 #[derive(Debug, Clone, Default)]
@@ -68,12 +70,26 @@ struct Track {
     ended: u64,
     /// Nobody is known to have asked for its last end.
     last_unasked: bool,
+    /// Some signal was sent to it in this run.
+    signalled: bool,
+    /// A stop or restart behind its last end explains that.
+    may_be_asked: bool,
     /// Where it ran out of memory in this run.
-    oom: Option<i64>,
+    oom: Option<Oom>,
+    /// Where it was killed last, unasked.
+    killed: Option<i64>,
     /// Where its last end was, and its exit code, if nothing has explained that yet.
     unexplained: Option<(i64, Option<i32>)>,
     /// The last end of which the kernel's word came behind it, by that end's event.
     oom_end: u64,
+}
+
+/// The kernel's word for a lack of memory.
+#[derive(Debug, Clone, Copy)]
+struct Oom {
+    place: i64,
+    /// It may be about the end of the run before, which it came just behind.
+    may_be_old: bool,
 }
 
 /// What an end was.
@@ -139,9 +155,11 @@ impl Tracks {
         track.ends.iter().filter(|place| **place >= since).count()
     }
 
-    /// The event of a container's last end.
-    pub fn last_end(&self, host: HostId, container: &EngineId) -> Option<u64> {
-        self.track(host, container).map(|track| track.ended).filter(|id| *id > 0)
+    /// The event of a container's last end, if a stop or restart that came just now tells that it was asked for.
+    ///
+    /// What ends by itself may be stopped while it waits to be started again, and Podman tells a restart whoever does it.
+    pub fn end_on_request(&self, host: HostId, container: &EngineId) -> Option<u64> {
+        self.track(host, container).filter(|track| track.may_be_asked).map(|track| track.ended)
     }
 
     /// The event of the end that a container's last `oom` has explained, if that end came before it.
@@ -185,21 +203,23 @@ impl Track {
         self.last = Some((seen.time_ms, seen.received_ms));
         self.newest = seen.id;
         match action {
-            Action::Kill(signal) if signal.is_some_and(|number| NOT_TO_END.contains(&number)) => None,
-            Action::Kill(_) => {
-                self.asked = Some(self.place);
+            Action::Kill(signal) => {
+                self.signalled = true;
+                if signal.is_none_or(|number| !NOT_TO_END.contains(&number)) {
+                    self.asked = Some(self.place);
+                }
                 None
             }
             Action::Stop => {
                 self.asked = Some(self.place);
                 // It explains the end before it, too, which was none of a loop's.
-                if std::mem::take(&mut self.last_unasked) && self.started < self.ended {
+                if self.may_be_asked && std::mem::take(&mut self.last_unasked) && self.started < self.ended {
                     self.ends.pop_back();
                 }
                 None
             }
             Action::Start => {
-                (self.asked, self.oom, self.started) = (None, None, seen.id);
+                (self.asked, self.oom, self.started, self.signalled) = (None, None, seen.id, false);
                 // Of the run before, the kernel's word still explains that somebody killed it.
                 self.unexplained = self.unexplained.filter(|(_, code)| *code == Some(KILLED));
                 None
@@ -209,18 +229,27 @@ impl Track {
                 None
             }
             Action::Oom => {
-                let is_behind = |(place, _): &(i64, _)| self.place - place <= OOM_BEHIND_MS;
-                if self.unexplained.take().filter(is_behind).is_some() {
-                    self.oom_end = self.ended;
-                } else {
-                    (self.oom, self.oom_end) = (Some(self.place), 0);
+                let place = self.place;
+                let is_behind = |end: &i64| place - end <= OOM_BEHIND_MS;
+                let explains = self.unexplained.take().is_some_and(|(end, _)| is_behind(&end));
+                self.oom_end = if explains { self.ended } else { 0 };
+                // Behind a start it may be about either run, and engines may tell it twice.
+                let may_be_old = self.started > self.ended && self.killed.is_some_and(|end| is_behind(&end));
+                if may_be_old || !explains {
+                    self.oom = Some(Oom { place, may_be_old });
                 }
                 None
             }
             Action::Die(code) => {
                 let asked = self.asked.take().is_some_and(|place| self.place - place <= ASKED_MS);
                 self.ended = seen.id;
-                let oom = self.oom.take().is_some_and(|place| self.place - place <= OOM_MS);
+                let oom = self.oom.take().is_some_and(|oom| {
+                    let is_kill = code.is_none_or(|code| code == KILLED);
+                    self.place - oom.place <= OOM_MS && (is_kill || !oom.may_be_old)
+                });
+                self.killed = (!asked && code == Some(KILLED)).then_some(self.place);
+                let as_if_asked = |code| code == WELL || AS_IF_ASKED.contains(&code);
+                self.may_be_asked = std::mem::take(&mut self.signalled) || code.is_none_or(as_if_asked);
                 self.unexplained = (!asked && !oom).then_some((self.place, code));
                 self.last_unasked = !asked;
                 if !asked {

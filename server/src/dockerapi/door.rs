@@ -4,13 +4,13 @@ use super::{DockerApi, Who};
 use crate::access::docker_ca::{DockerCa, fingerprint};
 use crate::access::secret::number;
 use crate::fleet::{DockerDoor, Fleet};
-use crate::listen::{self, Door, Limits};
+use crate::listen::{self, Door, KnownBy, Limits};
 use smol::Executor;
 use smol::net::TcpListener;
 use smol::net::unix::UnixListener;
 use std::fs;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -170,13 +170,20 @@ fn limits(who: Who) -> Limits {
         unknown_per_peer: if who == Who::Anybody { 1_024 } else { 128 },
         // The docker command line has a connection for each container's stats.
         known_per_client: 768,
-        // The handshake is over for those only who have a certificate of this server's.
-        known_by: (who == Who::Clients).then_some(|der| number(&fingerprint(der))),
         body: Duration::from_secs(10),
         // What `docker build` sends before it reads that this is refused.
         drain_bytes: 64 * 1024 * 1024,
         idle: Duration::from_secs(120),
         ..Limits::default()
+    }
+}
+
+impl KnownBy {
+    /// The clients of the Docker API: those whose certificate was revoked or has expired are strangers.
+    pub(super) fn clients(fleet: Arc<Fleet>) -> KnownBy {
+        KnownBy(Arc::new(move |der| {
+            fleet.docker_client(der, Ipv4Addr::UNSPECIFIED.into()).map(|_| number(&fingerprint(der)))
+        }))
     }
 }
 
@@ -188,12 +195,13 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let Opened { door, who, socket, .. } = opened;
+    let known_by = (who == Who::Clients).then(|| KnownBy::clients(fleet.clone()));
     let api = Arc::new(DockerApi::new(fleet, who));
     let handler = move |request: listen::Request| {
         let api = api.clone();
         async move { api.answer(&request).await }
     };
-    listen::serve_at(door, limits(who), executor, handler, shutdown).await;
+    listen::serve_at(door, Limits { known_by, ..limits(who) }, executor, handler, shutdown).await;
     drop(socket);
 }
 

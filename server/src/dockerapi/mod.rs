@@ -275,7 +275,9 @@ fn is_of_a_page<'a>(header: impl Fn(&str) -> Option<&'a str>) -> bool {
         let host = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
         let name = host.map_or_else(|| header("host").unwrap_or_default(), |(name, _)| name);
         let name = name.trim_start_matches('[').trim_end_matches(']');
-        name.is_empty() || name == "localhost" || name.parse::<IpAddr>().is_ok()
+        // A page may ask for 0.0.0.0 without a word of where it is from, and gets here.
+        let is_address = name.parse().is_ok_and(|ip: IpAddr| !ip.to_canonical().is_unspecified());
+        name.is_empty() || name == "localhost" || is_address
     };
     let is_sent_by_page = header("sec-fetch-site").is_some_and(|site| site != "none");
     is_sent_by_page || header("origin").is_some() || !header("host").is_none_or(is_own)

@@ -5,7 +5,7 @@ use crate::access::docker_ca::{DockerCa, hex};
 use crate::agents::harness::{Bench, by};
 use crate::api::types::NewDockerClient;
 use crate::fleet::DockerDoor;
-use crate::listen::Content;
+use crate::listen::{Content, KnownBy};
 use futures_lite::future::{block_on, poll_once};
 use futures_lite::stream::{Boxed, StreamExt};
 use rcgen::{KeyPair, PublicKeyData};
@@ -197,9 +197,11 @@ fn a_client_is_known_by_its_certificate_until_it_is_revoked() {
     let certificate = CertificateDer::from_pem_slice(made.certificate.as_bytes()).expect("a certificate");
     let peer = IpAddr::from(Ipv4Addr::LOCALHOST);
     let who = |bench: &Bench| bench.fleet.docker_client(&certificate, peer);
+    let known = |bench: &Bench| (KnownBy::clients(bench.fleet.clone()).0)(&certificate);
     let by_it = who(&bench).expect("known");
     assert_eq!((by_it.role, by_it.name.as_str()), (Role::Viewer, "fleet"));
     assert!(who(&bench.restarted()).is_some(), "it is stored");
+    assert!(known(&bench).is_some(), "its connections are counted as its own");
     assert!(bench.fleet.docker_client(b"another", peer).is_none());
 
     let api = DockerApi::new(bench.fleet.clone(), Who::Clients);
@@ -208,6 +210,7 @@ fn a_client_is_known_by_its_certificate_until_it_is_revoked() {
     next(&mut events);
     block_on(bench.fleet.revoke_docker_client(&by(), &made.client.id)).expect("revoked");
     assert!(who(&bench).is_none() && who(&bench.restarted()).is_none());
+    assert_eq!(known(&bench), None, "its connections are a stranger's");
     assert_eq!(block_on(events.next()), None, "what it had open is cut");
     assert_eq!(block_on(api.respond(&by_it, ask)).status, 401);
     let missing = block_on(bench.fleet.revoke_docker_client(&by(), &made.client.id));
@@ -276,6 +279,9 @@ fn pages_in_browsers_get_nothing_by_whatever_name_they_ask() {
     }
     assert_eq!(status(&[]), 200, "old clients");
     assert_eq!(status(&[("host", "127.0.0.1:2375"), ("sec-fetch-site", "none")]), 200, "typed by a person");
+    for nobodys in ["0.0.0.0:2375", "0.0.0.0", "[::]:2375", "[::]", "[::ffff:0.0.0.0]:2375"] {
+        assert_eq!(status(&[("host", nobodys)]), 403, "{nobodys}");
+    }
     // A name of theirs that leads here.
     for name in ["evil.example", "evil.example:2375", "127.0.0.1.evil.example:2375", "localhost.evil.example", "[x]:1"]
     {

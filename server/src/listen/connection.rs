@@ -6,7 +6,7 @@ use super::line::Line;
 use super::message::{Body, Content, Outgoing, Takeover, drain};
 use super::registry::Handle;
 use super::wire::{Socket, Wire};
-use super::{Limits, Request, Response};
+use super::{KnownBy, Limits, Request, Response};
 use futures_lite::{AsyncWriteExt, future};
 use futures_rustls::TlsAcceptor;
 use hyper::body::Incoming;
@@ -121,8 +121,10 @@ where
     };
     activity.secured();
     let from = From { peer, certificate: wire.certificate() };
-    if let (Some(known_by), Some(der)) = (port.limits.known_by, &from.certificate) {
-        place.known(known_by(der));
+    if let (Some(KnownBy(client)), Some(der)) = (&port.limits.known_by, &from.certificate)
+        && let Some(who) = client(der)
+    {
+        place.known(who);
     }
     let slot = Slot::default();
     let service = service_fn(|request| {

@@ -1,5 +1,7 @@
 //! What a client may take: one table.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Sizes and times of one port.
@@ -16,9 +18,8 @@ pub struct Limits {
     /// and leaves some behind when its network changes; what is more counts as unknown, so that one credential
     /// cannot take all places.
     pub known_per_client: usize,
-    /// Who a client with this certificate is, where nobody else gets through the handshake: they are known from then on,
-    /// and not only with the first answer.
-    pub known_by: Option<fn(&[u8]) -> u64>,
+    /// Where clients are known by their certificate from the handshake on, and not only with the first answer.
+    pub known_by: Option<KnownBy>,
     /// For the TLS handshake. Six round trips of a very bad link.
     pub handshake: Duration,
     /// From the handshake to the first byte of a request.
@@ -48,6 +49,19 @@ pub struct Limits {
     pub sweep: Duration,
     /// At the end, for requests that are being answered. What they began is finished without them.
     pub grace: Duration,
+}
+
+/// Answers a number for the client that has this certificate, in DER; `None` if that is nobody any more.
+type ClientOf = dyn Fn(&[u8]) -> Option<u64> + Send + Sync;
+
+/// How clients are known by their certificates.
+#[derive(Clone)]
+pub struct KnownBy(pub Arc<ClientOf>);
+
+impl fmt::Debug for KnownBy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("KnownBy")
+    }
 }
 
 impl Default for Limits {

@@ -17,7 +17,7 @@ mod serve;
 mod tests;
 mod wire;
 
-pub use limits::Limits;
+pub use limits::{KnownBy, Limits};
 pub use line::Line;
 pub use message::{Body, BodyError, Content, Method, Request, Response};
 pub use registry::Handle;
