@@ -5,6 +5,7 @@ import os
 import statistics
 import sys
 import time
+from contextlib import contextmanager
 from datetime import datetime
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../tests/page"))
@@ -16,6 +17,9 @@ WATCH = 60
 
 # Browsers that then look at the fleet, each with connections of its own.
 PAGES = 16
+
+# Seconds until the server's memory is looked at: it gives back what connections leave behind once a minute at most.
+REST = 75
 
 # Notes which events the timeline shows, and when the frame that shows them is drawn.
 NOTE = """() => {
@@ -47,6 +51,28 @@ def nano(text):
     return int(datetime.fromisoformat(whole + "+00:00").timestamp()) * 10**9 + int(rest.ljust(9, "0")[:9] or 0)
 
 
+@contextmanager
+def crowd(browser):
+    """Browsers that look at the fleet."""
+    contexts = []
+    for _ in range(PAGES):
+        context = browser.new_context()
+        contexts.append(context)
+        page = context.new_page()
+        link = muster("sign-in-link", "--role", "viewer").split()
+        page.goto(next(word for word in link if "/sign-in#" in word))
+        settle(page)
+    yield
+    for context in contexts:
+        context.close()
+
+
+def rest():
+    """KiB of the server, after it has given back what it needed no longer."""
+    time.sleep(REST)
+    return ask(memory=True)
+
+
 with chromium() as browser:
     size, count, data = first_load(browser)
     row("first load, bytes: files of the page (how many), data", f"{size} ({count}), {data}")
@@ -74,17 +100,13 @@ with chromium() as browser:
         row("event to page, p50 / p99 / max, ms", f"{statistics.median(late):.0f} / {of(0.99):.0f} / {late[-1]:.0f}")
         row("events that were shown, of those that came", f"{len(late)} of {len(lines)}")
 
-    before = ask(memory=True)
-    contexts = []
-    for _ in range(PAGES):
-        context = browser.new_context()
-        page = context.new_page()
-        link = muster("sign-in-link", "--role", "viewer").split()
-        page.goto(next(word for word in link if "/sign-in#" in word))
-        settle(page)
-        contexts.append(context)
-    time.sleep(30)
-    after = ask(memory=True)
-    row(f"server memory for each of {PAGES} browsers, KiB: all of its connections", f"{(after - before) / PAGES:.1f}")
-    for context in contexts:
-        context.close()
+    # What a first crowd leaves behind is the server's from then on.
+    with crowd(browser):
+        pass
+    before = rest()
+    with crowd(browser):
+        during = rest()
+    after = rest()
+    each = (during - (before + after) / 2) / PAGES
+    row(f"server memory for each of {PAGES} browsers, KiB: all of its connections",
+        f"{each:.1f} ({before}, {during}, {after}: without them, with them, without them)")

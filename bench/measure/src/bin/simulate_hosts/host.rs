@@ -1,6 +1,7 @@
 //! One simulated host: the agent's reporter, its messages and its patience, without an engine.
 
 use crate::link::Link;
+use crate::pack::{message, put};
 use crate::shapes::{Shape, id};
 use crate::tally::Tally;
 use async_io::Timer;
@@ -12,8 +13,7 @@ use muster_protocol::event::Cause;
 use muster_protocol::frame;
 use muster_protocol::hello::{Hello, Stream, Welcome};
 use muster_protocol::join::{Join, Joined};
-use muster_protocol::limits;
-use muster_protocol::record::{Full, Kind, Reader, Writer};
+use muster_protocol::record::{Kind, Reader};
 use muster_protocol::reporter::ledger::{Known, Ledger};
 use muster_protocol::reporter::{Next, Reporter};
 use smol::lock::Semaphore;
@@ -407,32 +407,4 @@ enum Heard {
     Other,
     /// It wanted no answer, and none came.
     Nothing,
-}
-
-/// Puts a record into the last part, or into a new one.
-fn put(parts: &mut Vec<Vec<u8>>, record: impl Fn(&mut Writer<'_>) -> Result<(), Full>) {
-    for _ in 0..2 {
-        let part = parts.last_mut().expect("there is always one");
-        let len = part.len();
-        part.resize(limits::READINGS, 0);
-        let mut writer = Writer::resume(part, len);
-        let full = record(&mut writer).is_err();
-        let len = if full { len } else { writer.len() };
-        part.truncate(len);
-        if !full {
-            return;
-        }
-        parts.push(Vec::new());
-    }
-    panic!("a record always fits into an empty part");
-}
-
-fn message(write: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>) -> Vec<u8> {
-    let mut buffer = vec![0; limits::MESSAGE];
-    let written = Writer::message(&mut buffer).and_then(|mut writer| {
-        write(&mut writer)?;
-        Ok(writer.len())
-    });
-    buffer.truncate(written.expect("a message holds its events and readings at once"));
-    buffer
 }

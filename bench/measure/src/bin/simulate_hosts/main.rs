@@ -3,6 +3,7 @@
 
 mod host;
 mod link;
+mod pack;
 mod pages;
 mod shapes;
 mod tally;
