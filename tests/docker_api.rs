@@ -184,7 +184,10 @@ fn look_at_all(docker: &Docker, fleet: &Fleet) {
     stats.kill();
 
     // The fleet as one engine, and each host by a path.
-    assert_eq!(docker.run(&["info", "--format", "{{.Containers}} {{.ContainersRunning}}"]), "3 3");
+    assert_eq!(
+        docker.run(&["info", "--format", "{{.Containers}} {{.ContainersRunning}} {{.ContainersStopped}}"]),
+        "4 3 1"
+    );
     assert!(docker.run(&["info"]).contains("boat-2: active"));
     assert!(!docker.try_run(&["info"]).stderr.contains("WARNING"), "nothing is wrong");
     assert!(docker.run(&["version"]).contains("Muster"));

@@ -128,6 +128,9 @@ pub struct ContainerCounts {
     pub stopped: u32,
     /// Both.
     pub total: u32,
+    /// Not among them: those that were created and never started. `docker info` counts them as stopped.
+    #[serde(default)]
+    pub created: u32,
 }
 
 impl ContainerCounts {

@@ -2,7 +2,7 @@
 
 use super::version::MUSTER;
 use super::{DockerApi, Refused, Scope};
-use crate::api::types::Host;
+use crate::api::types::{ContainerCounts, Host};
 use crate::cli::human;
 use crate::fleet::Fleet;
 use crate::time::now_ms;
@@ -39,6 +39,11 @@ fn all(fleet: &Fleet) -> Vec<Host> {
     }
 }
 
+/// An engine counts as stopped also what waits for its restart policy, and what never started.
+fn stopped(counts: &ContainerCounts) -> u64 {
+    [counts.stopped, counts.restarting, counts.created].into_iter().map(u64::from).sum()
+}
+
 fn describe(hosts: &[Host], scope: &Scope, now_ms: i64) -> Value {
     let sum = |of: fn(&Host) -> u64| hosts.iter().map(of).fold(0, u64::saturating_add);
     let away = hosts.iter().filter(|host| host.state != "active").count();
@@ -52,11 +57,10 @@ fn describe(hosts: &[Host], scope: &Scope, now_ms: i64) -> Value {
     let mut object = json!({
         "ID": "muster",
         "Name": "muster",
-        "Containers": sum(|host| host.containers.total.into()),
+        "Containers": sum(|host| u64::from(host.containers.total) + u64::from(host.containers.created)),
         "ContainersRunning": sum(|host| host.containers.up().into()),
         "ContainersPaused": sum(|host| host.containers.paused.into()),
-        // An engine counts what waits for its restart policy as stopped.
-        "ContainersStopped": sum(|host| u64::from(host.containers.stopped) + u64::from(host.containers.restarting)),
+        "ContainersStopped": sum(|host| stopped(&host.containers)),
         "Driver": "muster",
         "DriverStatus": status,
         "ServerVersion": format!("muster/{MUSTER}"),
@@ -127,7 +131,6 @@ fn warnings(hosts: &[Host], now_ms: i64) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::api::samples;
-    use crate::api::types::ContainerCounts;
 
     #[test]
     fn a_fleet_is_told_as_one_engine_and_by_its_hosts() {
@@ -148,10 +151,10 @@ mod tests {
     #[test]
     fn containers_are_counted_as_an_engine_counts_them() {
         let mut host = samples::host("pi1");
-        host.containers = ContainerCounts { running: 5, paused: 1, restarting: 2, stopped: 3, total: 8 };
+        host.containers = ContainerCounts { running: 5, paused: 1, restarting: 2, stopped: 3, total: 8, created: 1 };
         let object = describe(&[host.clone(), host], &Scope::Fleet, 0);
         let counts = ["Containers", "ContainersRunning", "ContainersPaused", "ContainersStopped"];
-        assert_eq!(counts.map(|count| object[count].as_u64()), [16, 4, 2, 10].map(Some));
+        assert_eq!(counts.map(|count| object[count].as_u64()), [18, 4, 2, 12].map(Some));
         assert!(object["DriverStatus"][2][1].as_str().is_some_and(|words| words.ends_with("2 of 8 running")));
     }
 

@@ -62,7 +62,7 @@ fn a_host_and_the_fleet_count_what_runs_alike() {
     }
     agent.catch_up(&bench);
     let of_host = get(&bench, "/api/v1/hosts/pi")["containers"].clone();
-    assert_eq!(of_host, json!({"running": 3, "paused": 1, "restarting": 1, "stopped": 1, "total": 4}));
+    assert_eq!(of_host, json!({"running": 3, "paused": 1, "restarting": 1, "stopped": 1, "total": 4, "created": 1}));
     let of_fleet = get(&bench, "/api/v1/fleet")["containers"].clone();
     assert_eq!((&of_fleet["running"], &of_fleet["total"], &of_fleet["created"]), (&json!(1), &json!(5), &json!(1)));
 }

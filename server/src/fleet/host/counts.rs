@@ -42,6 +42,7 @@ impl Host {
             }
             tally.unhealthy += u64::from(state.is_up() && Health::from_number(container.health) == Health::Unhealthy);
             if !has_started(&container) {
+                counts.created += 1;
                 continue;
             }
             counts.total += 1;
