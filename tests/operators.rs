@@ -41,7 +41,9 @@ fn identity_line(agent: &Agent, key: &str) -> Option<String> {
 fn an_interval_reaches_a_host_that_runs_and_liveness_does_not_flap() {
     let server = Server::start();
     let mut agent = joined(&server, "alpha", &[]);
-    let before = story(&server, "alpha");
+    let before = ["host_joined", "host_active"];
+    // A host is shown as active a moment before its history has it.
+    eventually("its history begins", || when(story(&server, "alpha") == before, story(&server, "alpha").join(" ")));
     assert_eq!(server.muster(&["hosts", "set", "alpha", "--interval", "5s"]).ok(), "alpha");
     server.wait_for_host("alpha", "reports less often", |host| host["interval"] == 5.0 && host["interval_set"] == 5.0);
     wait_for_reports(&server, "alpha", 3);
