@@ -97,8 +97,10 @@ fn a_removed_host_is_refused_and_can_be_restored() {
     assert_eq!(back["id"], id);
     // The server knows it; there is no engine here.
     agent.status().exits(8);
-    let story = story(&server, "alpha-2");
-    assert!(muster_tests::in_order(&story, &["host_removed", "host_restored", "host_active"]), "{story:?}");
+    eventually("its history says so, too", || {
+        let story = story(&server, "alpha-2");
+        when(muster_tests::in_order(&story, &["host_removed", "host_restored", "host_active"]), story)
+    });
     server.muster(&["hosts", "restore", "alpha-2"]).refuses(1);
     assert_eq!(other.stop(), 0);
 }
