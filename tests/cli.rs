@@ -50,6 +50,7 @@ fn json_is_one_object_a_line_and_the_apis() {
     // Nobody reports any more: both ways of asking see the same.
     drop(agent);
     server.wait_for_host("alpha", "is missed", |host| host["state"] != "active");
+    server.wait_for_event("alpha", "that it is missed", |event| event["action"] == "host_reconnecting");
     assert_eq!(server.json(&["ps", "-a"]), server.all_items("/api/v1/containers?all=true", 1));
     assert_eq!(server.json(&["ps"]), server.all_items("/api/v1/containers", 1));
     assert_eq!(server.json(&["events"]), server.all_items("/api/v1/events", 2));

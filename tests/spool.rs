@@ -45,6 +45,7 @@ fn what_was_on_the_disk_is_told_once_and_goes_on_behind_a_gap() {
     let mut agent = Agent::new(&engine.docker_host());
     let id = cut(&mut engine, &mut server, &mut agent, &[("MUSTER_SPOOL", "64KiB")]);
     server.wait_for_actions("alpha", &id, &LIFE);
+    server.wait_for_event("alpha", "the gap", |event| event["action"] == "gap");
     let events = server.events("alpha");
     for action in LIFE {
         let told = events.iter().filter(|event| event["container_id"] == id.as_str() && event["action"] == action);
