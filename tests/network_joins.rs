@@ -170,7 +170,8 @@ fn other_network_modes_join_alone_or_cannot() {
     for name in ["in-host", "in-box"] {
         let reason = eventually(&format!("{name} is refused"), || refusal(&managed, name).ok_or_else(String::new));
         assert!(reason.contains("network"), "{reason}");
-        // And where one looks who wonders.
+        // And where one looks who wonders: of the container itself the agent tells, sooner or later than the network.
+        managed.server.wait_for_state("alpha", name, "running");
         let inspected = managed.server.json(&["inspect", &format!("alpha/{name}")]).remove(0);
         assert_eq!(text(&inspected, "network_refused"), reason);
         let ps = managed.server.muster(&["ps", "--filter", &format!("name={name}")]).ok();
