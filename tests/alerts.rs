@@ -34,6 +34,10 @@ fn quick(server: &Server) {
     server.muster(&["alerts", "group", "--wait", "0s", "--interval", "0s"]).ok();
     server.muster(&["alerts", "rules", "crashed", "--for", "2s", "--clear", "2s"]).ok();
     server.muster(&["alerts", "rules", "host_away", "--clear", "0s"]).ok();
+    // This machine's own disk and processor are no matter of these tests.
+    for own in ["disk", "hot"] {
+        server.muster(&["alerts", "rules", own, "--off"]).ok();
+    }
 }
 
 fn alerts(server: &Server) -> Vec<Value> {

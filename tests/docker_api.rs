@@ -79,7 +79,7 @@ fn start(flags: &[&str]) -> (Server, String) {
 fn two_hosts(flags: &[&str]) -> Fleet {
     let (server, url) = start(flags);
     let engines = vec![Engine::start("boat-1"), Engine::start("boat-2")];
-    let agents = engines.iter().map(|engine| Agent::join_every("1s", &server, engine)).collect();
+    let agents = engines.iter().map(|engine| Agent::join_every("3s", &server, engine)).collect();
     engines[0].run_with("web", &["--label", "tier=front", "--restart", "always"], &["live"]);
     engines[1].run_with("web", &["--label", "tier=back"], &["live"]);
     engines[0].run("lamp");

@@ -79,6 +79,7 @@ fn an_engine_that_hangs_while_it_is_joined() {
     engine.run("web");
     engine.freeze();
     let mut agent = Agent::new(&engine.docker_host());
+    agent.interval = "5s".to_owned();
     agent.join_with(&server.join_string(&["--name", "alpha"])).ok();
     agent.start();
     server.wait_for_host_within(NOTICED, "alpha", "is active though its engine hangs", |host| {

@@ -2,7 +2,7 @@
 
 use muster_tests::debian::Packages;
 use muster_tests::engine::Options;
-use muster_tests::host::{BULK, LABEL};
+use muster_tests::host::LABEL;
 use muster_tests::managed::box_of;
 use muster_tests::wait::when;
 use muster_tests::{Managed, eventually};
@@ -57,7 +57,7 @@ fn works_with(options: Options) -> String {
     let mut managed = Managed::joined_with(&["alpha", "bravo", "charlie"], options).brought_up(&[]);
     for (from, to) in [("alpha", "bravo"), ("bravo", "charlie")] {
         let host = managed.host(from);
-        assert_eq!(host.downloads(&box_of(host), &managed.address(to)), BULK, "{from} from {to}");
+        host.wait_for_download(&box_of(host), &managed.address(to));
     }
     let alpha = managed.host("alpha");
     alpha.run_box_with("published", &["-l", LABEL, "-p", "8080:80"]);
@@ -68,9 +68,13 @@ fn works_with(options: Options) -> String {
     eventually("one that has no other network is reached", || {
         when(bravo.asks("box-bravo", &alone) == "alone", "no answer")
     });
-    assert_eq!(managed.server_node.script("busybox nc -w 3 198.51.100.2 8080 </dev/null").trim(), "published");
+    eventually("the published port answers", || {
+        let answer = managed.server_node.script("busybox nc -w 3 198.51.100.2 8080 </dev/null");
+        when(answer.trim() == "published", answer)
+    });
     for name in ["alpha", "bravo"] {
-        assert!(alpha.pings("published", &managed.address(name)), "with the label");
+        // With the label, and without.
+        alpha.wait_for_ping("published", &managed.address(name));
         assert!(!alpha.pings("foreign", &managed.address(name)), "without the label");
     }
 

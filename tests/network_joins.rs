@@ -50,19 +50,23 @@ fn a_label_joins_and_changes_nothing_else() {
         });
         assert_eq!(text(&managed.server.get(&format!("/api/v1/containers/alpha/{name}")), "name"), name);
     }
-    assert!(host.pings("early", &late) && host.asks("late", &early) == "early");
+    host.wait_for_ping("early", &late);
+    eventually("the other way", || when(host.asks("late", &early) == "early", "no answer"));
 
     // Default route and published ports are those that it would have without.
     let route = host.exec("early", "busybox ip route").ok();
     let plain = host.exec("plain", "busybox ip route").ok();
     let default = |routes: &str| routes.lines().find(|line| line.starts_with("default")).map(str::to_owned);
     assert_eq!(default(&route), default(&plain), "{route}");
-    assert!(managed.internet.core().script("busybox nc -w 3 198.51.100.2 8080 </dev/null").trim() == "early");
+    eventually("the published port answers", || {
+        let answer = managed.internet.core().script("busybox nc -w 3 198.51.100.2 8080 </dev/null");
+        when(answer.trim() == "early", answer)
+    });
     let inspect = host.engine.inspect("early");
     assert_eq!(inspect["HostConfig"]["NetworkMode"], "default", "as it was started");
     assert!(host.find_address("plain").is_none());
     // A container reaches the world as before.
-    assert!(host.pings("early", SERVER));
+    host.wait_for_ping("early", SERVER);
 
     // The address stays as long as the container does.
     host.engine.docker(&["restart", "-t", "1", "early"]);
@@ -154,8 +158,9 @@ fn other_network_modes_join_alone_or_cannot() {
     host.run_box_with("alone", &["-l", LABEL, "--network", "none"]);
     let alone = host.address("alone");
     eventually("they reach each other", || when(host.asks("box", &alone) == "alone", "no answer"));
-    assert!(host.pings("alone", &address));
-    assert!(host.pings("box", SERVER) && !host.pings("alone", SERVER), "joined to this network alone");
+    host.wait_for_ping("alone", &address);
+    host.wait_for_ping("box", SERVER);
+    assert!(!host.pings("alone", SERVER), "joined to this network alone");
     host.engine.docker(&["restart", "-t", "1", "alone"]);
     assert_eq!(host.address("alone"), alone);
 

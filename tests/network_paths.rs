@@ -1,7 +1,7 @@
 //! Containers on different hosts reach each other by address, wherever their hosts are, and nobody else does. Hosts that
 //! cannot reach each other use a relay: the server's, or a host's that offers it.
 
-use muster_tests::host::{BRIDGE, BULK, LABEL, NETWORK, TUNNEL};
+use muster_tests::host::{BRIDGE, LABEL, NETWORK, TUNNEL};
 use muster_tests::internet::{SERVER, WAN};
 use muster_tests::managed::{ALL, FIRST_HOME, PUBLIC, SECOND_HOME, box_of};
 use muster_tests::wait::when;
@@ -41,8 +41,10 @@ fn paths_are_as_short_as_they_can_be(managed: &Managed) {
 
 fn operators_try_and_see_it(managed: &Managed) {
     for (from, to) in [("alpha", "bravo"), ("bravo", "charlie"), ("delta", "charlie")] {
-        let ping = managed.server.json(&["network", "ping", from, to]).remove(0);
-        assert_eq!(ping["answered"], true, "{ping}");
+        let ping = eventually(&format!("{from} pings {to}"), || {
+            let ping = managed.server.json(&["network", "ping", from, to]).remove(0);
+            if ping["answered"] == true { Ok(ping) } else { Err(ping.to_string()) }
+        });
         assert!(ping["milliseconds"].as_f64().is_some_and(|took| took > 0.0), "{ping}");
     }
     let table = managed.server.muster(&["network"]).ok();
@@ -76,7 +78,7 @@ fn operators_try_and_see_it(managed: &Managed) {
 fn full_packets_pass(managed: &Managed) {
     for (from, to) in [("alpha", "bravo"), ("bravo", "alpha"), ("bravo", "delta"), ("charlie", "delta")] {
         let host = managed.host(from);
-        assert_eq!(host.downloads(&box_of(host), &managed.address(to)), BULK, "{from} from {to}");
+        host.wait_for_download(&box_of(host), &managed.address(to));
     }
 }
 
@@ -157,7 +159,7 @@ fn without_the_label_there_is_no_way(managed: &Managed) {
     alpha.address("native");
     for (to, name) in [(&near, "box-alpha"), (&far, "box-bravo")] {
         eventually("with the label there is a way", || when(alpha.asks("native", to) == name, "no answer"));
-        assert!(alpha.pings("native", to), "with the label");
+        alpha.wait_for_ping("native", to);
     }
     for name in ["foreign", "gardener"] {
         for to in [&near, &far] {
@@ -198,7 +200,7 @@ fn without_the_label_there_is_no_way(managed: &Managed) {
     internet.run("ip", &["route", "del", "10.42.0.0/16"]);
 
     // The host itself may.
-    assert!(alpha.node.reaches(&near), "from the host to its own container");
+    alpha.node.wait_until_it_reaches(&near);
     assert!(alpha.node.run("ip", &["-o", "link"]).contains(TUNNEL));
     assert!(alpha.engine.docker(&["network", "ls"]).contains(NETWORK));
     // Taken out of the network by hand, it is joined again, as long as it has the label.
@@ -216,7 +218,7 @@ fn the_other_way_round(managed: &Managed) {
         alpha.engine.docker(&["inspect", "-f", format, name])
     };
     let gardener = inner("gardener");
-    assert!(alpha.node.reaches(&gardener), "the host itself reaches it");
+    alpha.node.wait_until_it_reaches(&gardener);
     // A host that is not what it should be: its containers would not get there, so that it asks itself, from its own address.
     let source = bravo.node.script(&format!("ip -4 -o address show {BRIDGE} | sed 's/.*inet //; s,/.*,,'"));
     let source = source.trim();
@@ -229,7 +231,7 @@ fn the_other_way_round(managed: &Managed) {
     leaves.wait_for(&to(&gardener));
     // One that has it, by the same tunnel, at its address there.
     let native = alpha.address("native");
-    assert_eq!(reaches(&native).code, 0);
+    eventually("one with the label answers", || when(reaches(&native).code == 0, "no answer"));
     comes.wait_for(&to(&native));
     arrived.wait_for(&to(&native));
     assert_eq!((comes.count(&to(&gardener)), arrived.count(&to(&gardener))), (0, 0));

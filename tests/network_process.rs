@@ -1,7 +1,7 @@
 //! The network process by itself: who starts it, what it says when something is missing, and what it leaves alone.
 
 use muster_tests::agents::TARGET;
-use muster_tests::host::{BULK, Host, NETWORK};
+use muster_tests::host::{Host, NETWORK};
 use muster_tests::managed::box_of;
 use muster_tests::wait::when;
 use muster_tests::{Managed, eventually, text};
@@ -116,7 +116,7 @@ fn worked(programs: Option<String>) -> Managed {
     let managed = managed.brought_up(&["--names"]);
     for (from, to) in [("alpha", "bravo"), ("bravo", "alpha")] {
         let host = managed.host(from);
-        assert_eq!(host.downloads(&box_of(host), &managed.address(to)), BULK);
+        host.wait_for_download(&box_of(host), &managed.address(to));
     }
     managed
 }

@@ -1,7 +1,8 @@
 //! A server that is killed comes back with its hosts, and nothing that happened meanwhile is lost or repeated.
 
 use muster_tests::truth::{assert_same_story, wait_for_truth};
-use muster_tests::{Agent, Engine, Server, text};
+use muster_tests::wait::when;
+use muster_tests::{Agent, Engine, Server, eventually, text};
 
 #[test]
 fn hosts_come_back_without_joining_again() {
@@ -58,6 +59,7 @@ fn a_burst_survives_kills_of_the_server() {
         }
         server.crash();
     }
+    eventually("the sparks are gone", || when(engine.container_ids().is_empty(), engine.container_ids()));
     server.settle("alpha", &engine);
     wait_for_truth(&server, "alpha", &engine);
     assert_same_story(&server, "alpha", &engine);

@@ -7,8 +7,7 @@ use muster_tests::{Agent, Engine, Server, text};
 fn changes_arrive_and_can_be_resumed() {
     let (engine, server) = (Engine::start("alpha"), Server::start());
     let _agent = Agent::join(&server, &engine);
-    let mut live = Stream::open(&server, None);
-    // What comes first is not asked for: something must happen until the stream shows it.
+    let mut live = opened(&server);
     let id = first_start_seen(&engine, &mut live);
     let resume_from = live.last_id();
     drop(live);
@@ -41,6 +40,13 @@ fn changes_arrive_and_can_be_resumed() {
     }
 }
 
+/// A stream that shows what happens from now on.
+fn opened(server: &Server) -> Stream {
+    let mut live = Stream::open(server, None);
+    assert_eq!(live.change().expect("the stream is open").kind, "reset");
+    live
+}
+
 fn first_start_seen(engine: &Engine, live: &mut Stream) -> String {
     let id = engine.run("web");
     live.until("the start of the container", |change| {
@@ -56,7 +62,7 @@ fn first_start_seen(engine: &Engine, live: &mut Stream) -> String {
 fn after_a_restart_of_the_server_the_reader_is_told_to_start_over() {
     let (engine, mut server) = (Engine::start("alpha"), Server::start());
     let _agent = Agent::join(&server, &engine);
-    let mut live = Stream::open(&server, None);
+    let mut live = opened(&server);
     first_start_seen(&engine, &mut live);
     let resume_from = live.last_id();
     server.kill();

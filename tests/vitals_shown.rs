@@ -34,6 +34,7 @@ fn a_container_that_burns_processor_time_is_seen_everywhere() {
     let (engine, server, _agent) = fleet();
     let id = burn(&engine, "oven");
     engine.run("idle");
+    server.wait_for_state("alpha", "idle", "running");
     let oven = eventually("the container is busy in `muster top`", || match in_top(&server, "oven") {
         Some(line) if is_busy(&line) => Ok(line),
         other => Err(format!("{other:?}")),
@@ -137,13 +138,9 @@ fn how_often_hosts_look_is_set_from_the_server_and_the_stream_stays_quiet() {
     server.muster(&["hosts", "set", "alpha"]).refuses(2);
 }
 
-/// Between two times of the same day.
 fn seconds_between(earlier: &str, later: &str) -> f64 {
-    let seconds = |time: &str| {
-        let clock = time.split('T').nth(1).expect("RFC 3339").trim_end_matches('Z').to_owned();
-        clock.split(':').fold(0.0, |seconds, part| seconds * 60.0 + part.parse::<f64>().expect("a number"))
-    };
-    seconds(later) - seconds(earlier)
+    let nanoseconds = |time: &str| muster_tests::truth::nanoseconds(time).expect("RFC 3339");
+    (nanoseconds(later) - nanoseconds(earlier)) as f64 / 1e9
 }
 
 #[test]

@@ -5,10 +5,10 @@ use crate::Engine;
 use crate::engine::remove_cgroups;
 use crate::place::Place;
 use crate::process::{Process, Ran};
+use crate::wait::PATIENCE;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 /// How many seconds one command on a board may take.
 const COMMAND_LIMIT: u32 = 180;
@@ -301,7 +301,7 @@ cp -a /etc "$1/etc"
             command.args(["sh", "-c", BOOT, "boot", &self.root(), &socket, kind]);
         }
         let mut running = Process::start_read("a board", &mut command, &self.place.join("board.log"));
-        let ready = running.line(Duration::from_secs(20));
+        let ready = running.line(PATIENCE);
         assert_eq!(ready.as_deref(), Some("ready"), "the board does not start: {}", running.log());
         self.running = Some(running);
         if self.kind == Kind::Systemd {

@@ -3,8 +3,7 @@
 use crate::node::Node;
 use crate::place::Place;
 use crate::process::{Process, clean};
-use crate::wait::eventually;
-use std::time::Duration;
+use crate::wait::{PATIENCE, eventually};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/harness/capture.py");
 
@@ -22,7 +21,7 @@ impl Capture {
         let mut command = node.command("python3");
         command.args([SCRIPT, interface, &place.join("packets"), &place.join("list")]);
         let mut process = Process::start_read("capture", clean(&mut command), &place.join("capture.log"));
-        let ready = process.line(Duration::from_secs(20));
+        let ready = process.line(PATIENCE);
         assert_eq!(ready.as_deref(), Some("ready"), "nothing is captured: {}", process.log());
         Capture { _process: process, place }
     }

@@ -7,7 +7,7 @@ use crate::debian::Packages;
 use crate::node::Node;
 use crate::place::Place;
 use crate::process::{self, Process, Ran};
-use crate::wait::eventually;
+use crate::wait::{PATIENCE, eventually};
 use crate::{podman, rootless};
 use serde_json::Value;
 use std::fs;
@@ -109,7 +109,7 @@ impl Engine {
         let firewall = if options.legacy_firewall { "legacy" } else { "installed" };
         command.args(["sh", "-c", WORLD, "world", kind, &place.join("cg"), firewall]);
         let mut holder = Process::start_read("the engine's namespaces", &mut command, &place.join("holder.log"));
-        let ready = holder.line(std::time::Duration::from_secs(20));
+        let ready = holder.line(PATIENCE);
         assert_eq!(ready.as_deref(), Some("ready"), "no namespaces for an engine: {}", holder.log());
         let (programs, kind, bridge) = (options.programs.cloned(), options.kind, options.bridge);
         let mut engine = Engine { name: name.to_owned(), place, cgroup, holder, daemon: None, bridge, programs, kind };

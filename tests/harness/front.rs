@@ -3,8 +3,8 @@
 use crate::place::Place;
 use crate::process::{Process, clean};
 use crate::server::Server;
+use crate::wait::PATIENCE;
 use std::process::Command;
-use std::time::Duration;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/harness/front.py");
 
@@ -32,7 +32,7 @@ impl Front {
         let mut command = Command::new("python3");
         command.args([SCRIPT, &server.port().to_string(), &server.data_file("fleet.key")]).args(options);
         let mut process = Process::start_read("front end", clean(&mut command), &place.join("front.log"));
-        let line = process.line(Duration::from_secs(30)).unwrap_or_default();
+        let line = process.line(PATIENCE).unwrap_or_default();
         let port = line.parse().unwrap_or_else(|_| panic!("no port but {line:?}; its log:\n{}", process.log()));
         Front { _process: process, _place: place, port }
     }

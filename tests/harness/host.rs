@@ -4,7 +4,7 @@ use crate::engine::Options;
 use crate::node::Node;
 use crate::place::Place;
 use crate::process::{Process, Ran, clean, program};
-use crate::wait::eventually;
+use crate::wait::{eventually, when};
 use crate::{Agent, Engine, Server, text};
 use std::collections::BTreeSet;
 
@@ -209,6 +209,13 @@ impl Host {
         self.exec(container, &format!("busybox ping -c 1 -W 2 {address}")).code == 0
     }
 
+    /// Waits until a container gets an answer to a ping.
+    #[track_caller]
+    pub fn wait_for_ping(&self, container: &str, address: &str) {
+        let name = self.name();
+        eventually(&format!("{container} of {name} reaches {address}"), || when(self.pings(container, address), ""));
+    }
+
     /// What a container is told by port 80 of an address.
     pub fn asks(&self, container: &str, address: &str) -> String {
         self.exec(container, &format!("nc -w 3 {address} 80 </dev/null")).stdout.trim().to_owned()
@@ -219,6 +226,15 @@ impl Host {
         let ran =
             self.exec(container, &format!("busybox timeout 20 busybox nc {address} 81 </dev/null | busybox wc -c"));
         ran.stdout.trim().parse().unwrap_or(0)
+    }
+
+    /// Waits until a container has got all of [`BULK`] from port 81 of an address.
+    #[track_caller]
+    pub fn wait_for_download(&self, container: &str, address: &str) {
+        eventually(&format!("{container} of {} has all bytes of {address}", self.name()), || {
+            let bytes = self.downloads(container, address);
+            when(bytes == BULK, bytes)
+        });
     }
 
     /// A machine of a container's own, for as long as the container runs.
@@ -285,9 +301,18 @@ impl Flow {
 
     /// How many have been lost so far, or came so late that nobody waits for them: behind them others were answered.
     pub fn lost(&self) -> usize {
+        self.missing(LATE_MS)
+    }
+
+    /// How many have been lost so far, however late the others came.
+    pub fn never_answered(&self) -> usize {
+        self.missing(f64::INFINITY)
+    }
+
+    fn missing(&self, late_ms: f64) -> usize {
         let log = self.process.log();
         let after = |line: &str, word: &str| line.split(word).nth(1)?.split(' ').next()?.parse::<f64>().ok();
-        let in_time = |line: &&str| after(line, "time=").is_some_and(|took| took < LATE_MS);
+        let in_time = |line: &&str| after(line, "time=").is_some_and(|took| took < late_ms);
         let number = |line: &str| Some(after(line, "seq=")? as usize);
         let answered: BTreeSet<usize> = log.lines().filter(in_time).filter_map(number).collect();
         answered.last().map_or(0, |last| last + 1 - answered.len())

@@ -2,8 +2,8 @@
 
 use crate::place::Place;
 use crate::process::{Process, Ran};
+use crate::wait::PATIENCE;
 use std::process::Command;
-use std::time::Duration;
 
 /// How many seconds one command on the cable may take.
 const COMMAND_LIMIT: u32 = 20;
@@ -46,7 +46,7 @@ impl Link {
             let mut command = Command::new("unshare");
             command.args(["--net", "sh", "-c", "ip link set lo up && echo ready && exec cat"]);
             let mut holder = Process::start_read(name, &mut command, &place.join(name));
-            let ready = holder.line(Duration::from_secs(20));
+            let ready = holder.line(PATIENCE);
             assert_eq!(ready.as_deref(), Some("ready"), "no network namespace: {}", holder.log());
             holder
         };

@@ -130,12 +130,11 @@ impl Managed {
     /// Waits until the box of each of these hosts reaches those of all others of them by ping and by TCP.
     #[track_caller]
     pub fn wait_for_pairs(&self, hosts: &[&Host]) {
-        let addresses: Vec<String> = hosts.iter().map(|host| host.address(&box_of(host))).collect();
         std::thread::scope(|scope| {
             for from in hosts {
-                for (to, address) in hosts.iter().zip(&addresses) {
+                for to in hosts {
                     if from.name() != to.name() {
-                        scope.spawn(move || wait_for_pair(from, to, address));
+                        scope.spawn(move || wait_for_pair(from, to));
                     }
                 }
             }
@@ -161,15 +160,17 @@ pub fn box_of(host: &Host) -> String {
 }
 
 #[track_caller]
-fn wait_for_pair(from: &Host, to: &Host, address: &str) {
+fn wait_for_pair(from: &Host, to: &Host) {
     let (own, wanted) = (box_of(from), box_of(to));
-    eventually_within(SETTLED, &format!("{own} reaches {wanted} at {address}"), || {
-        if !from.pings(&own, address) {
-            return Err("no answer to a ping".to_owned());
+    eventually_within(SETTLED, &format!("{own} reaches {wanted}"), || {
+        // It may be about to have another one.
+        let address = to.find_address(&wanted).ok_or("it has no address")?;
+        if !from.pings(&own, &address) {
+            return Err(format!("no answer to a ping at {address}"));
         }
-        match from.asks(&own, address) {
+        match from.asks(&own, &address) {
             answer if answer == wanted => Ok(()),
-            answer => Err(format!("{answer:?} by TCP")),
+            answer => Err(format!("{answer:?} by TCP at {address}")),
         }
     });
 }

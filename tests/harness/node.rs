@@ -2,8 +2,8 @@
 
 use crate::place::Place;
 use crate::process::{Process, Ran};
+use crate::wait::{PATIENCE, eventually, when};
 use std::process::Command;
-use std::time::Duration;
 
 /// How many seconds one command in a node may take.
 const COMMAND_LIMIT: u32 = 60;
@@ -28,7 +28,7 @@ impl Node {
         let mut command = Command::new("unshare");
         command.args(["--net", "sh", "-c", script]);
         let mut holder = Process::start_read(name, &mut command, &place.join(name));
-        let ready = holder.line(Duration::from_secs(20));
+        let ready = holder.line(PATIENCE);
         assert_eq!(ready.as_deref(), Some("ready"), "no network namespace: {}", holder.log());
         Node { id: holder.id(), mounts: false, _holder: Some(holder), _place: Some(place) }
     }
@@ -103,6 +103,12 @@ impl Node {
     /// Whether it gets one answer to a ping, within two seconds.
     pub fn reaches(&self, address: &str) -> bool {
         self.try_run("busybox", &["ping", "-c", "1", "-W", "2", address]).code == 0
+    }
+
+    /// Waits until it gets an answer to a ping.
+    #[track_caller]
+    pub fn wait_until_it_reaches(&self, address: &str) {
+        eventually(&format!("{address} answers a ping"), || when(self.reaches(address), ""));
     }
 
     fn entrance(&self) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! Programs: started with a log, signalled and ended by their process id.
 
+use crate::wait::PATIENCE;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -108,7 +109,7 @@ impl Process {
             if let Some(code) = self.ended() {
                 return code;
             }
-            assert!(started.elapsed() < Duration::from_secs(20), "{} did not end 20 s after SIGTERM", self.name);
+            assert!(started.elapsed() < PATIENCE, "{} did not end {} s after SIGTERM", self.name, PATIENCE.as_secs());
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -5,8 +5,8 @@ use crate::engine::Engine;
 use crate::node::Node;
 use crate::place::Place;
 use crate::process::{Process, Ran, clean};
+use crate::wait::PATIENCE;
 use std::process::Command;
-use std::time::Duration;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/harness/outside_names.py");
 
@@ -32,7 +32,7 @@ impl OutsideNames {
         let mut command = node.command("python3");
         command.args([SCRIPT, OUTSIDE, OUTSIDE_ADDRESS]);
         let mut process = Process::start_read("name server", clean(&mut command), &place.join("names.log"));
-        let ready = process.line(Duration::from_secs(20));
+        let ready = process.line(PATIENCE);
         assert_eq!(ready.as_deref(), Some("ready"), "no name server: {}", process.log());
         OutsideNames { _process: process, _place: place }
     }

@@ -4,7 +4,7 @@ use crate::link::{End, Link};
 use crate::node::Node;
 use crate::place::Place;
 use crate::process::{self, Process, Ran, command_inside, program};
-use crate::wait::eventually;
+use crate::wait::{PATIENCE, eventually};
 use crate::{engine, text};
 use serde_json::Value;
 use std::time::Duration;
@@ -153,7 +153,7 @@ impl Server {
             process::clean(&mut command).envs(self.environment.clone()),
             &self.place.join("server.log"),
         );
-        let line = process.line(Duration::from_secs(30)).unwrap_or_default();
+        let line = process.line(PATIENCE).unwrap_or_default();
         let (port, pin) = parse_ready(&line)
             .unwrap_or_else(|| panic!("not a line of a server that is ready: {line:?}; its log:\n{}", process.log()));
         assert!(self.port == 0 || self.port == port, "asked for port {}, it took {port}", self.port);

@@ -152,7 +152,14 @@ fn engine_view(engine: &Engine) -> Vec<String> {
     let ids = engine.container_ids();
     let mut arguments = vec!["inspect", "--type", "container", "--format", "{{json .}}"];
     arguments.extend(ids.iter().map(String::as_str));
-    let output = if ids.is_empty() { String::new() } else { engine.docker(&arguments) };
+    let output = match ids.is_empty() {
+        true => String::new(),
+        false => match engine.try_docker(&arguments) {
+            ran if ran.code == 0 => ran.stdout,
+            // One goes while it is looked at.
+            ran => return vec![ran.stderr],
+        },
+    };
     let line = |line: &str| {
         let one: Value = serde_json::from_str(line).expect("docker prints JSON");
         let state = &one["State"];
