@@ -91,7 +91,9 @@ fn tells(managed: &Managed, from: &str, to: &str, length: usize) {
     let line = format!("{MARKER}-{from}-");
     let line = format!("{line}{}", "x".repeat(length - line.len()));
     let heard = format!("/tmp/heard-{from}");
-    hearer.engine.docker(&["exec", "-d", &box_of(hearer), "sh", "-c", &format!("nc -l -p 90 > {heard}")]);
+    // Whose input ends says so, and a teller that hears this before it has said anything goes.
+    let hear = format!("busybox sleep 120 | nc -l -p 90 > {heard}");
+    hearer.engine.docker(&["exec", "-d", &box_of(hearer), "sh", "-c", &hear]);
     let address = managed.address(to);
     eventually(&format!("{from} tells {to}"), || {
         when(host.exec(&box_of(host), &format!("echo {line} | nc -w 3 {address} 90")).code == 0, "no listener")
