@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef, useState } from './html.js';
 import { useStore } from './store.js';
-import { withGaps } from './series.js';
+import { alone, endOfScale, withGaps } from './series.js';
 import { theme } from './theme_choice.js';
 import { file } from './files.js';
 
@@ -35,7 +35,7 @@ function options(uPlot, width, { format, top, least, series, since, until }, ele
     height: HEIGHT,
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, sync: { key: 'vitals' } },
-    scales: { x: { min: since, max: until }, y: { range: (plot, least, most) => [0, top ?? Math.max((most ?? 0) * 1.15, least ?? 1)] } },
+    scales: { x: { min: since, max: until }, y: { range: (plot, lowest, highest) => [0, top ?? endOfScale(highest, least)] } },
     axes: [
       { ...axis, size: 26, space: 70, values: (plot, splits) => splits.map((at, index) => tick(at, until - since, index === 0)) },
       { ...axis, size: 64, space: 36, values: (plot, splits) => splits.map(format) },
@@ -47,7 +47,7 @@ function options(uPlot, width, { format, top, least, series, since, until }, ele
         stroke: color(`--plot-${index + 1}`),
         fill: series.length === 1 ? color('--plot-fill') : undefined,
         width: 1.5,
-        points: { show: false },
+        points: { show: true, size: 4, filter: (plot, index) => alone(plot.data[index]) },
         spanGaps: false,
       })),
     ],

@@ -2,6 +2,9 @@
 
 import { time } from './format.js';
 
+/** No plot shows less than this, in seconds. */
+const YOUNGEST = 600;
+
 /** The path of a line through `values`, which are null where nothing was said; `top` is the end of the scale. */
 export function sparkPath(values, top, width, height) {
   if (values.length < 2) return '';
@@ -34,6 +37,23 @@ export function withGaps(times, rows, step) {
     rows.forEach((row, number) => values[number].push(row[index] ?? null));
   });
   return [at, ...values];
+}
+
+/** Where values stand between gaps: no line shows them. */
+export function alone(values) {
+  const is = (value) => value !== null && value !== undefined;
+  return [...values.keys()].filter((at) => is(values[at]) && !is(values[at - 1]) && !is(values[at + 1]));
+}
+
+/** Where a plot from `since` to `until` begins, in seconds, if nothing is kept from before `begins`: what is young fills it. */
+export function beginOfPlot(since, until, begins) {
+  const at = time(begins);
+  return at === null ? since : Math.max(since, Math.min(Math.floor(at / 1000), until - YOUNGEST));
+}
+
+/** Where a scale from 0 ends: above the highest value, and never below `least`, for what is all 0 has a scale, too. */
+export function endOfScale(highest, least) {
+  return Math.max((highest ?? 0) * 1.15, least ?? 1);
 }
 
 /** Bytes a second from counters since a container's start. Null where it started again. */

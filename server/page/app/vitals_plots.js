@@ -4,8 +4,8 @@ import { html, useState } from './html.js';
 import { useLoad } from './load.js';
 import { Plot } from './plot.js';
 import { ProblemNote, Waiting } from './notice.js';
-import { bytes, percent, traffic, time } from './format.js';
-import { rates } from './series.js';
+import { absolute, bytes, percent, traffic, time } from './format.js';
+import { beginOfPlot, rates } from './series.js';
 import { serverNow } from './moment.js';
 
 /** `[words, what `since` is, seconds]` */
@@ -50,6 +50,7 @@ export function VitalsCard({ where, plotsOf, most = Infinity }) {
   const [, since, length] = span;
   const { data, problem, reload } = useLoad(where, { since }, { every: length <= 3600 ? 10000 : 60000 });
   const until = Math.floor(serverNow() / 1000);
+  const from = beginOfPlot(until - length, until, data?.begins);
   const times = (data?.items ?? []).map((item) => Math.floor(time(item.time) / 1000));
   return html`<section class="card" aria-labelledby="vitals">
     <header class="card-head"><h2 id="vitals">Vitals</h2>
@@ -59,7 +60,7 @@ export function VitalsCard({ where, plotsOf, most = Infinity }) {
     ${data === null ? !problem && html`<${Waiting} what="vitals" />`
       : data.items.length === 0 ? html`<p class="waiting-note">Nothing has been said in this time.</p>`
       : html`<div class="plots">${plotsOf(data.items).map((plot) => html`
-          <${Plot} key=${`${plot.title} ${plot.series.length}`} ...${plot} times=${times} step=${data.step} since=${until - length} until=${until} />`)}</div>`}
-    ${data?.begins && html`<p class="card-body quiet small-text">A container's vitals are kept while somebody watches its host, in memory.</p>`}
+          <${Plot} key=${`${plot.title} ${plot.series.length}`} ...${plot} times=${times} step=${data.step} since=${from} until=${until} />`)}</div>`}
+    ${data?.begins && html`<p class="card-body quiet small-text">A container's vitals are kept while somebody watches its host, in memory: since ${absolute(data.begins)}.</p>`}
   </section>`;
 }
