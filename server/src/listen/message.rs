@@ -295,25 +295,29 @@ impl fmt::Debug for Content {
     }
 }
 
-/// A response's body on its way out.
-pub(super) struct Outgoing {
-    content: Outflow,
-    _answering: Answering,
-}
+/// So much of a body is handed over at once, in bytes. hyper copies it behind what it has not sent yet, into a buffer that
+/// stays as large as it ever was while the connection lasts: this and a head fit into the 8 KiB that it begins with.
+const PIECE: usize = 7 * 1024;
 
-enum Outflow {
-    Bytes(Bytes),
-    Stream(Boxed<Vec<u8>>),
+/// A response's body on its way out, in pieces.
+pub(super) struct Outgoing {
+    /// What is still to be handed over of a body, or of a stream's newest part.
+    rest: Bytes,
+    /// What comes behind that.
+    stream: Option<Boxed<Vec<u8>>>,
+    /// A piece was handed over, which is to be sent before the next one is.
+    handed: bool,
+    _answering: Answering,
 }
 
 impl Outgoing {
     pub fn new(content: Content, answering: Answering) -> Outgoing {
-        let content = match content {
-            Content::Bytes(bytes) => Outflow::Bytes(bytes.into()),
-            Content::Stream(stream) => Outflow::Stream(stream),
-            Content::Line(..) => Outflow::Bytes(Bytes::new()),
+        let (rest, stream) = match content {
+            Content::Bytes(bytes) => (bytes.into(), None),
+            Content::Stream(stream) => (Bytes::new(), Some(stream)),
+            Content::Line(..) => (Bytes::new(), None),
         };
-        Outgoing { content, _answering: answering }
+        Outgoing { rest, stream, handed: false, _answering: answering }
     }
 }
 
@@ -322,28 +326,65 @@ impl hyper::body::Body for Outgoing {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let part = match &mut self.content {
-            Outflow::Bytes(bytes) if bytes.is_empty() => None,
-            Outflow::Bytes(bytes) => Some(std::mem::take(bytes)),
-            Outflow::Stream(stream) => loop {
-                match ready!(stream.poll_next(cx)) {
-                    // An empty chunk would be the end of the body.
-                    Some(part) if part.is_empty() => {}
-                    part => break part.map(Bytes::from),
-                }
-            },
-        };
-        Poll::Ready(part.map(|part| Ok(Frame::data(part))))
+        if std::mem::take(&mut self.handed) && !self.rest.is_empty() {
+            // Whoever has to wait here sends what there is.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        // An empty piece would be the end of the body.
+        while self.rest.is_empty() {
+            let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
+            match ready!(stream.poll_next(cx)) {
+                Some(part) => self.rest = part.into(),
+                None => self.stream = None,
+            }
+        }
+        self.handed = true;
+        let most = self.rest.len().min(PIECE);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(most)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.content, Outflow::Bytes(bytes) if bytes.is_empty())
+        self.rest.is_empty() && self.stream.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Outflow::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Outflow::Stream(_) => SizeHint::default(),
+        match self.stream {
+            None => SizeHint::with_exact(self.rest.len() as u64),
+            Some(_) => SizeHint::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listen::activity::Activity;
+    use std::task::Waker;
+
+    #[test]
+    fn a_large_body_goes_out_in_pieces_that_leave_no_large_buffer_behind() {
+        let text: Vec<u8> = (0..100_000u32).map(|n| n as u8).collect();
+        let parts = [text[..50_000].to_vec(), Vec::new(), text[50_000..].to_vec()];
+        for content in [Content::Bytes(text.clone()), Content::Stream(futures_lite::stream::iter(parts).boxed())] {
+            let known = matches!(content, Content::Bytes(_));
+            let mut body = Outgoing::new(content, Answering(Arc::new(Activity::new(Duration::from_secs(1)))));
+            assert_eq!(body.size_hint().exact(), known.then_some(100_000));
+            let mut cx = Context::from_waker(Waker::noop());
+            let (mut seen, mut waits) = (Vec::new(), 0);
+            loop {
+                match Pin::new(&mut body).poll_frame(&mut cx) {
+                    Poll::Pending => waits += 1,
+                    Poll::Ready(None) => break,
+                    Poll::Ready(Some(Ok(frame))) => {
+                        let piece = frame.into_data().expect("data");
+                        assert!((1..=7 * 1024).contains(&piece.len()), "{}", piece.len());
+                        seen.extend_from_slice(&piece);
+                    }
+                }
+            }
+            assert!(seen == text && body.is_end_stream());
+            assert_eq!(waits, if known { 13 } else { 12 }, "each piece is sent before the next one");
         }
     }
 }
