@@ -33,7 +33,7 @@ pub fn elsewhere(api: &DockerApi, scope: &Scope, command: &str, reference: &str)
         Ok(container) => Refused::new(
             501,
             format!(
-                "muster does not collect what docker {command} shows: ask the host, e.g. `ssh {} docker {command} {}`",
+                "muster collects nothing for docker {command}: run it on the host, e.g. `ssh {} docker {command} {}`",
                 container.host, container.name
             ),
         ),
