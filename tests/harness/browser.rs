@@ -93,7 +93,8 @@ fn run_with(
         process.tell(&answer(&question).to_string());
     }
     let code = process.ended_within(Duration::from_secs(20));
-    assert_eq!(code, Some(0), "{} failed, or said nothing for {} s", script.display(), PATIENCE.as_secs());
+    let (name, log) = (script.display(), process.log());
+    assert_eq!(code, Some(0), "{name} failed, or said nothing for {} s; its log:\n{log}", PATIENCE.as_secs());
 }
 
 /// What the operator's command line says to `{"muster": [...], "input": "..."}`, as JSON.

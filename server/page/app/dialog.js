@@ -6,17 +6,21 @@ import { ProblemNote } from './notice.js';
 /** A dialog that is open while it is there. */
 export function Dialog({ title, onClose, children }) {
   const element = useRef(null);
+  const gone = useRef(false);
   useEffect(() => {
     const before = document.activeElement;
     const dialog = element.current;
     dialog.showModal();
     return () => {
+      gone.current = true;
       // While it is open nothing outside of it takes the focus.
       dialog.close();
       before?.focus?.();
     };
   }, []);
-  return html`<dialog ref=${element} class="dialog" aria-label=${title} onClose=${onClose} onCancel=${onClose}>
+  // The browser says later that it is closed: the next one may be open by then.
+  const closed = () => gone.current || onClose();
+  return html`<dialog ref=${element} class="dialog" aria-label=${title} onClose=${closed} onCancel=${onClose}>
     <h2>${title}</h2>${children}
   </dialog>`;
 }

@@ -1,6 +1,7 @@
 // Shows what came of the tests: `<html data-result="passed">` or `failed`, and lines in the page.
 
 import './all.js';
+import './dialog.test.js';
 import { runAll } from './harness.js';
 
 const { passed, failed } = await runAll();
