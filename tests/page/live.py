@@ -92,10 +92,11 @@ with chromium() as browser, watched(browser) as one:
     one.open("/hosts/alpha")
     expect(page.get_by_role("heading", name="alpha").first).to_be_visible()
     plot = page.get_by_role("img", name="CPU").first
-    expect(plot).to_be_visible()
+    # The history has a point a minute, of a minute that is over.
+    expect(plot).to_be_visible(timeout=2 * PATIENCE)
+    say("a minute is over")
     canvas = plot.locator("canvas")
     expect(canvas).to_be_visible()
-    # The history has a point a minute, of a minute that is over.
     drawn = until(page, f"(canvas) => {{ const drawn = ({DRAWN})(canvas); return drawn > 200 && drawn; }}",
                   canvas.element_handle(), patience=2 * PATIENCE)
     say(f"plots are drawn: {drawn} pixels of the first")
