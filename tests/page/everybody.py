@@ -67,6 +67,23 @@ with chromium() as browser:
     assert not found, "not for everybody:\n" + "\n".join(found)
     say(f"{len(paths) + 1} views, light and dark, on a desk and on a phone: nothing serious")
 
+    with watched(browser, viewport={"width": 360, "height": 720}) as one:
+        one.sign_in("admin")
+        for path in ("/", "/containers", "/events"):
+            one.open(path)
+            settle(page := one.page)
+            search, button = page.get_by_role("search"), page.get_by_role("button", name="Filters")
+            # The first field is there, and the others when they are asked for.
+            expect(search.get_by_role("searchbox")).to_have_count(1)
+            expect(search.get_by_role("group")).to_have_count(0)
+            button.click()
+            expect(search.get_by_role("group").first).to_be_visible()
+            found += look(page, axe, f"{path}, its filters on a phone")
+        one.open("/containers?state=exited&name=o")
+        expect(page.get_by_role("button", name="Filters 1")).to_be_visible()
+    assert not found, "not for everybody:\n" + "\n".join(found)
+    say("filters are folded on a phone")
+
     with watched(browser) as one:
         one.sign_in("admin")
         one.open("/")

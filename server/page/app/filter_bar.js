@@ -3,7 +3,7 @@
 import { html, useState, useEffect, useRef } from './html.js';
 import { useStore } from './store.js';
 import { route, navigate } from './router.js';
-import { read, write, toggle, isFiltered, isLabel } from './filters.js';
+import { read, write, toggle, isFiltered, isLabel, many } from './filters.js';
 import { Icon } from './icons.js';
 
 /** The filters of the address, and a function that changes them: each change is another address. */
@@ -12,6 +12,16 @@ export function useFilters(shape) {
   const filters = read(shape, search);
   const change = (next) => navigate(path + write(shape, { ...filters, ...next }), { replace: true });
   return [filters, change];
+}
+
+/** All filters of a view. On a phone those behind `first` are folded away, so that what they filter is in sight; the button
+ * says how many values count. `except` are keys that are not counted: what `first` shows, and orders and forms. */
+export function FilterBar({ label, first, shape, filters, except, children }) {
+  const [open, setOpen] = useState(false);
+  const counted = many(shape, filters, except);
+  return html`<div class=${`filters ${open ? 'open' : ''}`} role="search" aria-label=${label}>${first}
+    <button type="button" class="button unfold" aria-expanded=${open} aria-controls="folded" onClick=${() => setOpen(!open)}>Filters${counted > 0 && html` <span class="counted">${counted}</span>`}</button>
+    <div class="folded" id="folded">${children}</div></div>`;
 }
 
 /** Milliseconds after the last key that a filter counts. */

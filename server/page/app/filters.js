@@ -39,6 +39,12 @@ export function isFiltered(shape, filters, except = []) {
   return write(shape, rest) !== '';
 }
 
+/** How many values are filtered by, those of `except` not counted. */
+export function many(shape, filters, except = []) {
+  const keys = Object.keys(shape).filter((key) => !except.includes(key));
+  return keys.reduce((sum, key) => sum + (Array.isArray(shape[key]) ? filters[key].length : Number(filters[key] !== shape[key])), 0);
+}
+
 /** Whether a text can be a label to filter by: `key` or `key=value`. */
 export function isLabel(text) {
   return /^[^=\s][^=]*(=.*)?$/.test(text);

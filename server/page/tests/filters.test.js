@@ -1,5 +1,5 @@
 import { test, equal } from './harness.js';
-import { read, write, toggle, isFiltered, isLabel } from '../app/filters.js';
+import { read, write, toggle, isFiltered, isLabel, many } from '../app/filters.js';
 import { queryString, path } from '../app/api.js';
 
 const SHAPE = { name: '', state: [], sort: 'attention' };
@@ -21,6 +21,12 @@ test('values are added and taken away', () => {
 test('an order is no filter', () => {
   equal(isFiltered(SHAPE, read(SHAPE, '?sort=name'), ['sort']), false);
   equal(isFiltered(SHAPE, read(SHAPE, '?sort=name&name=a'), ['sort']), true);
+});
+
+test('every value that is filtered by counts', () => {
+  equal(many(SHAPE, read(SHAPE, '')), 0);
+  equal(many(SHAPE, read(SHAPE, '?name=a&state=x&state=y&sort=name')), 4);
+  equal(many(SHAPE, read(SHAPE, '?name=a&state=x&state=y&sort=name'), ['name', 'sort']), 2);
 });
 
 test('labels', () => {

@@ -52,7 +52,7 @@ function List({ filters, change, admin, onSilenced }) {
   }} />` : undefined;
   const items = data && (state === 'firing' ? folded(ordered(data.items)).items : data.items);
   return html`<section class="card attention" aria-label="Alerts">
-    <div class="filters" role="search" aria-label="Alerts" style=${{ paddingTop: '14px' }}>
+    <div class="filters" role="search" aria-label="Alerts">
       <${Choices} label="Which" choices=${STATES} chosen=${[state]} onToggle=${(one) => change({ state: one })} />
       <label class="select"><span class="unseen">Rule</span><select value="" onChange=${(event) => event.currentTarget.value && change(toggle(filters, 'rule', event.currentTarget.value))}>
         <option value="">Rule…</option>${RULE_NAMES.filter(([one]) => !rule.includes(one)).map(([one, name]) => html`<option key=${one} value=${one}>${name}</option>`)}</select></label>

@@ -1,7 +1,7 @@
 // All containers of the fleet, filtered by the server, and if one likes by compose project.
 
 import { html, useEffect, useState } from '../html.js';
-import { useFilters, TextFilter, Choices, LabelFilter, Given, ClearFilters, toggle } from '../filter_bar.js';
+import { useFilters, FilterBar, TextFilter, Choices, LabelFilter, Given, ClearFilters, toggle } from '../filter_bar.js';
 import { useContainers, ContainerRows, Cells, PROJECT } from '../container_table.js';
 import { Nothing, ProblemNote, Note, Waiting } from '../notice.js';
 import { count } from '../format.js';
@@ -19,8 +19,8 @@ export function Containers() {
   const list = useContainers({ name, state, health, host, project, image, label, all: all || state.includes('created') });
   return html`<div class="title"><h1 tabindex="-1">Containers</h1><p class="quiet" role="status">${list.total !== null && count(list.total, 'container')}</p></div>
     <section class="card" aria-label="Containers">
-      <div class="filters" role="search" aria-label="Containers" style=${{ paddingTop: '14px' }}>
-        <${TextFilter} first label="Filter by name" placeholder="Name  ( / )" value=${name} onChange=${(next) => change({ name: next })} />
+      <${FilterBar} label="Containers" shape=${SHAPE} filters=${filters} except=${['name', 'group']}
+        first=${html`<${TextFilter} first label="Filter by name" placeholder="Name  ( / )" value=${name} onChange=${(next) => change({ name: next })} />`}>
         <${Choices} label="State" choices=${STATES} chosen=${state} onToggle=${(one) => change(toggle(filters, 'state', one))} />
         <${Choices} label="Health" choices=${[['unhealthy', 'Unhealthy']]} chosen=${health} onToggle=${(one) => change(toggle(filters, 'health', one))} />
         <${LabelFilter} labels=${label} onChange=${(next) => change({ label: next })} />
@@ -30,7 +30,7 @@ export function Containers() {
         <${Choices} label="How they are shown" choices=${[['project', 'By project']]} chosen=${[group]} onToggle=${() => change({ group: group ? '' : 'project' })} />
         <${Choices} label="Which are shown" choices=${[['true', 'Never started, too']]} chosen=${[all]} onToggle=${() => change({ all: all ? '' : 'true' })} />
         <${ClearFilters} shape=${SHAPE} filters=${filters} onChange=${change} except=${['group']} />
-      </div>
+      <//>
       <${ProblemNote} problem=${list.problem} retry=${list.refresh} />
       ${list.total === null ? !list.problem && html`<${Waiting} what="containers" />`
         : list.total === 0 && !list.waiting ? html`<${Nothing} title="No container is like that"><button type="button" class="button" onClick=${() => change(SHAPE)}>Clear filters</button><//>`

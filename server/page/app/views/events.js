@@ -3,7 +3,7 @@
 import { html, useState, useEffect, useRef } from '../html.js';
 import { get, isGivenUp } from '../api.js';
 import { eventParameters } from '../filters.js';
-import { useFilters, Choices, LabelFilter, Given, Select, ClearFilters, toggle } from '../filter_bar.js';
+import { useFilters, FilterBar, Choices, LabelFilter, Given, Select, ClearFilters, toggle } from '../filter_bar.js';
 import { useChanges } from '../live.js';
 import { EventList } from '../event_list.js';
 import { withEvents, isWanted } from '../event_words.js';
@@ -39,8 +39,8 @@ export function Events() {
   };
   return html`<h1 tabindex="-1">Events</h1>
     <section class="card events" aria-label="Events">
-      <div class="filters" role="search" aria-label="Events" style=${{ paddingTop: '14px' }}>
-        <form class="label-filter" onSubmit=${add('container')}><label class="field-filter narrow"><span class="unseen">Add a container</span><input type="search" data-filter placeholder="Container  ( / )" autocomplete="off" spellcheck=${false} enterkeyhint="search" /></label></form>
+      <${FilterBar} label="Events" shape=${SHAPE} filters=${filters}
+        first=${html`<form class="label-filter" onSubmit=${add('container')}><label class="field-filter narrow"><span class="unseen">Add a container</span><input type="search" data-filter placeholder="Container  ( / )" autocomplete="off" spellcheck=${false} enterkeyhint="search" /></label></form>`}>
         <form class="label-filter" onSubmit=${add('host')}><label class="field-filter narrow"><span class="unseen">Add a host</span><input type="search" placeholder="Host" autocomplete="off" spellcheck=${false} enterkeyhint="search" /></label></form>
         <form class="label-filter" onSubmit=${add('action')}><label class="field-filter narrow"><span class="unseen">Add an action</span><input type="search" placeholder="Action, such as die" list="actions" autocomplete="off" spellcheck=${false} enterkeyhint="search" /></label></form>
         <datalist id="actions">${ACTIONS.map((action) => html`<option key=${action} value=${action}></option>`)}</datalist>
@@ -50,7 +50,7 @@ export function Events() {
         ${['container', 'host', 'action'].map((key) => html`<${Given} key=${key} values=${filters[key]} prefix=${`${key} `} onRemove=${(one) => change(toggle(filters, key, one))} />`)}
         ${filters.until && html`<${Given} values=${[filters.until]} prefix="until " onRemove=${() => change({ until: '' })} />`}
         <${ClearFilters} shape=${SHAPE} filters=${filters} onChange=${change} />
-      </div>
+      <//>
       <${ProblemNote} problem=${problem} retry=${readAgain} />
       <div class="newer">${newer > 0 && html`<button type="button" class="button primary small" onClick=${showNewer}>${count(newer, 'newer event')}</button>`}</div>
       ${events === null ? !problem && html`<${Waiting} what="events" />`

@@ -8,7 +8,7 @@ import { session, isAdmin } from '../session.js';
 import { useChanges } from '../live.js';
 import { usePages, LongTable } from '../list.js';
 import { useSparks, Spark } from '../spark.js';
-import { useFilters, TextFilter, Choices, Select, LabelFilter, ClearFilters, toggle } from '../filter_bar.js';
+import { useFilters, FilterBar, TextFilter, Choices, Select, LabelFilter, ClearFilters, toggle } from '../filter_bar.js';
 import { HostState, EngineState, Labels } from '../badges.js';
 import { AlertRow, AlertGroup } from '../alert_rows.js';
 import { groupedForFleet, needing } from '../alert_order.js';
@@ -123,13 +123,13 @@ function Hosts() {
   };
   return html`<section class="card" aria-labelledby="hosts">
     <header class="card-head"><h2 id="hosts">Hosts</h2><p class="quiet" role="status">${list.total === null ? '' : count(list.total, 'host')}</p></header>
-    <div class="filters" role="search" aria-label="Hosts">
-      <${TextFilter} first label="Filter by name" placeholder="Name  ( / )" value=${name} onChange=${(next) => change({ name: next })} />
+    <${FilterBar} label="Hosts" shape=${SHAPE} filters=${filters} except=${['name', 'sort']}
+      first=${html`<${TextFilter} first label="Filter by name" placeholder="Name  ( / )" value=${name} onChange=${(next) => change({ name: next })} />`}>
       <${Choices} label="State" choices=${[['active', 'Active'], ['reconnecting', 'Reconnecting'], ['disconnected', 'Away']]} chosen=${state} onToggle=${(one) => change(toggle(filters, 'state', one))} />
       <${LabelFilter} labels=${label} onChange=${(next) => change({ label: next })} />
       <${Select} label="Sort" choices=${SORTS} value=${sort} onChange=${(next) => change({ sort: next })} />
       <${ClearFilters} shape=${SHAPE} filters=${filters} onChange=${change} except=${['sort']} />
-    </div>
+    <//>
     <${ProblemNote} problem=${list.problem} retry=${list.refresh} />
     ${list.total === 0 && !list.waiting && !list.problem
       ? html`<${Nothing} title="No host is like that"><button type="button" class="button" onClick=${() => change(SHAPE)}>Clear filters</button><//>`
