@@ -99,7 +99,10 @@ with chromium() as browser:
         expect(dialog.get_by_role("alert")).to_be_visible()
         dialog.get_by_label("URL").fill(f"http://127.0.0.1:{hook.server_port}/hook")
         done(dialog, "Add")
-        expect(targets.get_by_role("row").filter(has_text="ops")).to_contain_text("not encrypted")
+        row = targets.get_by_role("row").filter(has_text="ops")
+        expect(row).to_contain_text("127.0.0.1")
+        # It stays on the machine.
+        expect(row).not_to_contain_text("not encrypted")
         targets.get_by_role("button", name="Test", exact=True).click()
         expect(targets).to_contain_text("It was taken.")
         assert HEARD, "nothing has come to the target"

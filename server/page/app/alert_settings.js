@@ -30,7 +30,7 @@ export function AlertTargets({ admin }) {
     <${ProblemNote} problem=${problem} retry=${reload} />
     ${data !== null && (items.length === 0 ? html`<p class="card-body quiet">Nowhere: they are only shown here.</p>` : html`<${SmallTable} caption="Targets of alerts" columns=${['Name', 'Where', 'How it does', { title: 'Delivered', number: true }, admin && ACTS]}>${items.map((one) => html`<tr key=${one.name}>
         <th scope="row"><b>${one.name}</b> <span class="chip">${one.kind}</span></th>
-        <td>${one.address}${one.to.length > 0 && html` <span class="quiet">${one.to.join(', ')}</span>`}${one.plain && html` <span class="tag tone-warn">not encrypted</span>`}</td>
+        <td>${one.address}${one.to.length > 0 && html` <span class="quiet">${one.to.join(', ')}</span>`}${one.plain && !one.local && html` <span class="tag tone-warn">not encrypted</span>`}</td>
         <td>${one.problem ? html`<${Badge} tone="bad">failing<//> <span class="quiet small-text">${one.problem}</span>` : one.waiting > 0 ? html`<${Badge} tone="warn">${one.waiting} waiting<//>` : one.last_delivered ? html`<${Badge} tone="ok">ok<//>` : html`<${Badge} tone="idle">nothing sent yet<//>`}${tests[one.name] && html`<div class="small-text" role="status">Test: ${tests[one.name]}</div>`}</td>
         <td class="number">${one.delivered}${one.last_delivered && html` <span class="quiet small-text"><${Ago} at=${one.last_delivered} /></span>`}${one.dropped > 0 && html` <span class="tone-warn">${one.dropped} given up</span>`}</td>
         ${admin && html`<td class="acts"><button type="button" class="button small" onClick=${() => test(one.name)}>Test</button>

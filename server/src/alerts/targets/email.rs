@@ -1,6 +1,6 @@
 //! A mail, by SMTP.
 
-use super::{Failure, Refused, TIMEOUT};
+use super::{Failure, Refused, TIMEOUT, is_this_machine, why_no_way};
 use crate::alerts::notice::Body;
 use crate::api::types::NewAlertTarget;
 use lettre::message::header::{HeaderName, HeaderValue};
@@ -8,7 +8,8 @@ use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{SmtpTransport, Transport};
-use std::net::IpAddr;
+use std::io;
+use std::iter::successors;
 
 /// Who may get a mail.
 const RECIPIENTS: usize = 20;
@@ -51,7 +52,7 @@ impl Email {
         let privacy = match asked.tls.as_deref() {
             None | Some("starttls") => Privacy::StartTls,
             Some("tls") => Privacy::Tls,
-            Some("none") if is_loopback(host) => Privacy::None,
+            Some("none") if is_this_machine(host) => Privacy::None,
             Some("none") => {
                 let why = "the mail and its password could be read on the way: only a server on this machine is spoken \
                            to without TLS, as localhost or 127.0.0.1";
@@ -120,20 +121,15 @@ impl Email {
         self.privacy == Privacy::None
     }
 
+    pub(super) fn is_local(&self) -> bool {
+        is_this_machine(&self.host)
+    }
+
     pub(super) fn send(&self, body: &Body) -> Result<(), Failure> {
         let message = self.message(body)?;
         let failed = |error: lettre::transport::smtp::Error| {
             let refused = error.is_permanent();
-            // Its sources say what happened.
-            let mut text = format!("{}: {error}", self.shown());
-            let mut source = std::error::Error::source(&error);
-            while let Some(why) = source {
-                let why_text = why.to_string();
-                if !text.contains(&why_text) {
-                    text = format!("{text}: {why_text}");
-                }
-                source = why.source();
-            }
+            let text = format!("{}: {}", self.shown(), why(&error));
             Failure { refused, ..Failure::passing(self.hide(&text)) }
         };
         let tls = match self.privacy {
@@ -165,6 +161,19 @@ impl Email {
         message.headers_mut().insert_raw(HeaderValue::new(name, "auto-generated".into()));
         Ok(message)
     }
+}
+
+/// In words for whoever gave the server's name.
+fn why(error: &lettre::transport::smtp::Error) -> String {
+    let causes = || successors(std::error::Error::source(error), |cause| cause.source());
+    if let Some(error) = causes().find_map(|cause| cause.downcast_ref::<io::Error>()) {
+        return why_no_way(error);
+    }
+    // Its causes say what happened.
+    causes().map(ToString::to_string).fold(error.to_string(), |text, cause| match text.contains(&cause) {
+        true => text,
+        false => format!("{text}: {cause}"),
+    })
 }
 
 /// How an address begins, and where it is.
@@ -208,10 +217,6 @@ fn split(server: &str) -> Option<(&str, Option<u16>)> {
         None => Some((server, None)),
     }
     .filter(|(host, _)| is_host(host))
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A POST to somewhere outside.
 
-use super::{Failure, Refused, TIMEOUT};
+use super::{Failure, Refused, TIMEOUT, is_this_machine, why_no_way};
 use std::sync::Arc;
 use ureq::Agent;
 use ureq::http::Uri;
@@ -18,6 +18,8 @@ pub struct Url {
     has_path: bool,
     /// Without TLS.
     pub plain: bool,
+    /// It leads to this machine.
+    pub local: bool,
 }
 
 /// The path may be a secret.
@@ -34,7 +36,7 @@ impl Url {
         if !text.contains("://") {
             return Err(Refused(format!("url: {text:?} is no URL; give one such as https://{text}")));
         }
-        let uri: Uri = text.parse().map_err(|_| no("this is none"))?;
+        let uri: Uri = text.parse().map_err(|_| no("it is no URL that can be called"))?;
         let plain = match uri.scheme_str() {
             Some("http") => true,
             Some("https") => false,
@@ -48,7 +50,8 @@ impl Url {
             return Err(no("it has a user in it, which would not be sent"));
         }
         let origin = format!("{}://{authority}", if plain { "http" } else { "https" });
-        Ok(Url { text: text.to_owned(), origin, has_path: uri.path().len() > 1 || uri.query().is_some(), plain })
+        let has_path = uri.path().len() > 1 || uri.query().is_some();
+        Ok(Url { text: text.to_owned(), has_path, plain, local: is_this_machine(authority.host()), origin })
     }
 
     /// What may be shown: a path is often a secret.
@@ -65,10 +68,19 @@ impl Url {
         }
         match request.send(json) {
             Ok(response) => judge(&self.origin, response.status().as_u16()),
-            // What ureq says of a request never has the path.
-            Err(ureq::Error::BadUri(_)) => Err(Failure::passing(format!("{}: the URL cannot be used", self.origin))),
-            Err(error) => Err(Failure::passing(format!("{}: {error}", self.origin))),
+            Err(error) => Err(Failure::passing(format!("{}: {}", self.origin, why(&error)))),
         }
+    }
+}
+
+/// In words for whoever gave the URL. What ureq says of a request never has the path, but for that of a bad one.
+fn why(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::BadUri(_) => "the URL cannot be used".to_owned(),
+        ureq::Error::Timeout(_) => format!("no answer within {} seconds", TIMEOUT.as_secs()),
+        ureq::Error::HostNotFound => "no such host: check the name, and this machine's DNS".to_owned(),
+        ureq::Error::Io(error) => why_no_way(error),
+        other => other.to_string(),
     }
 }
 

@@ -10,6 +10,8 @@ use super::notice::Body;
 use crate::api::types::{AlertTarget, NewAlertTarget};
 use email::Email;
 use ntfy::Ntfy;
+use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 use webhook::Webhook;
 
@@ -103,12 +105,15 @@ impl Target {
 
     /// What the API shows of it by itself: never a secret.
     pub fn view(&self, name: &str) -> AlertTarget {
-        let (kind, address, to, has_secret, plain) = match self {
-            Target::Webhook(it) => ("webhook", it.address.shown(), Vec::new(), it.secret.is_some(), it.address.plain),
-            Target::Ntfy(it) => {
-                ("ntfy", it.address.shown(), vec![it.shown_topic()], it.token.is_some(), it.address.plain)
-            }
-            Target::Email(it) => ("email", it.shown(), it.recipients(), it.has_password(), it.is_plain()),
+        let (kind, address, to, has_secret) = match self {
+            Target::Webhook(it) => ("webhook", it.address.shown(), Vec::new(), it.secret.is_some()),
+            Target::Ntfy(it) => ("ntfy", it.address.shown(), vec![it.shown_topic()], it.token.is_some()),
+            Target::Email(it) => ("email", it.shown(), it.recipients(), it.has_password()),
+        };
+        let (plain, local) = match self {
+            Target::Webhook(it) => (it.address.plain, it.address.local),
+            Target::Ntfy(it) => (it.address.plain, it.address.local),
+            Target::Email(it) => (it.is_plain(), it.is_local()),
         };
         AlertTarget {
             name: name.to_owned(),
@@ -117,6 +122,7 @@ impl Target {
             to,
             has_secret,
             plain,
+            local,
             waiting: 0,
             delivered: 0,
             dropped: 0,
@@ -137,6 +143,27 @@ impl std::fmt::Debug for Hidden {
 
 fn hidden(text: &Option<String>) -> Option<Hidden> {
     text.clone().map(Hidden)
+}
+
+/// Whether a host, as a URL has it, is the machine that this runs on.
+fn is_this_machine(host: &str) -> bool {
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Why nothing could be sent, in words for whoever gave the address.
+fn why_no_way(error: &io::Error) -> String {
+    use io::ErrorKind::*;
+    if let Some(rustls::Error::InvalidCertificate(why)) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        return format!("its certificate is not trusted ({why}): SSL_CERT_FILE names the authorities that are");
+    }
+    match error.kind() {
+        ConnectionRefused => "nobody listens there: check the port, and whether it runs".to_owned(),
+        HostUnreachable | NetworkUnreachable => "there is no way to it: check this machine's network".to_owned(),
+        TimedOut | WouldBlock => format!("no answer within {} seconds", TIMEOUT.as_secs()),
+        ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof => "it closed the connection".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 /// What others say, for one line of ours.

@@ -81,7 +81,46 @@ fn what_cannot_be_a_target_is_refused_by_the_field() {
     }
     let local = NewAlertTarget { server: Some("[::1]:2525".into()), tls: Some("none".into()), ..email() };
     let view = Target::read(&local).expect("this machine").view("mail");
-    assert_eq!((view.address.as_str(), view.plain), ("[::1]:2525", true));
+    assert_eq!((view.address.as_str(), view.plain, view.local), ("[::1]:2525", true, true));
+}
+
+#[test]
+fn what_leaves_this_machine_without_tls_is_told_from_what_stays() {
+    let open = |url: &str| {
+        let view = Target::read(&NewAlertTarget { url: Some(url.into()), ..webhook() }).expect("a target").view("ops");
+        (view.plain, view.local)
+    };
+    assert_eq!(open("http://127.0.0.1:9000/hook"), (true, true));
+    assert_eq!(open("http://[::1]:9000/hook"), (true, true));
+    assert_eq!(open("http://LocalHost/hook"), (true, true));
+    assert_eq!(open("http://192.0.2.1/hook"), (true, false));
+    assert_eq!(open("http://localhost.example.org/hook"), (true, false));
+    assert_eq!(open("https://example.org/hook"), (false, false));
+}
+
+#[test]
+fn where_nobody_listens_is_told_in_words() {
+    // Bound and not listening: nobody else gets it meanwhile.
+    let taken = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None);
+    let taken = taken.expect("a socket");
+    rustix::net::bind(&taken, &std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address: std::net::SocketAddr =
+        rustix::net::getsockname(&taken).expect("its address").try_into().expect("of a network");
+    let hook = NewAlertTarget { url: Some(format!("http://{address}/hook")), ..webhook() };
+    let mail = NewAlertTarget {
+        server: Some(address.to_string()),
+        tls: Some("none".into()),
+        user: None,
+        password: None,
+        ..email()
+    };
+    for asked in [hook, mail] {
+        let target = Target::read(&asked).expect("a target");
+        let failure = target.send(&Notice::test("00ff", "ops", 0).body).expect_err("nobody listens");
+        assert!(failure.message.contains("nobody listens there"), "{}", failure.message);
+        assert!(failure.message.contains(&address.to_string()) && !failure.message.contains("os error"));
+        assert!(!failure.refused, "it may listen later");
+    }
 }
 
 #[test]

@@ -158,8 +158,10 @@ pub struct AlertTarget {
     pub to: Vec<String>,
     /// Whether it has a secret, token or password.
     pub has_secret: bool,
-    /// Whether what is sent can be read on the way.
+    /// Whether it goes without TLS: unless it is `local`, it can be read on the way.
     pub plain: bool,
+    /// Whether it goes to the server's own machine, by a loopback address.
+    pub local: bool,
     /// Notices that wait.
     pub waiting: u32,
     /// Notices that were delivered.

@@ -151,7 +151,7 @@ pub fn run(command: &To, server: &Server, out: &mut dyn Write) -> Result<(), Fai
         }
         Some(_) => writeln!(out, "{} (replaced)", added.name)?,
     }
-    if added.plain {
+    if added.plain && !added.local {
         writeln!(out, "What is sent to {} can be read on its way: it goes without TLS.", added.address)?;
     }
     Ok(())
