@@ -52,7 +52,7 @@ fn what_nobody_asked_for_is_told_once_and_what_was_asked_for_is_not() {
     let secret = server.data_file("secret");
     std::fs::write(&secret, "hush\n").expect("written");
     let added = server.muster(&["alerts", "to", "webhook", "ops", &sink.url("/hook"), "--secret-file", &secret]).ok();
-    assert!(added.contains("can be read on its way"), "{added}");
+    assert!(!added.contains("can be read on its way"), "it stays on this machine: {added}");
     // It has no engine, and goes at once: the server's grace is the longest wait here.
     let mut away = Agent::new("unix:///nowhere/docker.sock");
     away.join_with(&server.join_string(&["--name", "attic"])).ok();
@@ -148,6 +148,27 @@ fn neither_a_target_that_is_down_nor_a_server_that_dies_loses_or_doubles_a_notic
         let targets = server.json(&["alerts", "to", "ls"]);
         when(targets.iter().all(|it| it["waiting"] == 0 && it["delivered"] == 3 && it["dropped"] == 0), &targets)
     });
+}
+
+#[test]
+fn what_ended_before_its_host_joined_is_no_alert_behind_a_restart_either() {
+    let mut server = Server::start();
+    quick(&server);
+    let engine = Engine::start("alpha");
+    engine.run_with("before", &[], &["sh", "-c", "exit 3"]);
+    eventually("it has failed", || when(engine.inspect("before")["State"]["Running"] == false, ""));
+    let _agent = Agent::join(&server, &engine);
+    server.settle("alpha", &engine);
+    // Its engine remembers it, so the history has it.
+    server.wait_for_actions("alpha", "before", &["die"]);
+    server.crash();
+    engine.run_with("behind", &[], &["sh", "-c", "exit 3"]);
+    eventually("it is an alert", || {
+        let all = alerts(&server);
+        when(all.iter().any(|alert| alert["container"] == "behind" && alert["until"].is_null()), all)
+    });
+    // What is older would have been one before.
+    assert_eq!(texts(&alerts(&server), "container"), ["behind"]);
 }
 
 /// What is set of alerts: settings, targets and silences.

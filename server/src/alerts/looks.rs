@@ -27,7 +27,8 @@ pub struct HostLook {
     pub last_seen_ms: Option<i64>,
     /// Two agents use its credential.
     pub conflict: bool,
-    /// Events up to this one tell of the time before it joined; `None`: all that there are.
+    /// Events up to this one tell of the time before it joined; `None`: all that there are. Of a host that joined before
+    /// the server's start only the board knows.
     pub imported: Option<u64>,
     /// By how much its clock is ahead of the server's, in milliseconds; 0 if that is not known.
     pub ahead_ms: i64,

@@ -46,12 +46,14 @@ use crate::api::types::{AlertSettings, NewAlertTarget};
 use crate::store::committer::Committer;
 use crate::store::{AlertRow, AlertSettingRow, NoticeRow, Write};
 use alert::Alert;
+use board::Place;
+use muster_protocol::id::HostId;
 use notice::Notice;
 use outbox::{Counts, Outbox};
 use quiet::Quiet;
 use serde::{Deserialize, Serialize};
 use silence::Silence;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use targets::Target;
 use telling::{Manner, Telling};
@@ -67,6 +69,18 @@ mod key {
     pub const TARGET: &str = "target/";
     pub const COUNTS: &str = "counts/";
     pub const SILENCE: &str = "silence/";
+    pub const IMPORT: &str = "import/";
+}
+
+/// Notes that up to this place, an epoch and a number, a host's engine told of what was before the host joined. To be
+/// stored with the list that shows its containers.
+pub fn note_import(host: HostId, place: Place) -> Write {
+    setting(format!("{}{host}", key::IMPORT), &place)
+}
+
+/// Notes that the host is gone.
+pub fn forget_import(host: HostId) -> Write {
+    Write::AlertSettingGone(format!("{}{host}", key::IMPORT))
 }
 
 /// How far alerts have come: as it is stored.
@@ -221,14 +235,16 @@ impl Live {
             number: 0,
         };
         let mut position: Option<Position> = None;
+        let mut imports = HashMap::new();
         for row in settings {
-            if let Err(why) = live.restore(&row, &mut position) {
+            if let Err(why) = live.restore(&row, &mut position, &mut imports) {
                 log::error!("alerts: what is stored as {} cannot be used: {why}", row.key);
             }
         }
         let begun = position.unwrap_or(Position { cursor: newest, ..Position::default() });
         live.notice = begun.notice;
         live.board = Board::restored(alerts.iter().filter_map(Alert::read), begun.cursor, begun.alert);
+        live.board.imports = imports;
         for notice in notices.iter().filter_map(Notice::read) {
             live.notice = live.notice.max(notice.id);
             // Its target may have gone in the commit before the last.
@@ -239,7 +255,12 @@ impl Live {
         (live, position)
     }
 
-    fn restore(&mut self, row: &AlertSettingRow, position: &mut Option<Position>) -> Result<(), String> {
+    fn restore(
+        &mut self,
+        row: &AlertSettingRow,
+        position: &mut Option<Position>,
+        imports: &mut HashMap<HostId, Place>,
+    ) -> Result<(), String> {
         fn json<'a, T: Deserialize<'a>>(row: &'a AlertSettingRow) -> Result<T, String> {
             serde_json::from_slice(&row.json).map_err(|error| error.to_string())
         }
@@ -257,6 +278,8 @@ impl Live {
             self.outbox.of(name).counts = counts;
         } else if row.key.starts_with(key::SILENCE) {
             self.silences.push(json(row)?);
+        } else if let Some(host) = row.key.strip_prefix(key::IMPORT) {
+            imports.insert(HostId::parse(host).ok_or("it is of no host")?, json(row)?);
         }
         Ok(())
     }

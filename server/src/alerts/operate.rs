@@ -74,6 +74,13 @@ impl Live {
         view(alert, delivered.collect())
     }
 
+    /// What is stored when the rules become others. What was taken by the rules before is not taken by these when the
+    /// server starts: so how far that came is stored with them, if `all_is_stored` that came of it.
+    pub(super) fn settings(&self, set: &Set, all_is_stored: bool) -> Vec<Write> {
+        let position = all_is_stored.then(|| setting(key::POSITION, &self.position()));
+        position.into_iter().chain([setting(key::SETTINGS, &set.settings)]).collect()
+    }
+
     fn target_view(&self, name: &str, in_use: &InUse) -> types::AlertTarget {
         let mut shown = in_use.target.view(name);
         if let Some(queue) = self.outbox.get(name) {
@@ -131,13 +138,14 @@ impl Fleet {
     pub async fn set_alerts(&self, by: &By, wanted: types::AlertSettings) -> Result<(), Refusal> {
         let set = Set::read(wanted)?;
         let alerts = self.alerts();
-        let _turn = alerts.turn.lock().await;
+        let turn = alerts.turn.lock().await;
         let before = alerts.settings();
         let changed = set.settings.rules.iter().filter(|(word, rule)| before.rules.get(*word) != Some(rule));
         let changed = changed.map(|(word, _)| word.clone()).collect::<Vec<_>>().join(", ");
         let quiet = set.settings.quiet.as_ref().map(|it| format!("{}-{} {}", it.from, it.to, it.zone));
         let details = [("rules", changed), ("quiet", quiet.unwrap_or_else(|| "never".into()))];
-        let writes = vec![setting(key::SETTINGS, &set.settings), by.audit("alerts.set", "", details)];
+        let mut writes = alerts.live().settings(&set, turn.writes.is_empty());
+        writes.push(by.audit("alerts.set", "", details));
         alerts.set(writes, |live| live.set = set).await?;
         alerts.touched.note_all();
         Ok(())

@@ -117,6 +117,11 @@ pub(super) async fn pass(fleet: &Arc<Fleet>) -> Result<bool, StoreError> {
 }
 
 impl Live {
+    /// How far it has come.
+    pub(super) fn position(&self) -> Position {
+        Position { cursor: self.board.cursor, alert: self.board.newest, notice: self.notice }
+    }
+
     /// What has become of it all: to be stored, shown and sent.
     pub(super) fn tell(&mut self, position: Option<Position>, now: crate::fleet::host::Now) -> Unstored {
         let targets: Vec<String> = self.targets.keys().cloned().collect();
@@ -130,7 +135,7 @@ impl Live {
         let notices = self.telling.pass(&mut self.board, round, now);
         let (mut writes, shown) = self.board.drain();
         writes.extend(notices.iter().map(Notice::write));
-        let reached = Position { cursor: self.board.cursor, alert: self.board.newest, notice: self.notice };
+        let reached = self.position();
         let passed = position.is_none_or(|stored| reached.cursor - stored.cursor.min(reached.cursor) >= PASSED);
         let position = if !writes.is_empty() || passed {
             writes.push(setting(key::POSITION, &reached));

@@ -18,6 +18,8 @@ pub struct Seen {
     pub host: HostId,
     /// The run of the agent that told it; 0 for what the server itself noticed.
     pub epoch: u64,
+    /// Its place in what that run told.
+    pub seq: u64,
     /// When it happened, in milliseconds since 1970 by the host's clock, or when it came.
     pub time_ms: i64,
     /// When it came, in milliseconds since 1970 by the server's clock.
@@ -103,6 +105,7 @@ impl Seen {
             id: row.id,
             host: row.host,
             epoch: row.epoch,
+            seq: row.seq,
             time_ms: row.time_ms(),
             received_ms: row.received_ms,
             what,

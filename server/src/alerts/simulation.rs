@@ -5,11 +5,11 @@ use super::alert::{Alert, Stage};
 use super::board::Now;
 use super::looks::{ContainerLook, HostLook, Presence};
 use super::notice::{Notice, Turn};
-use super::rules::Rule;
+use super::rules::{Rule, Rules};
 use super::seen::{Action, Seen, What};
 use super::tests::{BEGIN_MS, Fleet, exited, id, labels, running};
-use super::{Live, Position, key, setting};
-use crate::api::types::{AlertSettings, NewAlertTarget};
+use super::{Live, Position, Set, key, note_import, setting};
+use crate::api::types::{AlertRule, AlertSettings, NewAlertTarget};
 use crate::store::{AlertRow, AlertSettingRow, NoticeRow, Write};
 use muster_protocol::id::HostId;
 use muster_protocol::seeded::{Random, for_seeds};
@@ -73,6 +73,8 @@ struct World {
     failed: BTreeSet<(HostId, u8, Rule)>,
     /// The events that each rule may tell of: no others.
     causes: BTreeMap<Rule, BTreeSet<u64>>,
+    /// Ends that nobody asked for, before a host joined, too.
+    ends: BTreeSet<u64>,
     /// Ends that only the stop behind them explains: until then one may be what completes a loop.
     doubtful: BTreeSet<u64>,
     /// Hosts that were away at some time.
@@ -100,7 +102,9 @@ impl World {
         let fleet = Fleet::default();
         for host in 0..HOSTS {
             let name = format!("h{host}");
-            fleet.hosts.borrow_mut().insert(HostId([host; 8]), HostLook { name, ..HostLook::default() });
+            // None is wholly there yet.
+            let look = HostLook { name, imported: None, ..HostLook::default() };
+            fleet.hosts.borrow_mut().insert(HostId([host; 8]), look);
         }
         World {
             random,
@@ -114,6 +118,7 @@ impl World {
             started_ms: BEGIN_MS - 600_000,
             failed: BTreeSet::new(),
             causes: BTreeMap::new(),
+            ends: BTreeSet::new(),
             doubtful: BTreeSet::new(),
             away: BTreeSet::new(),
             calm: false,
@@ -137,6 +142,7 @@ impl World {
             id: self.history.len() as u64 + 1,
             host,
             epoch: 1,
+            seq: self.history.len() as u64 + 1,
             time_ms: self.wall_ms - age_ms,
             received_ms: self.wall_ms,
             what,
@@ -184,6 +190,12 @@ impl World {
                 Action::Unhealthy => (Some(Rule::Unhealthy), true),
                 _ => (None, false),
             };
+            if matches!(action, Action::Die(_)) && !is_asked {
+                self.ends.insert(event);
+            }
+            if !self.is_joined(host) {
+                continue;
+            }
             if let Some(rule) = rule {
                 self.causes.entry(rule).or_default().insert(event);
                 if has_to_be_told && age_ms == 0 {
@@ -204,9 +216,23 @@ impl World {
         self.shows(host, container, told.1);
     }
 
+    /// A host's first list: what was told before it is of the time before it joined.
+    fn list_comes(&mut self, host: HostId) {
+        let until = self.history.len() as u64;
+        if let Some(look) = self.fleet.hosts.borrow_mut().get_mut(&host).filter(|look| look.imported.is_none()) {
+            look.imported = Some(until);
+            self.durable.commit(&[note_import(host, (1, until))]);
+        }
+    }
+
+    fn is_joined(&self, host: HostId) -> bool {
+        self.fleet.hosts.borrow().get(&host).is_some_and(|look| look.imported.is_some())
+    }
+
     fn host_comes_or_goes(&mut self) {
         let host = HostId([self.random.below(usize::from(HOSTS)) as u8; 8]);
         let presence = [Presence::There, Presence::Silent, Presence::Away][self.random.below(3)];
+        self.list_comes(host);
         if presence == Presence::Away {
             self.away.insert(host);
         }
@@ -277,6 +303,8 @@ impl World {
         self.started_ms = self.wall_ms;
         (self.live, self.position) = self.durable.load();
         self.unstored.clear();
+        // The fleet does not keep where that was.
+        self.fleet.hosts.borrow_mut().values_mut().for_each(|look| look.imported = look.imported.and(Some(0)));
         let cursor = self.live.board.cursor;
         self.history.iter().take(cursor as usize).for_each(|seen| self.live.board.recall(seen));
     }
@@ -363,15 +391,47 @@ impl World {
             let seen = self.history.get(alert.event as usize - 1).filter(of);
             assert!(seen.is_some(), "it happened to another one: {alert:?}");
             if alert.rule == Rule::RestartLoop {
-                let ends = self
-                    .history
-                    .iter()
-                    .filter(of)
-                    .filter(|seen| seen.id <= alert.event && self.causes[&Rule::RestartLoop].contains(&seen.id));
+                let ends = self.history.iter().filter(of);
+                let ends = ends.filter(|seen| seen.id <= alert.event && self.ends.contains(&seen.id));
                 assert!(ends.count() + usize::from(is_doubtful) >= 5, "no loop: {alert:?}");
             }
         }
     }
+}
+
+/// A server with a rule turned off takes an end, the rule is turned on, and it starts again.
+#[test]
+fn what_was_no_alert_by_the_rules_of_its_time_is_none_behind_a_restart() {
+    let settings = |enabled| {
+        let rule = AlertRule { enabled, ..Rules::default().describe().collect::<BTreeMap<_, _>>()["crashed"].clone() };
+        let rules = BTreeMap::from([("crashed".to_owned(), rule)]);
+        Set::read(AlertSettings { rules, ..AlertSettings::default() }).expect("it makes sense")
+    };
+    let mut world = World::new(Random::of(1));
+    world.list_comes(HostId([0; 8]));
+    world.live.set = settings(false);
+    let position = setting(key::POSITION, &world.live.position());
+    world.durable.commit(&[setting(key::SETTINGS, &world.live.set.settings), position]);
+    (world.live, world.position) = world.durable.load();
+    world.happens(HostId([0; 8]), 0, Action::Die(Some(1)), 0);
+    world.shows(HostId([0; 8]), 0, exited(1));
+    world.calm = true;
+    world.pass();
+    world.durable.commit(&world.live.settings(&settings(true), world.unstored.is_empty()));
+    world.restart();
+    for _ in 0..10 {
+        world.wall_ms += 2_000;
+        world.pass();
+    }
+    assert_eq!(world.live.board.alerts().len(), 0);
+    // From now on it is one.
+    world.happens(HostId([0; 8]), 0, Action::Start, 0);
+    world.happens(HostId([0; 8]), 0, Action::Die(Some(1)), 0);
+    for _ in 0..10 {
+        world.wall_ms += 2_000;
+        world.pass();
+    }
+    assert_eq!(world.live.board.firing().count(), 1);
 }
 
 #[test]

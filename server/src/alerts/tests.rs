@@ -64,6 +64,7 @@ impl Bench {
             id: self.next,
             host: PI,
             epoch,
+            seq: self.next,
             time_ms: now.wall_ms + self.clock_ms - age_ms,
             received_ms: now.wall_ms,
             what,

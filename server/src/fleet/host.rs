@@ -11,6 +11,7 @@ use super::boards::{self, Boards, Verdict};
 use super::liveness::{HostState, Liveness};
 use super::vitals::Vitals;
 use super::wishes::{PACE_TIMES, Wishes};
+use crate::alerts;
 use crate::api::types;
 use crate::store::{ContainerRow, EventBody, EventRow, HostFacts, HostRow, StreamRow, Write};
 use crate::time::format_ms;
@@ -158,6 +159,7 @@ impl Host {
         self.vitals = Vitals::default();
         self.count();
         outcome.writes.push(Write::ContainersGone(self.row.id));
+        outcome.writes.push(alerts::forget_import(self.row.id));
         outcome.writes.push(self.stream_row());
         self.enter(HostState::Removed, now, outcome);
     }
@@ -315,8 +317,11 @@ impl Host {
         }
         // A report that shows nothing new acknowledges nothing that could be lost: it costs no commit.
         if place_changed && (!outcome.writes.is_empty() || self.import_stored != self.mirror.place().imported) {
-            self.imports |= !self.import_stored && self.mirror.place().imported;
-            self.import_stored = self.mirror.place().imported;
+            let Place { imported, epoch, acknowledged, .. } = *self.mirror.place();
+            if imported && !std::mem::replace(&mut self.import_stored, imported) {
+                self.imports = true;
+                outcome.writes.push(alerts::note_import(self.row.id, (epoch, acknowledged)));
+            }
             outcome.writes.push(self.stream_row());
         }
         outcome.containers.sort_unstable();
