@@ -19,8 +19,18 @@ TOO_WIDE = """() => {
 }"""
 
 
-def look(page, axe, where):
+# Names in lists that there is hardly any room for.
+TOO_NARROW = """() => [...document.querySelectorAll('.long tbody th.wide')]
+  .filter((one) => one.clientWidth < 100).map((one) => `${one.textContent} in ${one.clientWidth}`)"""
+
+
+def sizes(page, where):
     found = [f"{where}: wider than the screen: {one}" for one in page.evaluate(TOO_WIDE)]
+    return found + [f"{where}: too narrow: {one}" for one in page.evaluate(TOO_NARROW)]
+
+
+def look(page, axe, where):
+    found = sizes(page, where)
     for violation in axe.run(page).response["violations"]:
         if violation["impact"] in GRAVE:
             nodes = "; ".join(f"{node['target']} {node['failureSummary']}" for node in violation["nodes"][:3])
@@ -63,6 +73,9 @@ with chromium() as browser:
                 page.set_viewport_size({"width": 360, "height": 720})
                 where = f"{path}, {scheme}, on a phone"
                 found += look(page, axe, where)
+                for width in (768, 861, 961, 1081):
+                    page.set_viewport_size({"width": width, "height": 800})
+                    found += sizes(page, f"{path}, {width} wide")
                 page.set_viewport_size({"width": 1280, "height": 800})
     assert not found, "not for everybody:\n" + "\n".join(found)
     say(f"{len(paths) + 1} views, light and dark, on a desk and on a phone: nothing serious")
