@@ -58,7 +58,7 @@ export function VitalsCard({ where, plotsOf, most = Infinity }) {
     </header>
     <${ProblemNote} problem=${problem} retry=${reload} />
     ${data === null ? !problem && html`<${Waiting} what="vitals" />`
-      : data.items.length === 0 ? html`<p class="waiting-note">Nothing has been said in this time.${data.step === 60 && ' A point is made of each minute that is over.'}</p>`
+      : data.items.length === 0 ? html`<p class="waiting-note">Nothing has been said in this time.${data.step === 60 && !data.begins && ' A point is made of each minute that is over.'}</p>`
       : html`<div class="plots">${plotsOf(data.items).map((plot) => html`
           <${Plot} key=${`${plot.title} ${plot.series.length}`} ...${plot} times=${times} step=${data.step} since=${from} until=${until} />`)}</div>`}
     ${data?.begins && html`<p class="card-body quiet small-text">A container's vitals are kept while somebody watches its host, in memory: since ${absolute(data.begins)}.</p>`}
