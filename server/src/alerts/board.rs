@@ -12,7 +12,7 @@ use super::seen::Seen;
 use super::tracks::Tracks;
 use crate::store::Write;
 use muster_protocol::id::HostId;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Alerts that are pending or fire: beyond them none about a container begins. Some 50 MB.
 const ACTIVE: usize = 50_000;
@@ -20,9 +20,6 @@ const ACTIVE: usize = 50_000;
 const OF_HOST: usize = 1_000;
 /// Alerts that are over and are kept.
 const ENDED: usize = 2_000;
-
-/// A place in what a host tells: the run of its agent, and the number in that.
-pub type Place = (u64, u64);
 
 /// When something happens, by both clocks: see [`crate::fleet::host::Now`].
 pub use crate::fleet::host::Now;
@@ -58,8 +55,6 @@ pub struct Board {
     untold: BTreeSet<u64>,
     /// What events of late say of containers.
     pub tracks: Tracks,
-    /// Up to where, before this server's start, the engines of hosts told of what was before they joined.
-    pub imports: HashMap<HostId, Place>,
     /// The newest event that was taken.
     pub cursor: u64,
     /// The id of the newest alert.
@@ -325,13 +320,7 @@ impl Board {
             self.end(rule, &subject, now, why);
         }
         self.tracks.forget(host);
-        self.imports.remove(&host);
         self.full_hosts.remove(&host);
-    }
-
-    /// Whether an event tells of what was before its host joined, and that was known before the server's start.
-    pub fn is_imported(&self, seen: &Seen) -> bool {
-        self.imports.get(&seen.host).is_some_and(|until| (seen.epoch, seen.seq) <= *until)
     }
 
     /// Takes an event that was taken before the server's start: only what later events need to know of it.

@@ -36,7 +36,7 @@ pub(super) fn take(board: &mut Board, seen: &Seen, rules: &Rules, world: &dyn Wo
     // Of a host that was removed meanwhile nobody wants to know.
     let Some(host) = world.host(seen.host) else { return };
     // What its engine remembers from before it joined is no news.
-    if host.imported.is_none_or(|until| seen.id <= until) || board.is_imported(seen) {
+    if host.imported.is_none_or(|until| (seen.epoch, seen.seq) <= until) {
         return;
     }
     let late = *derived || board.tracks.is_late(seen, now.monotonic_ms, host.ahead_ms);

@@ -3,6 +3,9 @@
 use muster_protocol::id::{EngineId, HostId};
 use std::collections::BTreeMap;
 
+/// A place in what a host tells: the run of its agent, and the number in that.
+pub type Place = (u64, u64);
+
 /// Where to look.
 pub trait World {
     /// A host; `None` if it was removed, or never was.
@@ -27,9 +30,8 @@ pub struct HostLook {
     pub last_seen_ms: Option<i64>,
     /// Two agents use its credential.
     pub conflict: bool,
-    /// Events up to this one tell of the time before it joined; `None`: all that there are. Of a host that joined before
-    /// the server's start only the board knows.
-    pub imported: Option<u64>,
+    /// Events up to this one tell of the time before it joined; `None`: all that there are.
+    pub imported: Option<Place>,
     /// By how much its clock is ahead of the server's, in milliseconds; 0 if that is not known.
     pub ahead_ms: i64,
     /// How it does; `None` if that is not known now.
@@ -46,7 +48,7 @@ impl Default for HostLook {
             since_ms: 0,
             last_seen_ms: None,
             conflict: false,
-            imported: Some(0),
+            imported: Some((0, 0)),
             ahead_ms: 0,
             vitals: None,
         }

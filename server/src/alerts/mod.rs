@@ -34,6 +34,7 @@ mod touched;
 mod tracks;
 
 pub(crate) use board::Board;
+pub use looks::Place;
 pub use operate::AlertSelect;
 pub(crate) use recall::Recall;
 pub use rules::Rule;
@@ -46,7 +47,6 @@ use crate::api::types::{AlertSettings, NewAlertTarget};
 use crate::store::committer::Committer;
 use crate::store::{AlertRow, AlertSettingRow, NoticeRow, Write};
 use alert::Alert;
-use board::Place;
 use muster_protocol::id::HostId;
 use notice::Notice;
 use outbox::{Counts, Outbox};
@@ -76,6 +76,12 @@ mod key {
 /// stored with the list that shows its containers.
 pub fn note_import(host: HostId, place: Place) -> Write {
     setting(format!("{}{host}", key::IMPORT), &place)
+}
+
+/// What was noted so, by host. A host that nothing usable is stored of has no such place.
+pub fn imports(stored: &[AlertSettingRow]) -> HashMap<HostId, Place> {
+    let noted = stored.iter().filter_map(|row| Some((row.key.strip_prefix(key::IMPORT)?, &row.json)));
+    noted.filter_map(|(host, json)| Some((HostId::parse(host)?, serde_json::from_slice(json).ok()?))).collect()
 }
 
 /// Notes that the host is gone.
@@ -235,16 +241,14 @@ impl Live {
             number: 0,
         };
         let mut position: Option<Position> = None;
-        let mut imports = HashMap::new();
         for row in settings {
-            if let Err(why) = live.restore(&row, &mut position, &mut imports) {
+            if let Err(why) = live.restore(&row, &mut position) {
                 log::error!("alerts: what is stored as {} cannot be used: {why}", row.key);
             }
         }
         let begun = position.unwrap_or(Position { cursor: newest, ..Position::default() });
         live.notice = begun.notice;
         live.board = Board::restored(alerts.iter().filter_map(Alert::read), begun.cursor, begun.alert);
-        live.board.imports = imports;
         for notice in notices.iter().filter_map(Notice::read) {
             live.notice = live.notice.max(notice.id);
             // Its target may have gone in the commit before the last.
@@ -255,12 +259,7 @@ impl Live {
         (live, position)
     }
 
-    fn restore(
-        &mut self,
-        row: &AlertSettingRow,
-        position: &mut Option<Position>,
-        imports: &mut HashMap<HostId, Place>,
-    ) -> Result<(), String> {
+    fn restore(&mut self, row: &AlertSettingRow, position: &mut Option<Position>) -> Result<(), String> {
         fn json<'a, T: Deserialize<'a>>(row: &'a AlertSettingRow) -> Result<T, String> {
             serde_json::from_slice(&row.json).map_err(|error| error.to_string())
         }
@@ -278,8 +277,6 @@ impl Live {
             self.outbox.of(name).counts = counts;
         } else if row.key.starts_with(key::SILENCE) {
             self.silences.push(json(row)?);
-        } else if let Some(host) = row.key.strip_prefix(key::IMPORT) {
-            imports.insert(HostId::parse(host).ok_or("it is of no host")?, json(row)?);
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::notice::{Notice, Turn};
 use super::rules::{Rule, Rules};
 use super::seen::{Action, Seen, What};
 use super::tests::{BEGIN_MS, Fleet, exited, id, labels, running};
-use super::{Live, Position, Set, key, note_import, setting};
+use super::{Live, Position, Set, imports, key, note_import, setting};
 use crate::api::types::{AlertRule, AlertSettings, NewAlertTarget};
 use crate::store::{AlertRow, AlertSettingRow, NoticeRow, Write};
 use muster_protocol::id::HostId;
@@ -220,7 +220,7 @@ impl World {
     fn list_comes(&mut self, host: HostId) {
         let until = self.history.len() as u64;
         if let Some(look) = self.fleet.hosts.borrow_mut().get_mut(&host).filter(|look| look.imported.is_none()) {
-            look.imported = Some(until);
+            look.imported = Some((1, until));
             self.durable.commit(&[note_import(host, (1, until))]);
         }
     }
@@ -303,8 +303,10 @@ impl World {
         self.started_ms = self.wall_ms;
         (self.live, self.position) = self.durable.load();
         self.unstored.clear();
-        // The fleet does not keep where that was.
-        self.fleet.hosts.borrow_mut().values_mut().for_each(|look| look.imported = look.imported.and(Some(0)));
+        let imports = imports(&self.durable.settings.values().cloned().collect::<Vec<_>>());
+        for (host, look) in self.fleet.hosts.borrow_mut().iter_mut() {
+            look.imported = imports.get(host).copied();
+        }
         let cursor = self.live.board.cursor;
         self.history.iter().take(cursor as usize).for_each(|seen| self.live.board.recall(seen));
     }

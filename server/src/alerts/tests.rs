@@ -622,7 +622,7 @@ fn what_the_engine_remembers_from_before_its_host_joined_is_no_alert() {
     bench.event(1, Die(Some(1)));
     bench.event(1, Oom);
     let last = bench.next;
-    bench.host(|host| host.imported = Some(last));
+    bench.host(|host| host.imported = Some((1, last)));
     bench.event(2, Die(Some(1)));
     bench.shows(1, exited(1));
     bench.shows(2, exited(1));

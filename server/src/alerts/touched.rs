@@ -2,7 +2,6 @@
 
 use muster_protocol::id::{EngineId, HostId};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Containers and hosts that are remembered one by one; beyond them the whole fleet is looked at.
@@ -13,8 +12,6 @@ const MOST: usize = 20_000;
 pub struct Touched {
     parts: Mutex<Parts>,
     wake: (async_channel::Sender<()>, async_channel::Receiver<()>),
-    /// The newest event that was stored.
-    newest: AtomicU64,
 }
 
 /// Parts of the fleet to be looked at.
@@ -39,16 +36,11 @@ impl Parts {
 impl Default for Touched {
     fn default() -> Touched {
         let parts = Mutex::new(Parts { all: true, ..Parts::default() });
-        Touched { parts, wake: async_channel::bounded(1), newest: AtomicU64::new(0) }
+        Touched { parts, wake: async_channel::bounded(1) }
     }
 }
 
 impl Touched {
-    /// An event with this id was stored; 0: none. Answers the newest of all.
-    pub fn reach(&self, id: u64) -> u64 {
-        self.newest.fetch_max(id, Ordering::AcqRel).max(id)
-    }
-
     /// These containers of a host have changed, the host itself if `is_host`; or there are events of it. Most reports
     /// show nothing new, and cost nothing.
     pub fn note(&self, host: HostId, containers: &[EngineId], is_host: bool, has_events: bool) {

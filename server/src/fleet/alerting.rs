@@ -110,8 +110,7 @@ impl Host {
             since_ms: self.row.since_ms,
             last_seen_ms: self.row.last_seen_ms,
             conflict: self.row.conflict,
-            // Until the commit is over nobody knows which events are from before.
-            imported: (self.mirror.place().imported && !self.imports).then_some(self.import_event),
+            imported: self.import,
             ahead_ms: vitals.map_or(0, |vitals| vitals.offset_ms()),
             vitals: vitals.and_then(|vitals| vitals.host()).map(|vitals| VitalsLook {
                 disks: vitals.disks.into_iter().filter_map(|disk| Some((disk.path, disk.used_percent?))).collect(),

@@ -192,7 +192,7 @@ impl Fleet {
             orders: HostOrders::default(),
             sync_error: false,
         };
-        let mut host = Host::restored(row, None, Vec::new(), now);
+        let mut host = Host::restored(row, None, (0, 0), Vec::new(), now);
         let mut outcome = Outcome::default();
         host.note("host_joined", [("name", name), ("token", grant.id)], now, &mut outcome);
         let mut writes = outcome.writes;

@@ -48,12 +48,8 @@ pub struct Host {
     differing: u8,
     /// What was last said to be wanted of its agent, and when, by the monotonic clock.
     pub(super) said: Option<(Wishes, u64)>,
-    /// Whether the store knows that a whole list was ever taken.
-    import_stored: bool,
-    /// Its containers have just been imported, and nobody was told yet.
-    pub(super) imports: bool,
-    /// The newest event when that happened: up to it, its engine told what was before the host joined. Not stored.
-    pub(super) import_event: u64,
+    /// Up to where its engine told what was before the host joined; `None` before the first whole list.
+    pub(super) import: Option<alerts::Place>,
     /// Operators have set something that its agent may not have heard of.
     pub(super) settings_due: bool,
     /// How often its agent is still to be told how often to look at vitals.
@@ -66,7 +62,13 @@ pub struct Host {
 
 impl Host {
     /// A host as it was stored.
-    pub fn restored(row: HostRow, stream: Option<StreamRow>, containers: Vec<ContainerRow>, now: Now) -> Host {
+    pub fn restored(
+        row: HostRow,
+        stream: Option<StreamRow>,
+        import: alerts::Place,
+        containers: Vec<ContainerRow>,
+        now: Now,
+    ) -> Host {
         let place = stream.map(place_of).unwrap_or_default();
         let held = containers.into_iter().map(|row| {
             let story = Story::from_bytes(&row.story);
@@ -76,9 +78,7 @@ impl Host {
         // It may have been told so, and gone quiet.
         liveness.allow(row.orders.interval_ms.unwrap_or(0));
         let mut host = Host {
-            import_stored: place.imported,
-            imports: false,
-            import_event: 0,
+            import: place.imported.then_some(import),
             mirror: Mirror::restore(place, held),
             liveness,
             counts: types::ContainerCounts::default(),
@@ -102,7 +102,7 @@ impl Host {
         let (last_seen_ms, heard) = (self.row.last_seen_ms, self.liveness.heard());
         let boards = std::mem::take(&mut self.boards);
         let vitals = std::mem::take(&mut self.vitals);
-        *self = Host::restored(row, stream, containers, now);
+        *self = Host::restored(row, stream, self.import.unwrap_or_default(), containers, now);
         self.row.last_seen_ms = last_seen_ms;
         self.liveness.was_heard(heard);
         self.boards = boards;
@@ -154,7 +154,7 @@ impl Host {
         outcome.containers.extend(self.existing());
         // Should it be restored, its events go on where they ended; its containers are then taken as they are.
         let place = Place { imported: false, ..self.mirror.place().clone() };
-        self.import_stored = false;
+        self.import = None;
         self.mirror = Mirror::restore(place, []);
         self.vitals = Vitals::default();
         self.count();
@@ -316,10 +316,11 @@ impl Host {
             outcome.host = true;
         }
         // A report that shows nothing new acknowledges nothing that could be lost: it costs no commit.
-        if place_changed && (!outcome.writes.is_empty() || self.import_stored != self.mirror.place().imported) {
-            let Place { imported, epoch, acknowledged, .. } = *self.mirror.place();
-            if imported && !std::mem::replace(&mut self.import_stored, imported) {
-                self.imports = true;
+        let Place { imported, epoch, acknowledged, .. } = *self.mirror.place();
+        let imports = imported && self.import.is_none();
+        if place_changed && (!outcome.writes.is_empty() || imports) {
+            if imports {
+                self.import = Some((epoch, acknowledged));
                 outcome.writes.push(alerts::note_import(self.row.id, (epoch, acknowledged)));
             }
             outcome.writes.push(self.stream_row());

@@ -56,7 +56,7 @@ pub use wanted::{ContainerFind, ContainerSelect, EventSelect, HostKey, HostOrder
 use crate::access::keys::Keys;
 use crate::access::secret::Secret;
 use crate::access::tokens::{ApiTokens, JoinTokens};
-use crate::alerts::Alerts;
+use crate::alerts::{self, Alerts};
 use crate::network::Network;
 use crate::network::secrets::Secrets;
 use crate::store::committer::{Committer, Pending};
@@ -150,6 +150,7 @@ impl Fleet {
         for row in all.containers {
             containers.entry(row.host).or_default().push(row);
         }
+        let mut imports = alerts::imports(&all.alert_settings);
         let mut hosts = Hosts::default();
         let mut names = HashMap::new();
         for row in all.hosts {
@@ -157,7 +158,9 @@ impl Fleet {
             if !row.orders.revoked && row.state != liveness::HostState::Removed.word() {
                 names.insert(id, row.name.clone());
             }
-            hosts.insert(Host::restored(row, streams.remove(&id), containers.remove(&id).unwrap_or_default(), now));
+            let import = imports.remove(&id).unwrap_or_default();
+            let containers = containers.remove(&id).unwrap_or_default();
+            hosts.insert(Host::restored(row, streams.remove(&id), import, containers, now));
         }
         let api_tokens = ApiTokens::new(admin, all.api_tokens);
         let people = sign_in::People::open(admin, all.users, all.web_sessions, &api_tokens)?;

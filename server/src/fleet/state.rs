@@ -77,11 +77,7 @@ impl State {
     /// Tells those who watch what has changed of a host, and is durable.
     pub(super) fn publish(&self, cell: &HostCell, containers: &[EngineId], host_changed: bool, events: &[EventRow]) {
         let newest = events.last().map_or(0, |row| row.id);
-        let mut host = cell.live();
-        let reached = self.touched.reach(newest);
-        if std::mem::take(&mut host.imports) {
-            host.import_event = reached;
-        }
+        let host = cell.live();
         self.touched.note(cell.id, containers, host_changed, !events.is_empty());
         let host_id = cell.id.to_string();
         if host_changed {
